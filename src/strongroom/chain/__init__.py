@@ -1,0 +1,1 @@
+"""The whole chain on one machine: certificates, first start, supervised children. What `strongroom up` does."""
