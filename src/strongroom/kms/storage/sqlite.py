@@ -1,0 +1,194 @@
+"""Entries in one SQLite file, kms.db: WAL, synchronous=FULL, group commit by a committer thread.
+
+Deleting with `erase` leaves no byte of the entry in the files: secure_delete overwrites the cell, and the WAL is
+checkpointed and truncated before the batch is called durable (what a disk may still keep: docs/security/limitations).
+"""
+
+import asyncio
+import os
+import queue
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import apsw
+
+from strongroom.errors import BadSettings, Unavailable
+from strongroom.kms.domain.ports import Done, Write
+from strongroom.kms.storage.memory import children
+
+FILE = "kms.db"
+FOREIGN = ("core", "sys", "logical")  # folders of another program's file storage (settled.md, kms)
+CHECKPOINT_PAGES = 4000  # WAL pages after which the committer checkpoints (architecture.md 4c)
+GROUP = 512  # batches in one transaction at most
+HIGH = "\U0010ffff"
+
+
+def open_folder(path: Path) -> Path:
+    """Make the folder (0700) and return kms.db's path in it; raise BadSettings when it is another program's store."""
+    found = [name for name in FOREIGN if (path / name).is_dir()]
+    if found:
+        raise BadSettings(f"{path} holds another program's store ({found[0]}/); use `kms import` to copy from it")
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSettings(f"storage path {path}: {error.strerror}") from error
+    return path / FILE
+
+
+def connect(path: Path) -> apsw.Connection:
+    """Open kms.db with the settings that durability and erasure rest on; raise BadSettings."""
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        os.close(descriptor)
+        connection = apsw.Connection(str(path))
+        connection.setbusytimeout(5000)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA secure_delete=ON")
+        connection.execute("PRAGMA wal_autocheckpoint=0")
+        connection.execute("PRAGMA journal_size_limit=0")
+        return connection
+    except (OSError, apsw.Error) as error:
+        raise BadSettings(f"storage file {path}: {error}") from error
+
+
+class SqliteStore:
+    """An EntryStore in one file; a single process owns it."""
+
+    def __init__(self, path: Path, kind: str = "sqlite") -> None:
+        self.kind = kind
+        self.path = path
+        self._reader = connect(path)
+        self._lock()
+        self._writer = connect(path)
+        self._writer.execute("CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, value BLOB NOT NULL)")
+        self._queue: queue.SimpleQueue[tuple[Sequence[Write], Done, asyncio.AbstractEventLoop] | None] = (
+            queue.SimpleQueue()
+        )
+        self._broken: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="kms-committer", daemon=True)
+        self._thread.start()
+
+    def _lock(self) -> None:
+        """Keep a second server off the file; the lock goes with the process."""
+        import fcntl
+
+        self._lock_file = os.open(f"{self.path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock_file)
+            self._reader.close()
+            raise BadSettings(f"{self.path} is in use by another server") from error
+
+    def get(self, key: str) -> bytes | None:
+        """Return the value, None if there is none; raise Unavailable."""
+        try:
+            row = self._reader.execute("SELECT value FROM entries WHERE key=?", (key,)).fetchone()
+        except apsw.Error as error:
+            raise Unavailable(f"storage: {error}") from error
+        return None if row is None else bytes(row[0])
+
+    def keys(self, prefix: str, after: str, limit: int) -> list[str]:
+        """Return up to limit keys below prefix after `after`, in byte order."""
+        sql = "SELECT key FROM entries WHERE key>=? AND key<? AND key>? ORDER BY key LIMIT ?"
+        try:
+            return [row[0] for row in self._reader.execute(sql, (prefix, prefix + HIGH, after, limit))]
+        except apsw.Error as error:
+            raise Unavailable(f"storage: {error}") from error
+
+    def names(self, prefix: str) -> list[str]:
+        """Return the names directly below prefix: one index seek per name, whatever lies below a folder."""
+        names: list[str] = []
+        after = prefix
+        while page := self.keys(prefix, after, 256):
+            found = children(page, prefix)
+            names += [name for name in found if not names or name not in names[-2:]]
+            last = page[-1]
+            head, slash, _ = last[len(prefix) :].partition("/")
+            after = prefix + head + "/" + HIGH if slash else last
+        return sorted(set(names), key=str.encode)
+
+    def submit(self, writes: Sequence[Write], done: Done) -> None:
+        """Queue one atomic batch for the committer."""
+        self._queue.put((writes, done, asyncio.get_running_loop()))
+
+    def close(self) -> None:
+        """Commit what is queued, checkpoint, close both connections."""
+        self._queue.put(None)
+        self._thread.join()
+        for connection in (self._reader, self._writer):
+            connection.close()
+        os.close(self._lock_file)
+
+    def _run(self) -> None:
+        while True:
+            item = self._queue.get()
+            group = []
+            while item is not None:
+                group.append(item)
+                if len(group) == GROUP:
+                    break
+                try:
+                    item = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            if group:
+                error = self._commit([writes for writes, _, _ in group])
+                _report([(done, loop) for _, done, loop in group], error)
+            if item is None:
+                self._checkpoint("TRUNCATE")
+                return
+
+    def _commit(self, batches: list[Sequence[Write]]) -> BaseException | None:
+        """Apply the batches in one transaction; after a failure nothing is written any more (a lost fsync)."""
+        if self._broken is not None:
+            return self._broken
+        try:
+            erase = False
+            with self._writer:
+                for writes in batches:
+                    for write in writes:
+                        if write.value is None:
+                            self._writer.execute("DELETE FROM entries WHERE key=?", (write.key,))
+                        else:
+                            self._writer.execute(
+                                "INSERT INTO entries VALUES (?,?) ON CONFLICT DO UPDATE SET value=excluded.value",
+                                (write.key, write.value),
+                            )
+                        erase = erase or write.erase
+            if erase:
+                self._checkpoint("TRUNCATE")
+            elif self._pages() > CHECKPOINT_PAGES:
+                self._checkpoint("PASSIVE")
+        except (apsw.Error, OSError) as error:
+            self._broken = error
+            return error
+        return None
+
+    def _pages(self) -> int:
+        size = os.stat(f"{self.path}-wal").st_size
+        return size // 4096
+
+    def _checkpoint(self, mode: str) -> None:
+        for _ in range(50):
+            busy, _, _ = self._writer.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+            if not busy or mode == "PASSIVE":
+                return
+        raise apsw.BusyError("the WAL cannot be truncated: a reader holds it")
+
+
+def _report(waiting: list[tuple[Done, asyncio.AbstractEventLoop]], error: BaseException | None) -> None:
+    """Call every done in its loop, one wake-up per loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Done]] = {}
+    for done, loop in waiting:
+        by_loop.setdefault(loop, []).append(done)
+    for loop, calls in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_call_all, calls, error)
+
+
+def _call_all(calls: list[Done], error: BaseException | None) -> None:
+    for call in calls:
+        call(error)
