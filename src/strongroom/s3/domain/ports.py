@@ -8,6 +8,7 @@ from strongroom.crypto.secret import Secret
 from strongroom.errors import AlreadyExists, Conflict, NotFound, Unavailable
 from strongroom.s3.domain.records import (
     BucketRecord,
+    BucketUsage,
     Deleted,
     ListQuery,
     NewVersion,
@@ -53,7 +54,15 @@ class BucketExists(AlreadyExists):
 
 
 class BucketNotEmpty(Conflict):
-    """The bucket holds versions, delete markers or unfinished uploads."""
+    """The bucket holds versions or delete markers (unfinished uploads do not count: s3.md 6)."""
+
+
+class QuotaExceeded(Conflict):
+    """The write would take the bucket above its QUOTA."""
+
+
+class DiskFull(Unavailable):
+    """No room for the bytes; nothing was changed."""
 
 
 class StoreClosed(Unavailable):
@@ -84,6 +93,10 @@ class StoredBody(Protocol):
     def read_into(self, offset: int, buffer: memoryview) -> int:
         """Fill buffer from offset (across part boundaries); return the bytes read, fewer only at the end."""
 
+    @property
+    def inline(self) -> bytes | None:
+        """All the bytes at once when they are in memory already (small objects), else None."""
+
     def close(self) -> None:
         """Let go of files."""
 
@@ -109,7 +122,11 @@ class ObjectStore(Protocol):
         """Return all buckets by name."""
 
     async def configure(self, name: str, changes: dict[str, bytes | None]) -> BucketRecord:
-        """Set (or with None remove) configuration documents; "versioning" is `Enabled` or `Suspended`."""
+        """Set (or with None remove) configuration documents.
+
+        Three names mean something to the store (records.py): VERSIONING (`Enabled` or `Suspended`), OBJECT_LOCK
+        (`Enabled`) and QUOTA (decimal bytes of plaintext, all versions together); another value raises Malformed.
+        """
 
     def stage(self, bucket: str, expected: int | None) -> Staged:
         """Begin a body; expected stored bytes, when known, decide between inline and file at once."""
@@ -134,9 +151,6 @@ class ObjectStore(Protocol):
     ) -> ObjectVersion:
         """Replace meta, tags, lock or etag of a version without touching its body; change runs in the transaction."""
 
-    async def list(self, bucket: str, query: ListQuery) -> Page:
-        """Return one page. With a delimiter, each common prefix once, also across pages."""
-
     async def create_upload(self, bucket: str, key: str, meta: bytes) -> UploadRecord:
         """Begin a multipart upload."""
 
@@ -153,11 +167,15 @@ class ObjectStore(Protocol):
         self,
         bucket: str,
         upload: UploadRecord,
-        numbers: Sequence[int],
+        numbers: Sequence[int | PartRecord],
         version: NewVersion,
         check: Check | None = None,
     ) -> ObjectVersion:
-        """Publish these parts, in this order, as one object, without copying; other parts go. Atomic with check."""
+        """Publish these parts, in this order, as one object, without copying; other parts go. Atomic with check.
+
+        A PartRecord must still be the stored one (same ETag and time); otherwise, as for a number that was never
+        uploaded, NoSuchPart is raised and the upload stays. NoSuchUpload when it has ended meanwhile.
+        """
 
     async def abort_upload(self, bucket: str, upload: UploadRecord) -> None:
         """Remove an upload and its parts."""
@@ -169,6 +187,18 @@ class ObjectStore(Protocol):
 
     def walk(self, bucket: str, prefix: str = "", after: str = "") -> AsyncIterator[ObjectVersion]:
         """Yield every version and marker with its meta, key by key; writers are not held up (jobs, usage, fsck)."""
+
+    async def list(self, bucket: str, query: ListQuery) -> Page:
+        """Return one page. With a delimiter, each common prefix once, also across pages."""
+
+    async def usage(self, bucket: str) -> BucketUsage:
+        """Return the bucket's totals, kept with every commit."""
+
+    def changes(self) -> int:
+        """A number that has grown when any bucket, configuration or system entry changed, in any worker process.
+
+        It is raised before the change is answered; compare it on every request and drop what was cached.
+        """
 
     async def close(self) -> None:
         """Finish what is queued and let go of the folder."""

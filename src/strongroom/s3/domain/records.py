@@ -5,6 +5,11 @@ from dataclasses import dataclass, field
 
 NULL_VERSION = "null"  # the version id of an object written while its bucket was not versioned
 
+# The configuration documents that the store itself reads; every other one is opaque to it.
+VERSIONING = "versioning"  # b"Enabled" or b"Suspended"
+OBJECT_LOCK = "object_lock"  # b"Enabled"
+QUOTA = "quota_bytes"  # decimal: plaintext bytes that all versions together may have
+
 
 @dataclass(frozen=True, slots=True)
 class BucketRecord:
@@ -16,6 +21,19 @@ class BucketRecord:
     versioning: str = ""  # "", "Enabled" or "Suspended"
     object_lock: bool = False
     config: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BucketUsage:
+    """What a bucket holds. Bytes: size is plaintext, stored is ciphertext; uploads are the unfinished ones."""
+
+    objects: int = 0  # keys whose newest version is not a delete marker
+    versions: int = 0  # all versions, without delete markers
+    markers: int = 0
+    size: int = 0
+    stored: int = 0
+    uploads: int = 0
+    upload_stored: int = 0
 
 
 @dataclass(frozen=True, slots=True)
