@@ -22,7 +22,7 @@ def run(command: click.Command, words: Sequence[str], name: str) -> int:
     except click.ClickException as error:
         return fail(name, error.format_message())
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # nobody reads: nothing is left to flush at exit
+        sys.stdout = None  # nobody reads: nothing is left to flush at exit
         return 0
     except (Error, OSError) as error:
         return fail(name, str(error))

@@ -26,8 +26,9 @@ Exit codes: 0 done, 1 DIR is not a chain's folder, 2 wrong usage.
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 def env(folder: str, admin: bool, as_json: bool) -> None:
     from strongroom.chain import env as chain
+    from strongroom.chain.folder import Folder
 
-    found = chain.values(chain.Folder(folder), admin)
+    found = chain.values(Folder(folder), admin)
     show(as_json, found, lambda: chain.shell(found).rstrip("\n"))
 
 

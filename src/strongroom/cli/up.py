@@ -34,9 +34,10 @@ Exit codes: 0 ended by Ctrl-C or SIGTERM, 1 failed (one line says why), 2 wrong 
 @click.option("--json", "as_json", is_flag=True, help="Print addresses and readiness as JSON lines.")
 def up(folder: str, as_json: bool, **wishes: str | bool | None) -> None:
     from strongroom.chain import up as chain
+    from strongroom.chain.folder import Folder
 
     wish = chain.Wish(**wishes)  # type: ignore[arg-type]  # click gives each option its type
-    place = chain.Folder(folder)
+    place = Folder(folder)
     settled = chain.settle(place, wish)
     place.make()
     place.lock()

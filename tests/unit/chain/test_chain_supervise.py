@@ -1,0 +1,69 @@
+"""Supervision, with small children in place of the boxes."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from strongroom.chain.supervise import Child, Supervisor
+from strongroom.errors import Error
+
+SERVE = "import os,sys,time; open(sys.argv[1],'a').write(f'{os.getpid()}\\n'); time.sleep(60)"
+STUBBORN = "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+
+
+@pytest.fixture(autouse=True)
+def plain_python(monkeypatch, tmp_path):
+    """Children run `python -c …` instead of the executable."""
+    wrapper = tmp_path / "python"
+    wrapper.write_text(f'#!/bin/sh\nshift 2\nexec {sys.executable} -c "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(wrapper))
+
+
+def child(tmp_path, words, started=lambda _: None):
+    return Child("box", words, tmp_path / "box.log", started)
+
+
+def until(condition):
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+async def test_a_killed_child_is_started_again_and_said_so(tmp_path):
+    pids = tmp_path / "pids"
+    said = []
+    serving = lambda _: until(pids.exists)  # noqa: E731
+    supervisor = Supervisor([child(tmp_path, [SERVE, str(pids)], serving)], said.append)
+    await supervisor.start()
+    os.kill(int(pids.read_text().split()[0]), signal.SIGKILL)
+    await asyncio.to_thread(until, lambda: len(pids.read_text().split()) == 2 and len(said) == 2)
+    await supervisor.stop()
+    assert "SIGKILL" in said[0]
+    assert "again" in said[0]
+    assert said[1] == "box runs again"
+
+
+async def test_a_child_that_ends_at_once_is_an_error_with_its_last_words(tmp_path):
+    failing = child(
+        tmp_path, ["import sys; sys.exit('box: the port is taken')"], lambda c: until(lambda: not c.running)
+    )
+    supervisor = Supervisor([failing], print)
+    with pytest.raises(Error, match="the port is taken"):
+        await supervisor.start()
+    await supervisor.stop()
+
+
+async def test_a_child_that_ignores_sigterm_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr("strongroom.chain.supervise.STOP_SECONDS", 0.2)
+    log = tmp_path / "box.log"
+    stubborn = child(tmp_path, [STUBBORN], lambda _: until(lambda: b"up" in log.read_bytes()))
+    supervisor = Supervisor([stubborn], print)
+    await supervisor.start()
+    await supervisor.stop()
+    assert stubborn.process.returncode == -signal.SIGKILL
