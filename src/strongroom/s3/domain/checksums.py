@@ -1,4 +1,4 @@
-"""The additional checksums of S3: running ones, composites of parts, and combination of full-object CRCs (s3.md 4.4)."""
+"""The additional checksums of S3: running ones, composites of parts, combined full-object CRCs (s3.md 4.4)."""
 
 import hashlib
 import zlib

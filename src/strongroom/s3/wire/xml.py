@@ -5,7 +5,7 @@ Out: written by hand, so that element order and escaping are the wire's. In: def
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeAlias, Union
+from typing import TypeAlias
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
@@ -17,7 +17,7 @@ from strongroom.s3.wire.errors import xml_text
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
-Content: TypeAlias = Union[str, int, bool, None, list["Item"]]
+Content: TypeAlias = "str | int | bool | list[Item] | None"
 Item: TypeAlias = tuple[str, Content]
 
 

@@ -1,0 +1,158 @@
+"""What every handler works with: the box (what lasts) and the call (one request)."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from strongroom.errors import Denied
+from strongroom.messages import Body, Request
+from strongroom.s3.domain.ports import ObjectStore, SystemStore
+from strongroom.s3.domain.principals import ANONYMOUS, Principal
+from strongroom.s3.domain.records import BucketRecord
+from strongroom.s3.domain.refusals import Refused
+from strongroom.s3.handlers.sealing import Sealing
+from strongroom.s3.wire import sigv4
+from strongroom.s3.wire.authenticate import Signed, Verifier
+
+log = logging.getLogger("strongroom.s3")
+
+OWNER_ID = "02d6176db174dc93cb1b899f7c6078f08654445fe8cf1b6ce98d8855f66bdbf4"  # the original's, clients compare it
+OWNER_NAME = "minio"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question to the access rules: may this principal do this?
+
+    action     `s3:GetObject`, …
+    bucket, key  the address; key "" for bucket actions
+    record     the bucket, None for service actions and CreateBucket
+    conditions what policy conditions may compare, lower-case names (`s3:prefix`, `aws:sourceip`, …)
+    """
+
+    action: str
+    bucket: str = ""
+    key: str = ""
+    record: BucketRecord | None = None
+    conditions: Mapping[str, str] = field(default_factory=dict)
+
+
+class Access(Protocol):
+    """The access rules: IAM policies of the principal and the bucket's policy together."""
+
+    def allows(self, principal: Principal, ask: Ask) -> bool:
+        """Decide, from memory; deny wins."""
+
+
+class RootOnlyAccess:
+    """Everything for root, nothing for anyone else."""
+
+    def allows(self, principal: Principal, ask: Ask) -> bool:
+        """Return whether the principal is root."""
+        return principal.root
+
+
+@dataclass(frozen=True, slots=True)
+class BoxSettings:
+    """How this server answers.
+
+    region          "" accepts any region in signatures
+    domains         suffixes for virtual-host style, without a leading dot
+    trusted_proxies addresses whose X-Forwarded-Proto counts as TLS
+    min_part        bytes that every part but the last must have
+    """
+
+    region: str = ""
+    domains: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    min_part: int = 5 * 1024 * 1024
+    max_object: int = 5 * 1024**4
+
+
+@dataclass(slots=True)
+class Box:
+    """The parts of a running S3 server that handlers use. now: seconds since the epoch."""
+
+    store: ObjectStore
+    system: SystemStore | None
+    verifier: Verifier
+    access: Access
+    sealing: Sealing
+    settings: BoxSettings
+    now: Callable[[], float]
+
+
+@dataclass(slots=True)
+class Call:
+    """One request on its way: address, query, who signed it.
+
+    pairs  the query as it came, decoded; args the same by name (the first of a repeated name)
+    """
+
+    box: Box
+    request: Request
+    body: Body
+    request_id: str
+    bucket: str
+    key: str
+    pairs: sigv4.Pairs
+    args: Mapping[str, str]
+    signed: Signed = Signed(ANONYMOUS)
+    operation: str = ""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The request's headers, names in lower case."""
+        return self.request.headers
+
+    @property
+    def principal(self) -> Principal:
+        """Who asks."""
+        return self.signed.principal
+
+    def secure(self) -> bool:
+        """Say whether the client's connection is TLS, ours or a trusted proxy's."""
+        if self.request.peer.tls:
+            return True
+        trusted = self.request.peer.address in self.box.settings.trusted_proxies
+        return trusted and self.headers.get("x-forwarded-proto", "") == "https"
+
+    def allowed(self, action: str, record: BucketRecord | None = None, key: str | None = None) -> bool:
+        """Say whether the principal may do this at this address."""
+        if self.principal.root:
+            return True
+        return self.box.access.allows(self.principal, self._ask(action, record, self.key if key is None else key))
+
+    def authorise(self, action: str, record: BucketRecord | None = None, key: str | None = None) -> None:
+        """Raise Denied unless the principal may do this at this address."""
+        if not self.principal.root and not self.allowed(action, record, key):
+            raise Denied(f"{self.principal.name or 'anonymous'} may not {action} {self.bucket}/{self.key}")
+
+    def _ask(self, action: str, record: BucketRecord | None, key: str) -> Ask:
+        return Ask(action, self.bucket, key, record, self.conditions())
+
+    def conditions(self) -> dict[str, str]:
+        """Return what policy conditions may compare (s3.md 8.4), names in lower case."""
+        values = {f"s3:{name}": value for name, value in self.headers.items() if name.startswith("x-amz-")}
+        values |= {f"s3:{name}": self.args[name] for name in ("prefix", "delimiter", "max-keys") if name in self.args}
+        values |= {
+            "aws:sourceip": self.request.peer.address,
+            "aws:securetransport": "true" if self.secure() else "false",
+            "aws:username": self.principal.name,
+        }
+        for name, header in (("aws:referer", "referer"), ("aws:useragent", "user-agent")):
+            if header in self.headers:
+                values[name] = self.headers[header]
+        if "versionId" in self.args:
+            values["s3:versionid"] = self.args["versionId"]
+        return values
+
+    async def enter(self, action: str) -> BucketRecord:
+        """Return the bucket's record if the principal may do this in it; raise NoSuchBucket or Denied."""
+        record = await self.box.store.bucket(self.bucket)
+        self.authorise(action, record)
+        owner = self.headers.get("x-amz-expected-bucket-owner")
+        if owner is not None and owner != OWNER_ID:
+            raise Refused("AccessDenied")
+        return record
