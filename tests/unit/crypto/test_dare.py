@@ -1,5 +1,6 @@
 """The sealed stream: any split gives the same bytes, any changed byte is refused, nothing unverified comes out."""
 
+import itertools
 import struct
 
 import pytest
@@ -28,7 +29,7 @@ def seal(plaintext: bytes, cuts: list[int] = (), cipher: Cipher = Cipher.AES_256
 
 def split(data: bytes, cuts: list[int]) -> list[bytes]:
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    return [data[start:stop] for start, stop in zip(places, places[1:], strict=False)]
+    return [data[start:stop] for start, stop in itertools.pairwise(places)]
 
 
 def open_pieces(sealed: bytes, cuts: list[int] = (), **options: object) -> bytes:

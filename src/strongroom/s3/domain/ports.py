@@ -234,8 +234,11 @@ class DataKey:
 class DataKeys(Protocol):
     """Where data keys come from. Raises the key errors of s3/domain, or Unavailable."""
 
-    async def generate(self, key_name: str, context: bytes) -> DataKey:
-        """Make a data key under key_name ("" = the default key), bound to context (canonical JSON)."""
+    async def generate(self, key_name: str, context: bytes, *, shared: bool = False) -> DataKey:
+        """Make a data key under key_name ("" = the default key), bound to context (canonical JSON).
+
+        shared: a key made a few minutes ago for the same name and context may be returned again (Bucket Keys).
+        """
 
     async def unseal(self, key_name: str, ciphertext: bytes, context: bytes) -> Secret:
         """Open a data key; raise Tampered for a wrong key, context or changed bytes."""

@@ -1,0 +1,261 @@
+"""An object's seal: from the wanted encryption to ciphers, and back from the stored metadata (sse.md 1-4).
+
+    seal = await new_seal(want, bucket, key, keys)            # writer: a fresh object key
+    sealed = seal.sealer(size=n).feed(window) ...
+    etag = new_etag(seal, md5)
+    seal.authenticate(record)                                 # then store seal.metadata
+
+    seal = await open_seal(metadata, bucket, key, keys)       # reader
+    seal.verify(record)
+    plain = seal.opener(first_package=span.first, partial=True).feed(window) ...
+
+Formats: docs/formats/sealed-keys.md.
+"""
+
+import base64
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from strongroom.crypto import context as contexts
+from strongroom.crypto import dare, hierarchy
+from strongroom.crypto.dare import StreamOpener, StreamSealer
+from strongroom.crypto.hierarchy import Domain
+from strongroom.crypto.secret import Secret
+from strongroom.errors import Malformed, Tampered
+from strongroom.s3.domain import seal_metadata
+from strongroom.s3.domain.encryption import Encryption, Kind
+from strongroom.s3.domain.key_errors import DamagedMetadata, NoKeyService, ObjectTampered, WrongCiphertext, WrongKey
+from strongroom.s3.domain.ports import DataKeys
+from strongroom.s3.domain.seal_metadata import SealInfo
+
+DOMAINS = {Kind.S3: Domain.SSE_S3, Kind.KMS: Domain.SSE_KMS, Kind.C: Domain.SSE_C}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is authenticated beside the content. Everything in it must be known when the object is complete.
+
+    parts: (part number, plaintext size) in order; empty for an object written in one piece.
+    """
+
+    bucket: str
+    key: str
+    size: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    user: Mapping[str, str] = field(default_factory=dict)
+    parts: Sequence[tuple[int, int]] = ()
+
+    def to_bytes(self) -> bytes:
+        """Return the one byte form that a tag covers: MessagePack, maps as sorted lists of pairs."""
+        headers, user = sorted(self.headers.items()), sorted(self.user.items())
+        return msgspec.msgpack.encode((1, self.bucket, self.key, self.size, headers, user, list(self.parts)))
+
+
+class ObjectSeal:
+    """An object key that is open, and what is stored about it. Holds a secret: keep it no longer than the request.
+
+    metadata       what to store (names of sse.md 3, ours begin with X-Strongroom-Internal-)
+    info           what may be said about it without any key
+    """
+
+    __slots__ = ("_demands_tag", "_object_key", "info", "metadata")
+
+    def __init__(self, object_key: Secret, metadata: dict[str, str], info: SealInfo, demands_tag: bool) -> None:
+        self._object_key = object_key
+        self._demands_tag = demands_tag
+        self.metadata = metadata
+        self.info = info
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of encryption."""
+        assert self.info.kind is not None
+        return self.info.kind
+
+    def sealer(self, part: int | None = None, size: int | None = None) -> StreamSealer:
+        """Return a sealer for the content, or for a part; size in plaintext bytes, if known."""
+        return StreamSealer(self._content_key(part).reveal(), size=size)
+
+    def opener(
+        self,
+        part: int | None = None,
+        first_package: int = 0,
+        total_packages: int | None = None,
+        *,
+        partial: bool = False,
+    ) -> StreamOpener:
+        """Return an opener for the content, or for a part, from a package on."""
+        return StreamOpener(self._content_key(part).reveal(), first_package, total_packages, partial=partial)
+
+    def seal_small(self, plaintext: bytes) -> bytes:
+        """Return a small content sealed at once."""
+        return dare.seal_small(self._object_key.reveal(), plaintext)
+
+    def open_small(self, sealed: bytes, size: int) -> bytes:
+        """Return a small content of `size` bytes, opened at once; raise ObjectTampered."""
+        try:
+            plaintext = dare.open_small(self._object_key.reveal(), sealed)
+        except Tampered as error:
+            raise ObjectTampered(str(error)) from error
+        if len(plaintext) != size:
+            raise ObjectTampered("the content has another size")
+        return plaintext
+
+    def seal_etag(self, digest: bytes) -> str:
+        """Return a 16-byte digest as a stored ETag: 96 hex characters."""
+        return hierarchy.seal_etag(self._object_key, digest).hex()
+
+    def open_etag(self, stored: str) -> bytes:
+        """Return the digest of a stored ETag; raise ObjectTampered."""
+        try:
+            return hierarchy.open_etag(self._object_key, bytes.fromhex(stored))
+        except (ValueError, Tampered) as error:
+            raise ObjectTampered(f"the ETag: {error}") from error
+
+    def seal_checksum(self, record: bytes) -> bytes:
+        """Return a checksum record sealed; none stays none."""
+        return dare.seal_small(hierarchy.checksum_key(self._object_key).reveal(), record)
+
+    def open_checksum(self, sealed: bytes) -> bytes:
+        """Return a checksum record; raise ObjectTampered."""
+        try:
+            return dare.open_small(hierarchy.checksum_key(self._object_key).reveal(), sealed)
+        except Tampered as error:
+            raise ObjectTampered(f"the checksum: {error}") from error
+
+    def authenticate(self, record: Record) -> None:
+        """Put the record's tag into `metadata`."""
+        self.metadata[seal_metadata.RECORD] = base64.b64encode(self._tag(record)).decode()
+
+    def verify(self, record: Record) -> None:
+        """Raise ObjectTampered when the record is not what was authenticated, or should have been and was not.
+
+        Objects of MinIO, and multipart uploads with customer keys that were completed without the key, have no tag.
+        """
+        stored = self.metadata.get(seal_metadata.RECORD)
+        if stored is None and not self._demands_tag:
+            return
+        tag = base64.b64encode(self._tag(record))
+        if stored is None or not hmac.compare_digest(tag, stored.encode("utf-8", "replace")):
+            raise ObjectTampered("address, size, parts or metadata were changed")
+
+    def _tag(self, record: Record) -> bytes:
+        return hmac.digest(hierarchy.record_key(self._object_key).reveal(), record.to_bytes(), "sha256")
+
+    def _content_key(self, part: int | None) -> Secret:
+        return self._object_key if part is None else hierarchy.part_key(self._object_key, part)
+
+    def __repr__(self) -> str:
+        return f"ObjectSeal({self.info})"
+
+
+async def new_seal(
+    want: Encryption,
+    bucket: str,
+    key: str,
+    keys: DataKeys | None,
+    *,
+    multipart: bool = False,
+    bucket_keys: bool = True,
+) -> ObjectSeal:
+    """Make a fresh object key for bucket/key, sealed under what `want` names.
+
+    bucket_keys: let objects of a bucket share a data key for some minutes (each still has a key of its own below it).
+    Raises NoKeyService and whatever DataKeys raises.
+    """
+    external = await _fresh_key(want, bucket, key, keys, bucket_keys)
+    object_key = hierarchy.new_object_key(external.data_key)
+    return _seal(object_key, external, want, bucket, key, multipart)
+
+
+async def reseal(seal: ObjectSeal, want: Encryption, bucket: str, key: str, keys: DataKeys | None) -> ObjectSeal:
+    """Seal the same object key anew, under what `want` names: content, ETag, checksums and record tag stay as they are.
+
+    For key rotation. The address must be the object's own, or the record tag would not fit.
+    """
+    external = await _fresh_key(want, bucket, key, keys, bucket_keys=False)
+    again = _seal(seal._object_key, external, want, bucket, key, seal.info.multipart, mark=seal._demands_tag)
+    kept = {name: value for name, value in seal.metadata.items() if name == seal_metadata.RECORD}
+    again.metadata.update(kept)
+    return again
+
+
+async def open_seal(
+    metadata: Mapping[str, str], bucket: str, key: str, keys: DataKeys | None, customer_key: Secret | None = None
+) -> ObjectSeal:
+    """Open the seal of the object that is asked for; one that was copied here from elsewhere stays shut.
+
+    Raises ObjectTampered (no known kind), DamagedMetadata, WrongKey, NoKeyService, and whatever DataKeys raises.
+    """
+    stored = seal_metadata.read(metadata)
+    where = contexts.path(bucket, key)
+    if stored.info.kind is Kind.C:
+        if customer_key is None:
+            raise WrongKey("no customer key was given")
+        data_key = customer_key
+    else:
+        data_key = await _unseal(stored, bucket, where, keys)
+    try:
+        domain = DOMAINS[stored.kind]
+        object_key = hierarchy.open_object_key(stored.sealed_key, data_key, stored.iv, domain, where, stored.algorithm)
+    except Tampered as error:
+        raise WrongKey(str(error)) from error
+    except Malformed as error:
+        raise DamagedMetadata(seal_metadata.BAD_ALGORITHM) from error
+    demands_tag = hierarchy.is_marked(stored.iv, data_key)
+    return ObjectSeal(object_key, dict(metadata), stored.info, demands_tag)
+
+
+@dataclass(frozen=True, slots=True)
+class _External:
+    """A data key (the customer's own in SSE-C) and what is stored about it."""
+
+    data_key: Secret
+    stored: dict[str, str] = field(default_factory=dict)
+
+
+async def _fresh_key(want: Encryption, bucket: str, key: str, keys: DataKeys | None, bucket_keys: bool) -> _External:
+    if want.kind is Kind.C:
+        assert want.customer_key is not None
+        return _External(want.customer_key)
+    if keys is None:
+        raise NoKeyService
+    shared = bucket_keys and want.bucket_key is not False and not want.context
+    kept = {bucket: bucket} if shared and want.kind is Kind.KMS else dict(want.context)
+    used = {bucket: bucket} if shared else {bucket: contexts.path(bucket, key)} | kept
+    name = want.key_name if want.kind is Kind.KMS else ""
+    made = await keys.generate(name, contexts.canonical(used), shared=shared)
+    return _External(made.plaintext, seal_metadata.external_entries(made, kept, shared))
+
+
+def _seal(
+    object_key: Secret,
+    external: _External,
+    want: Encryption,
+    bucket: str,
+    key: str,
+    multipart: bool,
+    mark: bool | None = None,
+) -> ObjectSeal:
+    if mark is None:  # a customer's multipart upload may be completed without the key that a tag would need
+        mark = not (multipart and want.kind is Kind.C)
+    iv = hierarchy.marked_iv(external.data_key) if mark else hierarchy.new_iv()
+    where = contexts.path(bucket, key)
+    sealed = hierarchy.seal_object_key(object_key, external.data_key, iv, DOMAINS[want.kind], where)
+    metadata = external.stored | seal_metadata.entries(want.kind, iv, sealed, multipart)
+    return ObjectSeal(object_key, metadata, seal_metadata.describe(metadata), mark)
+
+
+async def _unseal(stored: seal_metadata.Stored, bucket: str, where: str, keys: DataKeys | None) -> Secret:
+    if keys is None:
+        raise NoKeyService
+    used = {bucket: bucket} if stored.info.bucket_key else {bucket: where} | dict(stored.info.context)
+    try:
+        return await keys.unseal(stored.info.key_name, stored.data_key, contexts.canonical(used))
+    except WrongCiphertext:
+        raise
+    except Tampered as error:
+        raise WrongCiphertext(str(error)) from error
