@@ -13,7 +13,8 @@ PUT = Question("s3:PutObject", "b/k")
 
 def policy(*actions, effect="Allow"):
     names = ",".join(f'"{action}"' for action in actions)
-    return f'{{"Version":"2012-10-17","Statement":[{{"Effect":"{effect}","Action":[{names}],"Resource":["arn:aws:s3:::*"]}}]}}'
+    statement = f'{{"Effect":"{effect}","Action":[{names}],"Resource":["arn:aws:s3:::*"]}}'
+    return f'{{"Version":"2012-10-17","Statement":[{statement}]}}'
 
 
 @pytest.fixture

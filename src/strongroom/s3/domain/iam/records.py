@@ -10,7 +10,7 @@ ENABLED, DISABLED = "enabled", "disabled"
 R = TypeVar("R", bound="Entry")
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What all entries share. updated: RFC 3339, UTC."""
 
     updated: str = ""
@@ -28,7 +28,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             raise Malformed(f"{cls.__name__}: {error}") from error
 
 
-class User(Entry, frozen=True, kw_only=True, omit_defaults=True):
+class User(Entry, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """A long-lived access key of its own. policies: names of attached policies."""
 
     secret: str
@@ -39,7 +39,7 @@ class User(Entry, frozen=True, kw_only=True, omit_defaults=True):
         return f"User(enabled={self.enabled}, policies={self.policies})"
 
 
-class Group(Entry, frozen=True, kw_only=True, omit_defaults=True):
+class Group(Entry, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Users that share policies."""
 
     members: tuple[str, ...] = ()
@@ -47,14 +47,14 @@ class Group(Entry, frozen=True, kw_only=True, omit_defaults=True):
     policies: tuple[str, ...] = ()
 
 
-class NamedPolicy(Entry, frozen=True, kw_only=True, omit_defaults=True):
+class NamedPolicy(Entry, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """A policy document, as it was written."""
 
     document: str
     created: str = ""
 
 
-class Account(Entry, frozen=True, kw_only=True, omit_defaults=True):
+class Account(Entry, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """A service account, or with a token a session (STS): acts for its parent, narrowed by its own policy.
 
     policy   a document, "" to have what the parent has; it can only narrow
