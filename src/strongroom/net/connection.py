@@ -1,0 +1,527 @@
+"""One HTTP/1.1 connection: bytes to requests, responses to bytes, one request at a time, in order."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar, cast
+
+from ..errors import Incomplete, Malformed
+from ..messages import WINDOW, Peer, Response, Sink
+from . import answer
+from .body import EMPTY, Buffered, Incoming
+from .channel import Broken, Channel
+from .framing import ByLength, Chunked, Framing
+from .head import Head, Refused, parse_head
+from .outlet import Outlet
+from .render import NO_BODY
+from .shared import Shared, log
+from .transfer import PATIENCE, Outcome, receive
+
+T = TypeVar("T")
+READY, COLLECT, BUSY, LINGER, CLOSED = range(5)
+HELD: Final = 256 * 1024  # bytes of input kept while a request is being answered; then the peer has to wait
+TOGETHER: Final = 64 * 1024  # bytes: up to here head and body are joined into one write
+REMEMBERED: Final = 2048  # bytes: a head up to this length is remembered, because clients repeat theirs
+NEVER: Final = float("inf")
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_PLAIN_HTTP = (b"GET /", b"HEAD ", b"POST ", b"PUT /", b"DELET", b"OPTIO", b"LIST ")
+_WRONG_SCHEME = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+Body = Buffered | Incoming
+
+
+class Connection(asyncio.Protocol):
+    """The protocol object of one connection.
+
+    READY    waiting for a head, or for the rest of one
+    COLLECT  waiting for the rest of a small body, whose handler is called when it is complete
+    BUSY     a handler works or an answer is being sent; input is held, or taken by the handler's Body
+    LINGER   the last answer is out, and what still comes is thrown away for a while
+    CLOSED   nothing more happens
+    """
+
+    __slots__ = (
+        "_channel", "_deadline", "_ended", "_head", "_last_block", "_last_head", "_lent", "_missing", "_parts",
+        "_peer", "_pending", "_reading", "_skip", "_state", "_task", "_transport", "_waited", "_waiter", "out",
+        "shared", "streaming",
+    )  # fmt: skip
+
+    def __init__(self, shared: Shared) -> None:
+        self.shared = shared
+        self.streaming = False  # a Stream is being sent: its source is cancelled when the peer leaves
+        self._state = READY
+        self._pending = b""
+        self._skip = 0  # how much of _pending is known to hold no end of a head
+        self._last_block = b""
+        self._last_head: Head | None = None
+        self._head: Head | None = None  # of the body being collected
+        self._parts: list[bytes] = []
+        self._missing = 0  # bytes to collect, or still to be thrown away
+        self._waited = 0.0  # seconds that the current body made us wait
+        self._ended = False  # the peer sends no more
+        self._reading = True
+        self._deadline = NEVER
+        self._waiter: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._lent: socket.socket | None = None
+
+    # -- what the transport calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        shared = self.shared
+        self._transport = cast("asyncio.Transport", transport)
+        self._channel: Channel | None = None if shared.tls is None else shared.tls.channel()
+        self.out = Outlet(self._transport, self._channel)
+        if len(shared.connections) >= shared.limits.connections or shared.stopping:
+            self._state = CLOSED
+            self._transport.abort()
+            return
+        shared.connections.add(self)
+        shared.empty.clear()
+        address = transport.get_extra_info("peername") or ("", 0)
+        self._peer = Peer(str(address[0]), int(address[1]), tls=self._channel is not None)
+        limits = shared.limits
+        self._deadline = shared.now + (limits.idle_seconds if self._channel is None else limits.head_seconds)
+
+    def data_received(self, data: bytes) -> None:
+        channel = self._channel
+        if channel is None or self._state >= LINGER:
+            self._input(data)
+            return
+        shaking = not channel.ready
+        if shaking and data.startswith(_PLAIN_HTTP):
+            self._transport.write(_WRONG_SCHEME)
+            self._linger()
+            return
+        try:
+            plain = channel.receive(data)
+        except Broken as broken:
+            self._broken(broken)
+            return
+        if out := channel.outgoing():
+            self._transport.write(out)
+        if shaking and channel.ready:
+            self._peer = Peer(self._peer.address, self._peer.port, True, channel.certificates())
+            self._deadline = self.shared.now + self.shared.limits.idle_seconds
+        if plain:
+            self._input(plain)
+        if channel.ended:
+            self._end_of_input()
+
+    def _broken(self, broken: Broken) -> None:
+        log.info("TLS with %s: %s", self._peer.address, broken)
+        if broken.alert:
+            self._transport.write(broken.alert)
+        self._end_of_input()
+        self._transport.close()
+
+    def eof_received(self) -> bool:
+        self._end_of_input()
+        return not self._transport.is_closing()
+
+    def connection_lost(self, error: BaseException | None) -> None:
+        shared = self.shared
+        shared.connections.discard(self)
+        if not shared.connections:
+            shared.empty.set()
+        self._state, self._ended, self._deadline = CLOSED, True, NEVER
+        self._pending = self._last_block = b""
+        self._last_head = None
+        self.out.lost()
+        self._wake()
+        if self._lent is not None:
+            _shut(self._lent)
+        if self.streaming and self._task is not None:
+            self._task.cancel()
+
+    def pause_writing(self) -> None:
+        self.out.pause()
+
+    def resume_writing(self) -> None:
+        self.out.resume()
+        if self._state == READY and self._pending:
+            self._next()
+
+    # -- input
+
+    def _input(self, data: bytes) -> None:
+        state = self._state
+        if state == READY:
+            if self._pending:
+                data, self._pending = self._pending + data, b""
+            self._serve(data)
+        elif state == COLLECT:
+            self._collect(data)
+        elif state == BUSY:
+            self._pending += data
+            if len(self._pending) > HELD:
+                self._pause_reading()
+            self._wake()
+        elif state == LINGER:
+            self._missing -= len(data)
+            if self._missing < 0:
+                self._transport.abort()
+
+    def _serve(self, data: bytes) -> None:
+        """Answer the requests in data as long as they can be answered at once; keep the rest."""
+        while data:
+            if self.out.paused:  # the peer does not read its answers: no more until it does
+                self._pending = data
+                self._pause_reading()
+                return
+            end = data.find(b"\r\n\r\n", self._skip) + 4
+            if end == 3:
+                self._incomplete(data)
+                return
+            self._skip = 0
+            if data[0] == 13:  # an empty line before a request is ignored (RFC 9112, 2.2)
+                data = data.removeprefix(b"\r\n")
+                continue
+            block, data = (data, b"") if end == len(data) else (data[:end], data[end:])
+            head = self._last_head if block == self._last_block else self._parse(block)
+            if head is None:
+                return
+            body: Body = EMPTY
+            if head.length != 0:
+                coming, data = self._body(head, data)
+                if coming is None:
+                    return
+                body = coming
+            self._pending = data
+            if not self._dispatch(head, body):
+                return
+            data, self._pending = self._pending, b""
+        self._deadline = self.shared.now + self.shared.limits.idle_seconds
+        if self._ended:
+            self._close()
+
+    def _incomplete(self, data: bytes) -> None:
+        """Keep the beginning of a head, unless it can never become one."""
+        if len(data) > self.shared.limits.head_bytes:
+            self._refuse(431, "the request head is too long")
+        elif data.count(b"\n") != data.count(b"\r\n"):
+            self._refuse(400, "a line of the request head does not end in CRLF")
+        elif self._ended:
+            self._close()
+        else:
+            if not self._skip:
+                self._deadline = self.shared.now + self.shared.limits.head_seconds
+            self._pending = data
+            self._skip = max(len(data) - 3, 0)
+
+    def _parse(self, block: bytes) -> Head | None:
+        limits = self.shared.limits
+        try:
+            if len(block) > limits.head_bytes:
+                raise Refused(431, "the request head is too long")
+            head = parse_head(block, self.shared.verbs, limits.headers)
+        except Refused as refused:
+            self._refuse(refused.status, str(refused))
+            return None
+        if len(block) <= REMEMBERED:
+            self._last_block, self._last_head = block, head
+        return head
+
+    def _body(self, head: Head, data: bytes) -> tuple[Body | None, bytes]:
+        """Return the body that follows a head and what comes after it; None while a small one is incomplete."""
+        length = head.length
+        if length is None:
+            return self._chunked(head, data)
+        if length > self.shared.limits.buffered_body or (head.expect and len(data) < length):
+            return Incoming(self, ByLength(length), length, expect=head.expect), data
+        if len(data) >= length:
+            return Buffered(data[:length], length), data[length:]
+        self._state, self._head = COLLECT, head
+        self._parts, self._missing, self._waited = [], length, 0.0
+        self._collect(data)
+        return None, b""
+
+    def _chunked(self, head: Head, data: bytes) -> tuple[Body | None, bytes]:
+        whole = Chunked()
+        if not head.expect or data:
+            try:
+                payload = b"".join(whole.receive(data))
+            except Malformed as error:
+                self._refuse(400, str(error))
+                return None, b""
+            if whole.done and len(payload) <= self.shared.limits.buffered_body:
+                return Buffered(payload, None), whole.rest
+        return Incoming(self, Chunked(), None, expect=head.expect), data
+
+    def _collect(self, data: bytes) -> None:
+        self._missing -= len(data)
+        self._parts.append(data)
+        if self._missing > 0:
+            self._deadline = self._body_deadline(sum(map(len, self._parts)) if len(self._parts) < 64 else 0)
+            return
+        whole, head = b"".join(self._parts), self._head
+        assert head is not None
+        assert head.length is not None
+        self._parts, self._head, self._state = [], None, READY
+        self._pending = whole[head.length :]
+        if self._dispatch(head, Buffered(whole[: head.length], head.length)):
+            self._next()
+
+    def _body_deadline(self, taken: int) -> float:
+        """Say until when the body must bring something: a stall ends it, and so does a trickle."""
+        limits = self.shared.limits
+        allowed = limits.body_stall_seconds + taken / limits.body_rate - self._waited
+        return self.shared.now + min(limits.body_stall_seconds, allowed)
+
+    def _next(self) -> None:
+        """Go on with what has arrived meanwhile."""
+        self._resume_reading()
+        data, self._pending = self._pending, b""
+        if data:
+            self._serve(data)
+        else:
+            self._deadline = self.shared.now + self.shared.limits.idle_seconds
+            if self._ended or self.shared.stopping:
+                self._close()
+
+    def _end_of_input(self) -> None:
+        """The peer has said that it sends no more; it may still read."""
+        self._ended = True
+        if self._state == BUSY:
+            self._wake()
+        elif self._state != READY or not (self._pending and self.out.paused):
+            self._close()
+
+    def _pause_reading(self) -> None:
+        if self._reading and not self._transport.is_closing():
+            self._reading = False
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if not self._reading and not self._transport.is_closing():
+            self._reading = True
+            self._transport.resume_reading()
+
+    # -- answers
+
+    def _dispatch(self, head: Head, body: Body) -> bool:
+        """Call the handler; True when its answer is out and the next request may be served."""
+        self._deadline = NEVER
+        shared = self.shared
+        try:
+            result = shared.handler(head.request(self._peer), body)
+        except Exception as error:
+            result = shared.failed(error)
+        if type(result) is Response:
+            payload = result.body
+            if type(payload) is bytes and len(payload) <= WINDOW:
+                return self._send(head, body, result) or self._linger()
+            self._state = BUSY
+            self._waited = 0.0
+            self._task = shared.loop.create_task(self._finish(head, body, result))
+            return False
+        self._state = BUSY
+        self._waited = 0.0
+        self._task = shared.loop.create_task(self._wait(head, body, cast("Awaitable[Response]", result)))
+        return False
+
+    async def _wait(self, head: Head, body: Body, result: Awaitable[Response]) -> None:
+        try:
+            response = await result
+        except asyncio.CancelledError:
+            self.out.cut()
+            raise
+        except Exception as error:
+            response = self.shared.failed(error)
+        await self._finish(head, body, response)
+
+    async def _finish(self, head: Head, body: Body, response: Response) -> None:
+        payload = response.body
+        if type(payload) is bytes and len(payload) <= WINDOW:
+            keep = self._send(head, body, response)
+        else:
+            keep = await answer.send_large(self, head, body, response)
+        self._task = None
+        if self._state == CLOSED:
+            return
+        if keep:
+            self._state = READY
+            self._next()
+        else:
+            self._linger()
+
+    def keeps(self, head: Head, body: Body, response: Response) -> bool:
+        """Say whether another request may follow on this connection."""
+        return head.keep_alive and body.done and not response.close and not self.shared.stopping
+
+    def _send(self, head: Head, body: Body, response: Response) -> bool:
+        """Send an answer with a small body; say whether the connection goes on."""
+        if self._state == CLOSED:
+            answer.after(response)
+            return False
+        keep = self.keeps(head, body, response)
+        try:
+            block = self.shared.renderer.head(response, http10=head.http10, keep_alive=keep)
+        except Exception as error:
+            answer.after(response)
+            response = self.shared.failed(error)
+            block = self.shared.renderer.head(response, http10=head.http10, keep_alive=keep)
+        payload = cast("bytes", response.body)
+        try:
+            if not payload or head.method == "HEAD" or response.status in NO_BODY:
+                self.out.write(block)
+            elif len(payload) <= TOGETHER:
+                self.out.write(block + payload)
+            else:
+                self.out.write(block)
+                self.out.write(payload)
+        except Broken as broken:
+            log.info("TLS with %s: %s", self._peer.address, broken)
+            self.out.cut()
+            keep = False
+        if response.after is not None:
+            answer.after(response)
+        return keep
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer for net itself, and end the connection."""
+        head = Head("GET", "/", {}, (), 0, False, False, False)
+        self._send(head, EMPTY, self.shared.refuse(status, message))
+        self._linger()
+
+    def _linger(self) -> bool:
+        """Send no more; read on for a while so that the peer sees the answer rather than a reset."""
+        self._pending, self._parts, self._head = b"", [], None
+        if self._state == CLOSED:
+            return False
+        if self._ended:
+            self._close()
+            return False
+        self._state = LINGER
+        limits = self.shared.limits
+        self._missing = limits.linger_bytes
+        self._deadline = self.shared.now + limits.linger_seconds
+        self.out.end()
+        self._resume_reading()
+        return False
+
+    def _close(self) -> None:
+        if self._state != CLOSED:
+            self._state = CLOSED
+            self._deadline = self.shared.now + self.shared.limits.send_stall_seconds
+            self.out.close()
+
+    # -- what a coming body asks for (body.Inlet)
+
+    def take(self) -> bytes:
+        data, self._pending = self._pending, b""
+        return data
+
+    def put_back(self, data: bytes) -> None:
+        self._pending = data + self._pending
+
+    async def more(self, taken: int) -> None:
+        if self._pending:
+            return
+        if self._ended:
+            raise Incomplete("the peer left in the middle of a body")
+        loop = self.shared.loop
+        began = loop.time()
+        self._deadline = self._body_deadline(taken)
+        self._waiter = loop.create_future()
+        self._resume_reading()
+        try:
+            await self._waiter
+        finally:
+            self._waiter, self._deadline = None, NEVER
+            self._waited += loop.time() - began
+
+    def go_on(self) -> None:
+        if not self._pending:
+            self.out.write(_CONTINUE)
+
+    async def lend(self, framing: Framing, sink: Sink) -> Outcome | None:
+        pool = self.shared.pool
+        if self._ended or not pool.take():
+            return None
+        buffer = pool.buffer()
+        try:
+            outcome = await self.in_thread(lambda sock: receive(sock, self._channel, framing, sink, buffer))
+        finally:
+            pool.keep(buffer)
+            pool.give()
+        if self._channel is not None:
+            self._after_loan(self._channel)
+        if outcome is Outcome.ENDED:
+            self._ended = True
+        return outcome
+
+    def _after_loan(self, channel: Channel) -> None:
+        """Take what a thread left in the TLS state: bytes of the next request, alerts, the peer's farewell."""
+        try:
+            self._pending += channel.receive(b"")
+            if out := channel.outgoing():
+                self._transport.write(out)
+        except Broken as broken:
+            self._broken(broken)
+        if channel.ended:
+            self._ended = True
+
+    async def in_thread(self, work: Callable[[socket.socket], T]) -> T:
+        """Run work in a reserved thread with the connection's socket; the event loop leaves the connection alone.
+
+        The caller has reserved the thread and gives it back. Cancelling cuts the connection and waits for the thread.
+        """
+        self._pause_reading()
+        sock = self._lent = self.out.duplicate()
+        sock.settimeout(PATIENCE)
+        future = self.shared.loop.run_in_executor(self.shared.pool.executor, work, sock)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            _shut(sock)
+            await asyncio.wait([future])
+            raise
+        finally:
+            self._lent = None
+            sock.close()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # -- what the server calls
+
+    def check(self, now: float) -> None:
+        """Enforce the time limits; called at every tick."""
+        if self._deadline < now:
+            self._expire()
+        elif self.out.paused and self.out.stuck(now, self.shared.limits.send_stall_seconds):
+            self.out.cut()
+
+    def _expire(self) -> None:
+        if self._state == READY:
+            if self._channel is not None and not self._channel.ready:
+                self._transport.abort()
+            elif self._pending:
+                self._refuse(408, "the request head took too long")
+            else:
+                self._close()
+        elif self._state == COLLECT:
+            self._refuse(408, "the request body took too long")
+        elif self._state == BUSY:
+            if self._waiter is not None and not self._waiter.done():
+                self._waiter.set_exception(Incomplete("the peer stalled in the middle of a body"))
+        else:
+            self._transport.abort()
+
+    def stop(self) -> None:
+        """Close when idle; else after the answer that is being made."""
+        if self._state == READY and not self._pending:
+            self._close()
+
+    def cut(self) -> None:
+        """End at once."""
+        if self._task is not None:
+            self._task.cancel()
+        self.out.cut()
+
+
+def _shut(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it may be gone already, which is what we want
+        sock.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,136 @@
+"""The writing side of a connection: plain or through TLS, with back-pressure."""
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import Callable
+from typing import cast
+
+from ..messages import Buffer
+from .channel import Channel
+
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: closing sends a reset
+_SLICE = 128 * 1024  # bytes encrypted at a time in the event loop
+
+
+class Outlet:
+    """Writes to a transport. `write` never blocks; `push` returns when the peer's side has taken all of it."""
+
+    __slots__ = ("_drained", "_fd", "_stuck_at", "_stuck_size", "channel", "paused", "transport", "write")
+
+    def __init__(self, transport: asyncio.Transport, channel: Channel | None) -> None:
+        self.transport = transport
+        self.channel = channel
+        self.paused = False
+        self.write: Callable[[Buffer], None] = transport.write if channel is None else self._write_tls
+        self._fd = cast("socket.socket", transport.get_extra_info("socket")).fileno()
+        self._drained: asyncio.Future[None] | None = None
+        self._stuck_at = 0.0
+        self._stuck_size = -1
+
+    def _write_tls(self, data: Buffer) -> None:
+        assert self.channel is not None
+        self.transport.write(self.channel.protect(data))
+
+    def pause(self) -> None:
+        """The transport holds more than its limit."""
+        self.paused = True
+        self._stuck_size = -1
+
+    def resume(self) -> None:
+        """The transport holds less than its limit again."""
+        self.paused = False
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def lost(self) -> None:
+        """The connection is gone; whoever waits gets ConnectionResetError."""
+        self.paused = False
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_exception(ConnectionResetError())
+
+    def stuck(self, now: float, limit: float) -> bool:
+        """Say whether the peer has taken nothing for limit seconds; call it now and then while paused."""
+        size = self.transport.get_write_buffer_size()
+        if size != self._stuck_size:
+            self._stuck_size, self._stuck_at = size, now
+        return now - self._stuck_at > limit
+
+    async def push(self, piece: Buffer) -> None:
+        """Send a piece and return when its memory may be reused. Raises ConnectionResetError, Broken."""
+        if self.channel is not None:
+            view = memoryview(piece)
+            for at in range(0, len(view), _SLICE):
+                self.write(view[at : at + _SLICE])
+                await self.drain()
+            return
+        view = memoryview(piece)
+        if not self.transport.get_write_buffer_size():
+            view = view[self._send_now(view) :]
+        if len(view):
+            self.transport.write(view)
+            await self.drain()
+        else:
+            await asyncio.sleep(0)  # others have their turn, however fast this peer reads
+
+    def _send_now(self, view: memoryview) -> int:
+        if self.transport.is_closing():
+            raise ConnectionResetError
+        try:
+            return os.write(self._fd, view)
+        except BlockingIOError:
+            return 0
+
+    async def drain(self) -> None:
+        """Return when the transport holds nothing more. Raises ConnectionResetError."""
+        transport = self.transport
+        while transport.get_write_buffer_size():
+            if transport.is_closing():
+                raise ConnectionResetError
+            if not self.paused:  # below the transport's limit: it would not tell us
+                await asyncio.sleep(0.001)
+                continue
+            self._drained = asyncio.get_running_loop().create_future()
+            try:
+                await self._drained
+            finally:
+                self._drained = None
+        if transport.is_closing():
+            raise ConnectionResetError
+
+    def strict(self) -> None:
+        """From now on the transport reports as soon as it holds anything: for answers whose memory is reused."""
+        self.transport.set_write_buffer_limits(0, 0)
+
+    def relaxed(self) -> None:
+        """Back to the transport's ordinary limits."""
+        self.transport.set_write_buffer_limits()
+
+    def end(self) -> None:
+        """Say that no more will come: close_notify, then FIN; the peer may still send."""
+        if self.transport.is_closing():
+            return
+        if self.channel is not None and self.channel.ready:
+            self.transport.write(self.channel.close())
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def close(self) -> None:
+        """Flush and close."""
+        if self.transport.is_closing():
+            return
+        if self.channel is not None and self.channel.ready:
+            self.transport.write(self.channel.close())
+        self.transport.close()
+
+    def cut(self) -> None:
+        """End at once with a reset, so that no peer takes what it has for the whole."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and not self.transport.is_closing():
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.transport.abort()
+
+    def duplicate(self) -> socket.socket:
+        """Return the same socket under a descriptor of its own, for a thread."""
+        return socket.socket(fileno=os.dup(self._fd))
