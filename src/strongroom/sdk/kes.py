@@ -179,7 +179,8 @@ class KesClient:
 
     async def metrics(self, *, ours: bool = False) -> str:
         """Return the metrics as Prometheus text; with ours also those an original does not have."""
-        return (await self._send("GET", "/v1/metrics?ours" if ours else "/v1/metrics")).body.decode()
+        answer = await self._send("GET", "/v1/metrics?ours" if ours else "/v1/metrics")
+        return answer.body.decode()
 
     async def log(self, kind: str = "audit") -> AsyncIterator[dict[str, Any]]:
         """Yield the events of the audit or error log as they happen, until the server or the caller ends it."""

@@ -1,4 +1,4 @@
-"""What can go wrong in the key server, beyond the shared classes. `kes/wire/errors.py` says how each looks on the wire."""
+"""What can go wrong in the key server, beyond the shared classes; `kes/wire/errors.py` has their wire texts."""
 
 from strongroom.errors import (
     AlreadyExists,
@@ -35,6 +35,10 @@ class NoCertificate(Malformed):
 
 class ManyCertificates(Malformed):
     """The client presented more than one certificate that is not a CA's."""
+
+
+class BadForwarding(Malformed):
+    """A TLS proxy forwards no certificate, several or a broken one; args[0] says which."""
 
 
 class BadKeyName(Malformed):
@@ -95,6 +99,14 @@ class StoreUnreachable(Unavailable):
 
 class StoreFailed(Unavailable):
     """The key store answered, but not with what was asked for."""
+
+
+class OperationFailed(StoreFailed):
+    """The key store failed while something was done for a client; args[0] is what, such as `failed to read key`."""
+
+
+class StoreDenied(StoreFailed):
+    """The key store does not let us."""
 
 
 class StoredKeyDamaged(Error):

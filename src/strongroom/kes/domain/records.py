@@ -2,23 +2,10 @@
 
 import datetime
 from dataclasses import dataclass, field
-from enum import IntEnum
 
-NEVER = datetime.datetime(1, 1, 1, tzinfo=datetime.UTC)  # how an absent time is written (kes.md 1.4)
+from strongroom.crypto.keyciphertext import KeyType
 
-
-class KeyType(IntEnum):
-    """The cipher that a key is made for; the numbers are those of the stored form (kes.md 5.1)."""
-
-    AES256 = 1
-    CHACHA20 = 2
-
-    @property
-    def wire_name(self) -> str:
-        """The name that answers use."""
-        return "AES256" if self is KeyType.AES256 else "ChaCha20"
-
-
+WIRE_NAMES = {KeyType.AES256: "AES256", KeyType.CHACHA20: "ChaCha20"}  # as answers spell them
 CIPHERS = {  # the names that imports and stored keys may use (kes.md 5.1)
     "AES256": KeyType.AES256,
     "AES256-GCM_SHA256": KeyType.AES256,

@@ -16,7 +16,13 @@ from strongroom.kes.wire import identity
 PREFIX = "kes:v1:"
 VALIDITY = datetime.timedelta(days=90)
 _ED25519 = 0
-_USAGES = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
+_USAGES: tuple[str, ...] = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+)
 _USAGES += ("key_cert_sign", "crl_sign", "encipher_only", "decipher_only")
 
 

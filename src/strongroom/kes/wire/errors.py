@@ -1,10 +1,11 @@
 """How errors look on the wire (kes.md 1.2). Status and text are protocol: clients compare both."""
 
 import json
+
 import msgspec
 
-from strongroom.errors import Error, Incomplete, Malformed, TooLarge, row
 from strongroom.errors import Denied as SharedDenied
+from strongroom.errors import Error, Incomplete, Malformed, TooLarge, row
 from strongroom.errors import NotFound as SharedNotFound
 from strongroom.errors import Tampered as SharedTampered
 from strongroom.errors import Unavailable as SharedUnavailable
@@ -15,6 +16,7 @@ UNAUTHENTIC = "decryption failed: ciphertext is not authentic"
 TEXTS: dict[type[Error], tuple[int, str]] = {
     kes.NoCertificate: (400, "tls: client certificate is required"),
     kes.ManyCertificates: (400, "tls: received more than one client certificate"),
+    kes.BadForwarding: (400, "{0}"),
     kes.BadKeyName: (400, "key name '{0}' is empty, too long or contains invalid characters"),
     kes.BadPolicyName: (400, "policy name '{0}' is empty, too long or contains invalid characters"),
     kes.BadIdentity: (400, "identity '{0}' is empty, too long or contains invalid characters"),
@@ -38,6 +40,7 @@ TEXTS: dict[type[Error], tuple[int, str]] = {
     TooLarge: (400, "invalid request body"),
     Incomplete: (400, "invalid request body"),
     Malformed: (400, "invalid request body"),
+    kes.OperationFailed: (502, "{0}"),
     kes.StoreUnreachable: (504, "key store is not reachable"),
     SharedUnavailable: (502, "key store is unavailable"),
     Error: (500, "internal error"),

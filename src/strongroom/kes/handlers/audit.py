@@ -1,0 +1,57 @@
+"""The members of an audit line (docs/formats/audit-log.md). The first three are what the original's events have."""
+
+import json
+import time
+
+from strongroom.kes.handlers.call import Call
+from strongroom.kes.handlers.routes import Route
+
+_second = 0
+_prefix = ""
+
+
+def audit_line(call: Call, route: Route, status: int, nanoseconds: int) -> str:
+    """Return the line's JSON without its closing brace; nanoseconds is how long the answer took."""
+    request = call.request
+    decision = "deny" if status == 403 or (call.refused and not call.identity) else "allow"
+    line = (
+        f'{{"time":"{_now()}","request":{{"ip":"{request.peer.address}","path":{_quoted(call.path)}'
+        f',"identity":"{call.identity}"}},"response":{{"code":{status},"time":{nanoseconds}}}'
+        f',"method":"{request.method}","route":"{route.path}","decision":"{decision}"'
+    )
+    if call.fingerprint:
+        line += f',"certificate":"{call.fingerprint}"'
+    if call.version:
+        line += f',"key":"{call.argument}","version":{call.version}'
+    if call.context and call.state.settings.audit.context:
+        line += f',"context":{_context(call.context)}'
+    return line
+
+
+def _now() -> str:
+    """Return the time in UTC with nanoseconds; the seconds' text is kept while they last."""
+    global _second, _prefix  # noqa: PLW0603 (a cache of one)
+    seconds, nanos = divmod(time.time_ns(), 10**9)
+    if seconds != _second:
+        _prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(seconds))
+        _second = seconds
+    return f"{_prefix}{nanos:09}Z"
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if text.isalnum() or (text.isascii() and _plain(text)) else json.dumps(text)
+
+
+def _plain(text: str) -> bool:
+    return text.isprintable() and '"' not in text and "\\" not in text
+
+
+def _context(context: bytes) -> str:
+    """Return a context of strings as JSON; anything else is left out, because nobody knows what it holds."""
+    try:
+        members = json.loads(context)
+    except ValueError:
+        return "null"
+    if not isinstance(members, dict) or not all(isinstance(value, str) for value in members.values()):
+        return "null"
+    return json.dumps(members)

@@ -1,0 +1,78 @@
+"""What every handler gets: the caller's words, and the parts of the server that they concern."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from strongroom.audit.log import AuditLog
+from strongroom.errors import Unavailable
+from strongroom.kes.domain.errors import KeyExists, KeyNotFound, OperationFailed
+from strongroom.kes.domain.policy import Policies
+from strongroom.kes.domain.settings import Settings
+from strongroom.kes.handlers.counters import Counters
+from strongroom.kes.handlers.keyring import Keyring
+from strongroom.kes.handlers.watch import Watch
+from strongroom.messages import Request, Response
+from strongroom.observe.log import Log
+
+JSON = (("Content-Type", "application/json"),)
+
+
+@dataclass(slots=True)
+class State:
+    """What a reload replaces as a whole."""
+
+    settings: Settings
+    policies: Policies
+    keyring: Keyring
+    watch: Watch
+    started: str  # RFC 3339: when the policies were read
+
+
+@dataclass(slots=True)
+class Call:
+    """One request, after its identity and policy were checked.
+
+    identity is "" without a certificate; argument is the decoded rest of the path.
+    """
+
+    state: State
+    server: "Server"
+    request: Request
+    identity: str
+    path: str
+    argument: str
+    body: bytes = field(repr=False)
+    chunked: bool = False  # the body came without a declared length
+    fingerprint: str = ""  # SHA-256 of the client's certificate
+    refused: bool = False
+    version: int = 0  # of the key that was used, for the audit line
+    context: bytes = b""  # the request's, for the audit line
+
+
+@dataclass(slots=True)
+class Server:
+    """What outlives a reload. now() is in seconds since 1970."""
+
+    version: str
+    log: Log
+    audit: AuditLog
+    counters: Counters
+    now: Callable[[], float] = time.time
+    started: float = field(default_factory=time.monotonic)
+    stopping: list[Callable[[], None]] = field(default_factory=list)  # ends the streams
+
+
+EMPTY = Response(200)
+
+
+@contextmanager
+def failing(what: str) -> Iterator[None]:
+    """Turn a store's failure into the 502 that names what could not be done, keeping what clients may know."""
+    try:
+        yield
+    except (KeyNotFound, KeyExists):
+        raise
+    except Unavailable as error:
+        raise OperationFailed(what, str(error)) from error

@@ -1,0 +1,194 @@
+"""Master keys in memory: fetched once, kept for a while, and never used in a state that the store has since changed.
+
+Every entry carries the epoch it was read under. The watch raises the epoch when `generation-` changed, and an entry of
+an older epoch is read again before it is used, so that finding out costs one comparison per request.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from strongroom.crypto.fingerprint import fingerprint
+from strongroom.kes.domain import storedkey
+from strongroom.kes.domain.errors import KeyNotFound, StoreDenied, StoredKeyDamaged, StoreFailed
+from strongroom.kes.domain.lifecycle import (
+    Deleted,
+    Deletion,
+    Disabled,
+    KeyVersion,
+    MasterKey,
+    decode_entry,
+    deleted_entry,
+    deletion_entry,
+    disabled_entry,
+    version_entry,
+)
+from strongroom.kes.domain.ports import KeyStore
+from strongroom.kes.wire import headers
+
+T = TypeVar("T")
+Log = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Entry:
+    """A cached key. used is cleared by the `unused` timer; last_used is in seconds since 1970.
+
+    headers are those of an answer that the newest version sealed.
+    """
+
+    key: MasterKey
+    epoch: int
+    headers: tuple[tuple[str, str], ...]
+    used: bool = True
+    last_used: float = 0.0
+
+
+@dataclass(slots=True)
+class Keyring:
+    """The cache of one key store. `entries` is read directly by the hot path."""
+
+    store: KeyStore
+    warn: Log = field(default=lambda text: None)
+    entries: dict[str, Entry] = field(default_factory=dict)
+    epoch: int = 0
+    generation: str = "0"  # as in Generation.text
+    with_states: bool = True  # False: the store has never had a state, so that one read fetches a key
+    hits: int = 0
+    misses: int = 0
+    _locks: dict[str, "asyncio.Lock"] = field(default_factory=dict)
+    _waiting: dict[str, int] = field(default_factory=dict)
+    _warned: set[str] = field(default_factory=set)
+
+    def cached(self, name: str) -> MasterKey | None:
+        """Return a key that may be used now without asking the store, and mark it used."""
+        entry = self.entries.get(name)
+        if entry is None or entry.epoch != self.epoch:
+            return None
+        entry.used = True
+        self.hits += 1
+        return entry.key
+
+    async def get(self, name: str) -> MasterKey:
+        """Return a key, from the store if need be; many calls for one name make one fetch. Raises KeyNotFound."""
+        key = self.cached(name)
+        if key is not None:
+            return key
+        return await self._exclusively(name, lambda: self._fetch(name))
+
+    async def reread(self, name: str) -> MasterKey:
+        """Read a key again although it is cached. Raises KeyNotFound, and forgets it then."""
+        return await self._exclusively(name, lambda: self._fetch(name, force=True))
+
+    def forget(self, name: str) -> None:
+        """Drop a key."""
+        self.entries.pop(name, None)
+
+    def drop_all(self) -> None:
+        """Drop every key: the `any` timer's work."""
+        self.entries.clear()
+
+    def drop_unused(self) -> None:
+        """Drop what was not used since the last call: the `unused` timer's work, every half interval."""
+        self.entries = {name: entry for name, entry in self.entries.items() if entry.used}
+        for entry in self.entries.values():
+            entry.used = False
+
+    async def _fetch(self, name: str, *, force: bool = False) -> MasterKey:
+        if not force and (key := self.cached(name)) is not None:
+            return key
+        self.misses += 1
+        epoch, generation = (
+            self.epoch,
+            self.generation,
+        )  # before reading: a change that arrives meanwhile makes this entry old at once
+        try:
+            key = await load(self.store, name, with_states=self.with_states, warn=self._warn_once)
+        except KeyNotFound:
+            self.entries.pop(name, None)
+            raise
+        old = self.entries.get(name)
+        self.entries[name] = Entry(
+            key, epoch, answer_headers(key.current, generation), True, old.last_used if old else 0.0
+        )
+        return key
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self._warned and len(self._warned) < 1000:
+            self._warned.add(text)
+            self.warn(text)
+
+    async def _exclusively(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
+        """Run work while no other call works on name."""
+        lock = self._locks.setdefault(name, asyncio.Lock())
+        self._waiting[name] = self._waiting.get(name, 0) + 1
+        try:
+            async with lock:
+                return await work()
+        finally:
+            self._waiting[name] -= 1
+            if not self._waiting[name]:
+                del self._waiting[name], self._locks[name]
+
+
+def answer_headers(version: KeyVersion, generation: str) -> tuple[tuple[str, str], ...]:
+    """Return the headers of a JSON answer that a key's version sealed or opened."""
+    return (
+        ("Content-Type", "application/json"),
+        (headers.VERSION, str(version.number)),
+        (headers.FINGERPRINT, version.fingerprint),
+        (headers.GENERATION, generation),
+    )
+
+
+async def load(store: KeyStore, name: str, *, with_states: bool, warn: Log) -> MasterKey:
+    """Read a key with its versions and its state. Raises KeyNotFound, also for a key whose deletion is not finished."""
+    if not with_states:
+        return MasterKey(name, (usable(1, await store.get(name)),))
+    first, second, disabled, deletion, deleted = await asyncio.gather(
+        store.get(name),
+        maybe(store, version_entry(name, 2), warn),
+        maybe(store, disabled_entry(name), warn),
+        maybe(store, deletion_entry(name), warn),
+        maybe(store, deleted_entry(name), warn),
+    )
+    versions = [usable(1, first)]
+    while second is not None:
+        versions.append(usable(len(versions) + 1, second))
+        second = await maybe(store, version_entry(name, len(versions) + 1), warn)
+    former = decode_entry(deleted, Deleted).fingerprints if deleted is not None else ()
+    if versions[0].fingerprint in former:
+        raise KeyNotFound(f"{name}: its deletion was begun")
+    return MasterKey(
+        name,
+        tuple(versions),
+        decode_entry(disabled, Disabled) if disabled is not None else None,
+        decode_entry(deletion, Deletion) if deletion is not None else None,
+        former,
+    )
+
+
+async def maybe(store: KeyStore, name: str, warn: Log) -> bytes | None:
+    """Return an entry's value, None if there is none.
+
+    A store that denies us the entry but not the key (a Vault policy for this one name) cannot hold our states: then
+    there is none, and the operator is told (docs/security/limitations/key-states.md).
+    """
+    try:
+        return await store.get(name)
+    except KeyNotFound:
+        return None
+    except StoreDenied:
+        warn(f"the key store denies access to '{name}': key states and versions are not seen there")
+        return None
+
+
+def usable(number: int, value: bytes) -> KeyVersion:
+    """Make a stored key ready for use; raise StoreFailed if it is damaged."""
+    try:
+        stored = storedkey.decode(value)
+    except StoredKeyDamaged as error:
+        raise StoreFailed(str(error)) from error
+    mark = fingerprint(stored.key).hex()
+    return KeyVersion(number, stored.key, stored.type, stored.hmac_key, mark, stored.created_at, stored.created_by)

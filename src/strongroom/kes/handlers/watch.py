@@ -1,0 +1,271 @@
+"""Watches the key store for changes of key states, and lets cached keys age (kes.md 7; architecture.md 7)."""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from strongroom.errors import Error, Unavailable
+from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreDenied, StoreUnreachable
+from strongroom.kes.domain.lifecycle import GENERATION, STATES, Event, Generation, decode_entry
+from strongroom.kes.domain.ports import KeyStore
+from strongroom.kes.domain.settings import CacheSettings, LockSettings
+from strongroom.kes.handlers.keyring import Keyring
+from strongroom.observe.log import Log
+
+PROBE_SECONDS = 10.0  # how often the store is asked whether it is there (kes.md 7)
+KEPT_EVENTS = 1024  # for clients that come back
+REREAD_AT_ONCE = 16
+_QUEUE = 1000  # events that a slow subscriber may lag behind
+
+
+@dataclass(slots=True)
+class Watch:
+    """One key store's watch. now() is in seconds since 1970; other times here are monotonic."""
+
+    keyring: Keyring
+    cache: CacheSettings
+    lock: LockSettings
+    log: Log
+    now: Callable[[], float] = time.time
+    generation: Generation = field(default_factory=Generation)
+    offline: StoreUnreachable | Unavailable | None = None  # why the store counts as away
+    offline_since: float = 0.0
+    read_at: float = 0.0  # when `generation-` was last read
+    latency: float = 0.0  # of the last probe, seconds
+    failures: int = 0
+    _events: deque[Event] = field(default_factory=lambda: deque(maxlen=KEPT_EVENTS))
+    _subscribers: set["asyncio.Queue[Event | None]"] = field(default_factory=set)
+    _tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+    _reading: "asyncio.Lock" = field(default_factory=asyncio.Lock)
+
+    async def start(self) -> None:
+        """Read the generation once, then go on in the background until `stop`."""
+        self.keyring.with_states = True
+        try:
+            await self.look()
+        except Unavailable as error:
+            self.log.warn(f"the key store's generation cannot be read yet: {error}")
+        for seconds, work in (
+            (self.lock.within / 2, self._poll),
+            (PROBE_SECONDS, self._probe),
+            (self.cache.any, self._drop_all),
+            (self.cache.unused / 2, self._drop_unused),
+            (self.cache.offline, self._drop_offline),
+            (self.lock.within / 4, self._heartbeat),
+        ):
+            if seconds > 0:
+                self._tasks.append(asyncio.create_task(self._every(seconds, work)))
+
+    async def stop(self) -> None:
+        """End the background work and all event streams."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        for queue in list(self._subscribers):
+            _offer(queue, None)
+
+    # ---- the generation
+    async def look(self) -> None:
+        """Read `generation-`; when it changed, make every cached key be read again before its next use."""
+        async with self._reading:
+            found = await self._read_generation()
+            self.read_at = time.monotonic()
+            if found == self.generation:
+                return
+            self.generation = found
+            self.keyring.generation = found.text()
+            self.keyring.epoch += 1
+        await self._reread_cached()
+        self.tell("changed", "")
+
+    async def changed(self, kind: str, name: str) -> None:
+        """After a marker was written: replace `generation-`, read the key again, tell the subscribers."""
+        async with self._reading:
+            self.generation = await replace_generation(self.keyring.store, self.generation)
+            self.read_at = time.monotonic()
+            self.keyring.generation = self.generation.text()
+            self.keyring.epoch += 1
+            self.keyring.with_states = True
+            self.keyring.forget(name)
+        self.tell(kind, name)
+
+    async def _read_generation(self) -> Generation:
+        store = self.keyring.store
+        try:
+            found = decode_entry(await store.get(GENERATION), Generation)
+            self.keyring.with_states = True
+        except StoreDenied:
+            self.keyring.with_states = False  # a store that denies the name cannot hold our states
+            return Generation()
+        except KeyNotFound:
+            found = self.generation
+            self.keyring.with_states = await self._has_states()
+            if self.keyring.with_states and self.keyring.entries:
+                self.keyring.epoch += 1  # between somebody's delete and create: look again at every key
+        return found
+
+    async def _has_states(self) -> bool:
+        try:
+            await self.keyring.store.get(STATES)
+        except (KeyNotFound, StoreDenied):
+            return False
+        return True
+
+    async def _reread_cached(self) -> None:
+        """Read all cached keys again, some at a time, and tell the subscribers what changed."""
+        names = list(self.keyring.entries)
+        gate = asyncio.Semaphore(REREAD_AT_ONCE)
+
+        async def one(name: str) -> None:
+            async with gate:
+                await self._reread(name)
+
+        await asyncio.gather(*map(one, names))
+
+    async def _reread(self, name: str) -> None:
+        entry = self.keyring.entries.get(name)
+        if entry is None:
+            return
+        before = entry.key
+        try:
+            key = await self.keyring.get(name)
+        except KeyNotFound:
+            self.tell("deleted", name)
+            return
+        except Unavailable as error:
+            self.log.warn(f"the state of key '{name}' cannot be read: {error}")
+            return
+        if key.state != before.state:
+            self.tell(key.state, name)
+        if len(key.versions) != len(before.versions):
+            self.tell("rotated", name)
+
+    # ---- events
+    def tell(self, kind: str, name: str) -> None:
+        """Give an event to every subscriber, and keep it for those who come back."""
+        event = Event(kind, name, self.generation.text(), self.now())
+        if kind != "heartbeat":
+            self._events.append(event)
+        for queue in list(self._subscribers):
+            _offer(queue, event)
+
+    async def events(self, after: str) -> AsyncIterator[Event]:
+        """Yield the events behind generation after, then new ones until `stop`.
+
+        `reset` comes first when it cannot be told what happened since: the client must forget what it cached.
+        """
+        queue: asyncio.Queue[Event | None] = asyncio.Queue(_QUEUE)
+        self._subscribers.add(queue)
+        try:
+            for event in self._since(after):
+                yield event
+            while (next_event := await queue.get()) is not None:
+                yield next_event
+        finally:
+            self._subscribers.discard(queue)
+
+    def _since(self, after: str) -> list[Event]:
+        now = self.generation.text()
+        if after == now:
+            return [Event("heartbeat", "", now, self.now())]
+        kept = list(self._events)
+        last = max((place for place, event in enumerate(kept) if event.generation == after), default=None)
+        if after and last is not None:
+            return kept[last + 1 :]
+        return [Event("reset", "", now, self.now())]
+
+    # ---- timers
+    async def _poll(self) -> None:
+        await self.look()
+
+    async def _heartbeat(self) -> None:
+        """Only while the store was read within the bound: silence means that locks may not be seen here."""
+        if time.monotonic() - self.read_at <= self.lock.within:
+            self.tell("heartbeat", "")
+
+    async def _probe(self) -> None:
+        try:
+            self.latency = await self.keyring.store.status()
+        except Unavailable as error:
+            if self.offline is None:
+                self.offline_since = time.monotonic()
+                self.log.warn(f"the key store is away: {error}")
+            self.offline = error
+        else:
+            if self.offline is not None:
+                self.log.info("the key store is back")
+            self.offline = None
+
+    async def _drop_all(self) -> None:
+        if not self._keeps_offline():
+            self.keyring.drop_all()
+
+    async def _drop_unused(self) -> None:
+        if not self._keeps_offline():
+            self.keyring.drop_unused()
+
+    async def _drop_offline(self) -> None:
+        if self.offline is not None:
+            self.keyring.drop_all()
+
+    def _keeps_offline(self) -> bool:
+        return self.offline is not None and self.cache.offline > 0
+
+    def serves_offline_until(self) -> float | None:
+        """Say until when cached keys are served although the store is away: seconds since 1970, None if it is not."""
+        if self.offline is None or not self.cache.offline:
+            return None
+        passed = time.monotonic() - self.offline_since
+        return self.now() + self.cache.offline - passed % self.cache.offline
+
+    def check_lock_bound(self) -> None:
+        """With `lock.strict`: raise StoreUnreachable when key states are older than the bound."""
+        if self.lock.strict and time.monotonic() - self.read_at > self.lock.within:
+            raise StoreUnreachable("key states could not be read within lock.within")
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await work()
+            except Error as error:
+                self.failures += 1
+                self.log.debug(f"watching the key store: {error}")
+
+
+async def replace_generation(store: KeyStore, known: Generation) -> Generation:
+    """Put a new `generation-` in the place of the old one. Somebody else's newer one serves as well."""
+    with contextlib.suppress(KeyExists):  # the store had states before
+        await store.create(STATES, b"{}")
+    try:
+        old = decode_entry(await store.get(GENERATION), Generation)
+        await store.delete(GENERATION)
+    except KeyNotFound:
+        old = known
+    new = old.next()
+    try:
+        await store.create(GENERATION, encode(new))
+    except KeyExists:  # written after our marker, so it tells everybody to look at it
+        return decode_entry(await store.get(GENERATION), Generation)
+    return new
+
+
+def encode(record: object) -> bytes:
+    """Return a state entry's value."""
+    return msgspec.json.encode(record)
+
+
+def _offer(queue: "asyncio.Queue[Event | None]", event: Event | None) -> None:
+    """Give event to a subscriber; one that lags too far behind is ended, and finds out by its generation."""
+    if queue.full():
+        while not queue.empty():
+            queue.get_nowait()
+        queue.put_nowait(None)
+    else:
+        queue.put_nowait(event)

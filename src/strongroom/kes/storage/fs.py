@@ -1,0 +1,120 @@
+"""Keys as files of one folder, in the original's layout (kes.md 6.3): the file's name is the key's, no newline.
+
+The value is written to a nameless file, synced, and linked under its name, which fails if the name is taken: there is
+never a file with half a key, and the folder is synced before the answer.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import secrets
+import time
+from pathlib import Path
+
+from strongroom.errors import BadSettings
+from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreFailed, StoreUnreachable
+from strongroom.kes.storage.memory import page
+
+MAX_VALUE = 1 << 20  # bytes
+_NAME = re.compile(r"[0-9A-Za-z_-]{1,128}")
+
+
+class FileStore:
+    """See KeyStore; every method works in a thread."""
+
+    def __init__(self, folder: str | Path) -> None:
+        """Make the folder, with its parents, if it is missing; raise BadSettings if that cannot be."""
+        self._folder = Path(folder)
+        self.description = f"Filesystem: {folder}"
+        try:
+            self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        except FileExistsError:
+            raise BadSettings(f"fs: '{folder}' is not a directory") from None
+        except OSError as error:
+            raise BadSettings(f"fs: '{folder}': {error.strerror}") from error
+
+    async def status(self) -> float:
+        """Look at the folder; raise StoreUnreachable when it is gone."""
+        start = time.monotonic()
+        try:
+            await asyncio.to_thread(os.stat, self._folder)
+        except OSError as error:
+            raise StoreUnreachable(f"fs: {error}") from error
+        return time.monotonic() - start
+
+    async def create(self, name: str, value: bytes) -> None:
+        """See KeyStore."""
+        await asyncio.to_thread(self._create, self._path(name), value)
+
+    async def get(self, name: str) -> bytes:
+        """See KeyStore."""
+        return await asyncio.to_thread(self._get, self._path(name))
+
+    async def delete(self, name: str) -> None:
+        """See KeyStore."""
+        await asyncio.to_thread(self._delete, self._path(name))
+
+    async def names(self, prefix: str, after: str, limit: int) -> list[str]:
+        """See KeyStore. Folders and files whose names no key can have are left out."""
+        return page(await asyncio.to_thread(self._files), prefix, after, limit)
+
+    async def close(self) -> None:
+        """Nothing to end."""
+
+    def _path(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise StoreFailed("fs: key name contains invalid character")
+        return self._folder / name
+
+    def _create(self, path: Path, value: bytes) -> None:
+        temporary = self._folder / f".{path.name}.{secrets.token_hex(8)}"  # a dot: no key's name
+        try:
+            with open(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600), "wb") as file:
+                file.write(value)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(temporary, path)
+            self._sync_folder()
+        except FileExistsError as error:
+            raise KeyExists(path.name) from error
+        except OSError as error:
+            raise StoreFailed(f"fs: failed to create '{path}': {error}") from error
+        finally:
+            with contextlib.suppress(OSError):  # it may never have come to be; nothing depends on it
+                os.unlink(temporary)
+
+    def _get(self, path: Path) -> bytes:
+        try:
+            with open(path, "rb") as file:
+                value = file.read(MAX_VALUE + 1)
+        except FileNotFoundError:
+            raise KeyNotFound(path.name) from None
+        except OSError as error:
+            raise StoreFailed(f"fs: failed to read '{path}': {error}") from error
+        if len(value) > MAX_VALUE:
+            raise StoreFailed(f"fs: '{path}' is larger than {MAX_VALUE} bytes")
+        return value
+
+    def _delete(self, path: Path) -> None:
+        try:
+            os.unlink(path)
+            self._sync_folder()
+        except FileNotFoundError:
+            raise KeyNotFound(path.name) from None
+        except OSError as error:
+            raise StoreFailed(f"fs: failed to delete '{path}': {error}") from error
+
+    def _files(self) -> list[str]:
+        try:
+            with os.scandir(self._folder) as entries:
+                return [entry.name for entry in entries if _NAME.fullmatch(entry.name) and entry.is_file()]
+        except OSError as error:
+            raise StoreFailed(f"fs: failed to list '{self._folder}': {error}") from error
+
+    def _sync_folder(self) -> None:
+        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

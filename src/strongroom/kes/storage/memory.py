@@ -1,0 +1,49 @@
+"""A key store that forgets at exit: for tests and `kes server --dev`."""
+
+from bisect import bisect_right
+
+from strongroom.kes.domain.errors import KeyExists, KeyNotFound
+
+
+class MemoryStore:
+    """Keys in a dictionary."""
+
+    description = "In Memory"
+
+    def __init__(self) -> None:
+        self._values: dict[str, bytes] = {}
+
+    async def status(self) -> float:
+        """Always there."""
+        return 0.001
+
+    async def create(self, name: str, value: bytes) -> None:
+        """See KeyStore."""
+        if self._values.setdefault(name, value) is not value:
+            raise KeyExists(name)
+
+    async def get(self, name: str) -> bytes:
+        """See KeyStore."""
+        try:
+            return self._values[name]
+        except KeyError:
+            raise KeyNotFound(name) from None
+
+    async def delete(self, name: str) -> None:
+        """See KeyStore."""
+        if self._values.pop(name, None) is None:
+            raise KeyNotFound(name)
+
+    async def names(self, prefix: str, after: str, limit: int) -> list[str]:
+        """See KeyStore."""
+        return page(self._values, prefix, after, limit)
+
+    async def close(self) -> None:
+        """Nothing to end."""
+
+
+def page(all_names: "list[str] | dict[str, bytes]", prefix: str, after: str, limit: int) -> list[str]:
+    """Cut a page out of names in any order: those that start with prefix and lie behind after, sorted."""
+    chosen = sorted(name for name in all_names if name.startswith(prefix))
+    start = bisect_right(chosen, after) if after else 0
+    return chosen[start : start + limit]
