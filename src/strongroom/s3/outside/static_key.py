@@ -1,0 +1,49 @@
+"""Data keys from one key in the server's own settings: MINIO_KMS_SECRET_KEY and its forerunners (sse.md 1.4, 9)."""
+
+import os
+
+from strongroom.crypto import keyciphertext
+from strongroom.crypto.fingerprint import fingerprint
+from strongroom.crypto.secret import Secret
+from strongroom.errors import Tampered
+from strongroom.s3.domain.key_errors import KeyNotFound, WrongCiphertext
+from strongroom.s3.domain.ports import DataKey
+
+
+class StaticKey:
+    """DataKeys under one named 32-byte key. Ciphertexts are those of a KES that holds the same key."""
+
+    def __init__(self, name: str, key: bytes | Secret) -> None:
+        self.default_key = name
+        self._key = key if isinstance(key, Secret) else Secret(key)
+        if len(self._key) != 32:
+            raise ValueError(f"a key of {len(self._key)} bytes")
+        self._fingerprint = fingerprint(self._key.reveal())
+
+    async def generate(self, key_name: str, context: bytes, *, shared: bool = False) -> DataKey:
+        """Make a data key; raise KeyNotFound for any other name. Making one costs less than keeping one: not shared."""
+        self._check(key_name)
+        plaintext = os.urandom(32)
+        ciphertext = keyciphertext.seal(self._key.reveal(), plaintext, context)
+        return DataKey(Secret(plaintext), ciphertext, self.default_key, 1, self._fingerprint)
+
+    async def unseal(self, key_name: str, ciphertext: bytes, context: bytes) -> Secret:
+        """Open a data key of any form since 2018; raise KeyNotFound, WrongCiphertext."""
+        self._check(key_name)
+        try:
+            return Secret(keyciphertext.open(self._key.reveal(), ciphertext, context))
+        except Tampered as error:
+            if len(ciphertext) != 64:
+                raise WrongCiphertext(str(error)) from error
+        try:  # 2018 to April 2021 (MINIO_SSE_MASTER_KEY, MINIO_KMS_MASTER_KEY)
+            return Secret(keyciphertext.open_master(self._key.reveal(), key_name, ciphertext, context))
+        except Tampered as error:
+            raise WrongCiphertext(str(error)) from error
+
+    async def close(self) -> None:
+        """Overwrite the key."""
+        self._key.wipe()
+
+    def _check(self, key_name: str) -> None:
+        if key_name not in ("", self.default_key):
+            raise KeyNotFound(f"the server's own key is {self.default_key!r}, not {key_name!r}")
