@@ -315,6 +315,8 @@ class MemoryStore:
         """See ObjectStore."""
         it = self._upload(bucket, upload.key, upload.upload_id)
         assert isinstance(body, MemoryStaged)
+        owner = self._bucket(bucket)
+        settings.check_quota(owner.record.config, owner.size(), part.size)
         kept = replace(part, stored=body.stored, modified=self._now())
         it.parts[part.number] = (kept, bytes(body.data))
         return kept

@@ -1,0 +1,280 @@
+"""One open bucket: a connection that reads in the event loop, a committer that writes, and its files."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import apsw
+
+from strongroom.s3.domain.ports import NoSuchBucket, NoSuchKey, NoSuchUpload, NoSuchVersion, StoreClosed
+from strongroom.s3.domain.records import (
+    BucketRecord,
+    BucketUsage,
+    ObjectVersion,
+    PartRecord,
+    UploadRecord,
+)
+from strongroom.s3.storage import rows, transaction
+from strongroom.s3.storage.bodies import FileBody, InlineBody
+from strongroom.s3.storage.checkpoints import Checkpoints, CheckpointThread
+from strongroom.s3.storage.committer import Committer, Hooks, Job
+from strongroom.s3.storage.folders import BodyFiles
+from strongroom.s3.storage.schema import check_format, connect
+from strongroom.s3.storage.staging import FileStaged
+from strongroom.s3.storage.transaction import Known, Transaction
+from strongroom.s3.storage.turns import Turns
+
+T = TypeVar("T")
+
+QUEUE_WRITES = 4096  # writes that may wait in one bucket; more wait outside
+QUEUE_BYTES = 64 * 1024 * 1024  # of inline bodies
+
+_NEWEST = f"SELECT {rows.VERSION_AND_BODY} FROM versions WHERE key = ?1 ORDER BY seq DESC LIMIT 1"  # noqa: S608
+_BY_ID = (
+    f"SELECT {rows.VERSION_AND_BODY}, (SELECT max(seq) FROM versions WHERE key = ?1) "  # noqa: S608
+    "FROM versions WHERE key = ?1 AND version IS ?2 LIMIT 1"
+)
+_BODY = "SELECT body FROM versions WHERE seq = ? AND key = ? AND modified = ?"
+_UPLOAD = f"SELECT {rows.UPLOAD} FROM uploads WHERE key = ? AND upload = ?"  # noqa: S608
+_PARTS = (
+    f"SELECT {rows.PART} FROM parts WHERE upload = (SELECT seq FROM uploads WHERE key = ? AND upload = ?) "  # noqa: S608
+    "AND number > ? ORDER BY number LIMIT ?"
+)
+
+
+class OpenBucket:
+    """A bucket's folder while a process uses it. Everything but the threads' work happens in the event loop."""
+
+    def __init__(
+        self,
+        folder: Path,
+        generation: int,
+        pool: ThreadPoolExecutor,
+        checkpoints: CheckpointThread,
+        loop: asyncio.AbstractEventLoop,
+        vfs: str | None = None,
+    ) -> None:
+        """Open the databases; raise NoSuchBucket when the folder is gone or marked deleted."""
+        path = folder / "index.db"
+        try:
+            self.reader = connect(path, vfs=vfs)
+        except apsw.CantOpenError as error:
+            raise NoSuchBucket(str(folder)) from error
+        check_format(self.reader, path)
+        self.folder = folder
+        self.files = BodyFiles(folder, generation)
+        self._loop = loop
+        self._pool = pool
+        self._known = Known()
+        self._fresh = False
+        self._writer = connect(path, vfs=vfs)
+        self._turns = Turns(folder)
+        self._log = Checkpoints(path, self._writer, vfs, self._stop_writing)
+        self._checkpoints = checkpoints
+        self._committer = Committer(
+            self._writer, self._turns, loop, Hooks(self._unlink, self._committed), self.record.name
+        )
+        self._pending = 0
+        self._pending_bytes = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._drained: asyncio.Future[None] | None = None
+
+    # Configuration
+
+    @property
+    def record(self) -> BucketRecord:
+        """The bucket's record, read again after forget(); raise NoSuchBucket when it has been deleted."""
+        if not self._fresh:
+            _, deleted = transaction.read_record(self.reader, self._known)
+            if deleted:
+                raise NoSuchBucket(self._known.record.name)
+            self._fresh = True
+        return self._known.record
+
+    def forget(self) -> None:
+        """Read the record again before its next use."""
+        self._fresh = False
+
+    def usage(self) -> BucketUsage:
+        """Return the totals."""
+        return transaction.usage(transaction.read_record(self.reader, self._known)[0])
+
+    # Writing
+
+    async def write(self, apply: Callable[[Transaction], T], cost: int = 0) -> T:
+        """Run apply in a group commit and return what it returns, once that is durable.
+
+        A caller that is cancelled does not hear what became of the write, which goes on.
+        """
+        await self._admit(cost)
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._committer.submit(Job(apply, self._settle(future, cost), cost))
+        return await future
+
+    async def write_staged(
+        self, staged: FileStaged, apply: Callable[[Transaction, bytes | None, str | None, int], T]
+    ) -> T:
+        """Like write, for a body: a small one goes along, a large one is first published by the pool of threads."""
+        body = staged.inline
+        stored = staged.stored
+        if body is not None:
+            return await self.write(lambda tx: apply(tx, body, None, stored), stored)
+        await self._admit(0)
+        future: asyncio.Future[T] = self._loop.create_future()
+        settle = self._settle(future, 0)
+
+        def publish() -> None:
+            try:
+                staged.publish()
+            except OSError as error:
+                staged.discard()
+                self._stop_writing(f"{self.folder}: {error}")
+                self._loop.call_soon_threadsafe(settle, None, StoreClosed(str(error)))
+                return
+            name = staged.name
+            self._committer.submit(Job(lambda tx: apply(tx, None, name, stored), finish))
+
+        def finish(result: Any, error: BaseException | None) -> None:
+            if error is None or isinstance(error, StoreClosed):  # closed: the row may have reached the disk
+                staged.taken()
+            else:
+                self._pool.submit(staged.discard)
+            settle(result, error)
+
+        self._pool.submit(publish)
+        return await future
+
+    def _settle(self, future: asyncio.Future[T], cost: int) -> Callable[[Any, BaseException | None], None]:
+        def settle(result: Any, error: BaseException | None) -> None:
+            self._pending -= 1
+            self._pending_bytes -= cost
+            if self._waiting:
+                self._let_in()
+            if not self._pending and self._drained is not None and not self._drained.done():
+                self._drained.set_result(None)
+            if future.done():  # its caller has gone
+                return
+            if error is None:
+                future.set_result(cast(T, result))
+            else:
+                future.set_exception(error)
+
+        return settle
+
+    async def _admit(self, cost: int) -> None:
+        """Count a write in; wait while too much is queued."""
+        while self._pending >= QUEUE_WRITES or self._pending_bytes + cost > QUEUE_BYTES:
+            turn: asyncio.Future[None] = self._loop.create_future()
+            self._waiting.append(turn)
+            await turn
+        self._pending += 1
+        self._pending_bytes += cost
+
+    def _let_in(self) -> None:
+        """Wake who waits, as far as there is room for a largest body each."""
+        room = min(QUEUE_WRITES - self._pending, (QUEUE_BYTES - self._pending_bytes) // (128 * 1024))
+        while room > 0 and self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                room -= 1
+
+    def _stop_writing(self, why: str) -> None:
+        self._committer.closed = why
+
+    def _unlink(self, names: list[str]) -> None:
+        self._pool.submit(self._unlink_all, names)
+
+    def _unlink_all(self, names: list[str]) -> None:
+        for name in names:
+            self.files.remove(name)
+
+    def _committed(self) -> None:
+        self._log.after_commit(self._checkpoints)
+
+    # Reading
+
+    def get(self, key: str, version_id: str | None) -> ObjectVersion:
+        """Return a version, with its body when that is small. See ObjectStore.get."""
+        if version_id is not None:
+            return self._get_version(key, version_id)
+        row = self.reader.execute(_NEWEST, (key,)).fetchone()
+        if row is None:
+            raise NoSuchKey(key)
+        found = rows.version(row, latest=True)
+        if found.delete_marker:
+            raise NoSuchKey(key, found)
+        return found
+
+    def _get_version(self, key: str, version_id: str) -> ObjectVersion:
+        row = self.reader.execute(_BY_ID, (key, rows.id_to_column(version_id))).fetchone()
+        if row is None:
+            raise NoSuchVersion(f"{key} {version_id}")
+        return rows.version(row[:14], latest=row[0] == row[14])
+
+    def open(self, version: ObjectVersion) -> InlineBody | FileBody:
+        """Open the stored bytes; raise NoSuchVersion when they are gone."""
+        place = version.place
+        assert isinstance(place, rows.Place)
+        in_files = any(name is not None for name in place.files)
+        whole_in_file = in_files and not version.parts
+        inline = b"" if whole_in_file else place.body if place.body is not None else self._body(version, place)
+        if not in_files:
+            return InlineBody(inline)
+        try:
+            return FileBody(self.files, _pieces(version, place, inline))
+        except FileNotFoundError as error:
+            raise NoSuchVersion(f"{version.key} {version.version_id}") from error
+
+    def _body(self, version: ObjectVersion, place: rows.Place) -> bytes:
+        row = self.reader.execute(_BODY, (place.seq, version.key, version.modified)).fetchone()
+        if row is None:
+            raise NoSuchVersion(f"{version.key} {version.version_id}")
+        return cast(bytes, row[0]) or b""
+
+    def upload(self, key: str, upload_id: str) -> UploadRecord:
+        """Return an unfinished upload; raise NoSuchUpload."""
+        row = self.reader.execute(_UPLOAD, (key, upload_id)).fetchone()
+        if row is None:
+            raise NoSuchUpload(upload_id)
+        return rows.upload(row)
+
+    def parts(self, upload: UploadRecord, after: int, limit: int) -> list[PartRecord]:
+        """Return parts in ascending order; raise NoSuchUpload."""
+        self.upload(upload.key, upload.upload_id)
+        found = self.reader.execute(_PARTS, (upload.key, upload.upload_id, after, limit)).fetchall()
+        return [rows.part(row) for row in found]
+
+    # The end
+
+    async def drained(self) -> None:
+        """Wait until no write is on its way."""
+        while self._pending:
+            self._drained = self._loop.create_future()
+            await self._drained
+
+    def close(self) -> None:
+        """Finish what is queued and let go of everything. Blocks, while the event loop must not wait for writes."""
+        self._committer.stop()
+        self._log.close()
+        self._writer.close()
+        self.reader.close()
+        self._turns.close()
+
+
+def _pieces(version: ObjectVersion, place: rows.Place, inline: bytes) -> list[tuple[int, str | bytes]]:
+    """Pair every piece of a body with its length; small parts lie one behind the other in inline."""
+    if not version.parts:
+        return [(version.stored, name) for name in place.files if name is not None]
+    pieces: list[tuple[int, str | bytes]] = []
+    at = 0
+    for part, name in zip(version.parts, place.files, strict=True):
+        if name is not None:
+            pieces.append((part.stored, name))
+        else:
+            pieces.append((part.stored, inline[at : at + part.stored]))
+            at += part.stored
+    return pieces

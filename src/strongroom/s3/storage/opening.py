@@ -1,0 +1,91 @@
+"""Opening a server's folder and making buckets in it."""
+
+import fcntl
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from strongroom.errors import BadSettings
+from strongroom.s3.domain.records import BucketRecord
+from strongroom.s3.storage import schema, sweep
+from strongroom.s3.storage.folders import make_folder, sync_folder
+from strongroom.s3.storage.system import SystemDb
+
+FOREIGN = ".minio.sys"  # shows another program's data
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A server's folder in use by this process. lock is the descriptor of server.lock, -1 in a worker."""
+
+    folder: Path
+    lock: int
+    system: SystemDb
+    generation: int
+    leftovers: sweep.Leftovers
+
+    def close(self) -> None:
+        """Note an orderly end and let go of the folder."""
+        self.system.end_generations([self.generation])
+        self.system.close()
+        if self.lock >= 0:
+            os.close(self.lock)
+
+
+def open_folder(folder: Path, *, worker: bool = False) -> Opened:
+    """Lock (unless worker) and open the folder, making it when it is missing. Blocks.
+
+    Raise BadSettings when another server uses it, it cannot be written or holds another program's data.
+    """
+    lock = -1
+    try:
+        if (folder / FOREIGN).exists():
+            raise BadSettings(f"{folder} holds the data of another server: import it with `strongroom s3 import`")
+        make_folder(folder / "buckets")
+        lock = -1 if worker else _lock(folder)
+        system = SystemDb(folder)
+    except OSError as error:
+        if lock >= 0:
+            os.close(lock)
+        raise BadSettings(f"{folder}: {error.strerror or error}") from error
+    except BadSettings:
+        if lock >= 0:
+            os.close(lock)
+        raise
+    leftovers = sweep.Leftovers() if worker else sweep.find(folder, system)
+    system.bump()  # a crashed process may not have told of its last change
+    return Opened(folder, lock, system, system.begin_generation(), leftovers)
+
+
+def _lock(folder: Path) -> int:
+    descriptor = os.open(folder / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise BadSettings(f"{folder} is in use by another server") from None
+    return descriptor
+
+
+def make_bucket(folder: Path, system: SystemDb, record: BucketRecord) -> None:
+    """Lay out a bucket's folder, then give it its name; raise BucketExists. Blocks."""
+    home = folder / "buckets" / record.uuid
+    try:
+        for name in ("data", "tmp"):
+            make_folder(home / name)
+        connection = schema.connect(home / "index.db", create=True)
+        try:
+            schema.create_tables(connection, schema.BUCKET)
+            connection.execute(
+                "INSERT INTO bucket(id, name, uuid, created, versioning, object_lock) VALUES (1, ?, ?, ?, ?, ?)",
+                (record.name, record.uuid, record.created, record.versioning, record.object_lock),
+            )
+            connection.executemany("INSERT INTO config VALUES (?, ?)", list(record.config.items()))
+        finally:
+            connection.close()
+        sync_folder(home)
+        system.add_bucket(record.name, record.uuid, record.created)
+    except BaseException:
+        shutil.rmtree(home, ignore_errors=True)
+        raise

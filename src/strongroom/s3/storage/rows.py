@@ -1,0 +1,100 @@
+"""Rows of index.db as records, and the part table. Format: docs/formats/store.md."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import msgspec
+
+from strongroom.errors import Tampered
+from strongroom.s3.domain.records import NULL_VERSION, Listed, ObjectVersion, PartRecord, UploadRecord
+
+Row: TypeAlias = tuple[Any, ...]
+
+PARTS_VERSION = 1
+EAGER_BODY = 8 * 1024  # bytes: a body up to this size is read with its row, larger ones when they are opened
+
+VERSION = "seq, key, version, marker, size, stored, modified, etag, tags, lock, file, parts, meta"
+VERSION_AND_BODY = f"{VERSION}, CASE WHEN stored <= {EAGER_BODY} THEN body END"
+LISTED = "key, seq, version, marker, modified, size, etag"
+UPLOAD = "key, upload, started, meta"
+PART = "number, size, stored, etag, modified, meta"
+
+_decoder = msgspec.msgpack.Decoder(tuple[int, list[tuple[int, int, int, bytes, int, bytes, str | None]]])
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a version's bytes are.
+
+    body   the inline bytes, when they were read with the row
+    files  one name per part (None: inline), or the one file of a body in one piece; empty: inline
+    """
+
+    seq: int
+    body: bytes | None = field(default=None, repr=False)
+    files: tuple[str | None, ...] = ()
+
+
+def id_to_column(version_id: str) -> str | None:
+    """Return the column's value for a version id."""
+    return None if version_id == NULL_VERSION else version_id
+
+
+def version(row: Row, *, latest: bool) -> ObjectVersion:
+    """Make the record of a VERSION (or VERSION_AND_BODY) row."""
+    seq, key, version_id, marker, size, stored, modified, etag, tags, lock, file, packed, meta = row[:13]
+    parts: tuple[PartRecord, ...] = ()
+    files: tuple[str | None, ...] = () if file is None else (file,)
+    if packed is not None:
+        parts, files = unpack_parts(packed)
+    return ObjectVersion(
+        key,
+        version_id or NULL_VERSION,
+        modified,
+        size,
+        stored,
+        etag,
+        latest,
+        marker != 0,
+        meta,
+        tags,
+        lock,
+        parts,
+        Place(seq, row[13] if len(row) > 13 else None, files),
+    )
+
+
+def listed(row: Row, *, latest: bool) -> Listed:
+    """Make the record of a LISTED row."""
+    key, _, version_id, marker, modified, size, etag = row
+    return Listed(key, version_id or NULL_VERSION, modified, size, etag, latest, marker != 0)
+
+
+def upload(row: Row) -> UploadRecord:
+    """Make the record of an UPLOAD row."""
+    return UploadRecord(*row)
+
+
+def part(row: Row) -> PartRecord:
+    """Make the record of a PART row."""
+    return PartRecord(*row)
+
+
+def pack_parts(parts: Sequence[PartRecord], files: Sequence[str | None]) -> bytes:
+    """Return the part table of a multipart object."""
+    table = [
+        (p.number, p.size, p.stored, p.etag, p.modified, p.meta, file) for p, file in zip(parts, files, strict=True)
+    ]
+    return msgspec.msgpack.encode((PARTS_VERSION, table))
+
+
+def unpack_parts(packed: bytes) -> tuple[tuple[PartRecord, ...], tuple[str | None, ...]]:
+    """Read a part table: the parts and their files; raise Tampered when it is not one."""
+    try:
+        number, table = _decoder.decode(packed)
+    except msgspec.DecodeError as error:
+        raise Tampered(f"part table: {error}") from error
+    if number != PARTS_VERSION:
+        raise Tampered(f"part table version {number}")
+    return tuple(PartRecord(*entry[:6]) for entry in table), tuple(entry[6] for entry in table)

@@ -1,0 +1,85 @@
+"""The tables of the object store and how its databases are opened. Format: docs/formats/store.md, version 1."""
+
+from pathlib import Path
+
+import apsw
+
+from strongroom.errors import BadSettings
+
+FORMAT = 1
+APPLICATION_ID = 0x53524D31  # "SRM1"
+BUSY_MILLISECONDS = 10_000  # how long SQLite itself waits; turns (turns.py) make it rare
+CACHE_KIB = 8 * 1024  # page cache of one connection
+
+PRAGMAS = (
+    ("page_size", 4096),
+    ("journal_mode", "WAL"),
+    ("synchronous", "FULL"),
+    ("wal_autocheckpoint", 0),
+    ("cache_size", -CACHE_KIB),
+    ("temp_store", "MEMORY"),
+    ("trusted_schema", "OFF"),
+)
+
+SYSTEM = """
+CREATE TABLE buckets(name TEXT PRIMARY KEY, uuid TEXT NOT NULL, created INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE entries(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE generations(number INTEGER PRIMARY KEY AUTOINCREMENT, started INTEGER NOT NULL, ended INTEGER);
+"""
+
+# A body is the last column: reading the ones before it touches no overflow page. The listing index covers a whole
+# page of S3's listing (architecture.md 4b: 1.7 ms cold, against 14-84 ms with the rows).
+BUCKET = """
+CREATE TABLE bucket(
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    name TEXT NOT NULL, uuid TEXT NOT NULL, created INTEGER NOT NULL,
+    versioning TEXT NOT NULL, object_lock INTEGER NOT NULL,
+    deleted INTEGER NOT NULL DEFAULT 0, revision INTEGER NOT NULL DEFAULT 1, next_seq INTEGER NOT NULL DEFAULT 1,
+    objects INTEGER NOT NULL DEFAULT 0, versions INTEGER NOT NULL DEFAULT 0, markers INTEGER NOT NULL DEFAULT 0,
+    size INTEGER NOT NULL DEFAULT 0, stored INTEGER NOT NULL DEFAULT 0,
+    uploads INTEGER NOT NULL DEFAULT 0, upload_stored INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE config(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE versions(
+    seq INTEGER PRIMARY KEY, key TEXT NOT NULL, version TEXT, marker INTEGER NOT NULL,
+    size INTEGER NOT NULL, stored INTEGER NOT NULL, modified INTEGER NOT NULL, etag BLOB NOT NULL,
+    tags BLOB NOT NULL, lock BLOB NOT NULL, file TEXT, parts BLOB, meta BLOB NOT NULL, body BLOB);
+CREATE UNIQUE INDEX listing ON versions(key, seq DESC, version, marker, size, modified, etag);
+CREATE TABLE uploads(
+    seq INTEGER PRIMARY KEY, key TEXT NOT NULL, upload TEXT NOT NULL, started INTEGER NOT NULL, meta BLOB NOT NULL);
+CREATE UNIQUE INDEX uploads_by_key ON uploads(key, seq);
+CREATE TABLE parts(
+    seq INTEGER PRIMARY KEY, upload INTEGER NOT NULL, number INTEGER NOT NULL,
+    size INTEGER NOT NULL, stored INTEGER NOT NULL, etag BLOB NOT NULL, modified INTEGER NOT NULL,
+    meta BLOB NOT NULL, file TEXT, body BLOB);
+CREATE UNIQUE INDEX parts_by_number ON parts(upload, number);
+CREATE TABLE files(name TEXT PRIMARY KEY, stored INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
+def connect(path: Path, *, create: bool = False, vfs: str | None = None) -> apsw.Connection:
+    """Open a database that exists, or make an empty one; raise apsw.CantOpenError.
+
+    Checkpoints are the caller's (checkpoints.py): automatic ones make one commit in a thousand 10 times slower.
+    """
+    flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
+    connection = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=300)
+    connection.set_busy_timeout(BUSY_MILLISECONDS)
+    for name, value in PRAGMAS:
+        connection.pragma(name, value)
+    return connection
+
+
+def create_tables(connection: apsw.Connection, tables: str) -> None:
+    """Lay out an empty database, all or nothing."""
+    connection.execute(
+        f"BEGIN IMMEDIATE; {tables}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT"
+    )
+
+
+def check_format(connection: apsw.Connection, path: Path) -> None:
+    """Raise BadSettings when the database is not ours or newer than this program."""
+    if connection.pragma("application_id") != APPLICATION_ID:
+        raise BadSettings(f"{path} is not a database of strongroom s3")
+    if connection.pragma("user_version") != FORMAT:
+        found = connection.pragma("user_version")
+        raise BadSettings(f"{path} has format {found}, this program knows {FORMAT}: use a newer strongroom")

@@ -1,0 +1,75 @@
+"""A body on its way in: in memory while it is small, in a file of its own when it is not."""
+
+import os
+
+from strongroom.s3.domain.ports import Buffer
+from strongroom.s3.storage.folders import BodyFiles, write_all
+
+INLINE = 128 * 1024  # bytes: the largest body that lies in its row (architecture.md, decision 5)
+
+
+class FileStaged:
+    """Bytes that are not published yet; one thread at a time."""
+
+    __slots__ = ("_chunks", "_descriptor", "_files", "_large", "name", "stored")
+
+    def __init__(self, files: BodyFiles, expected: int | None) -> None:
+        self.stored = 0
+        self.name: str | None = None  # of the file, once there is one
+        self._files = files
+        self._large = expected is not None and expected > INLINE
+        self._chunks: list[bytes] = []
+        self._descriptor = -1
+
+    def write(self, data: Buffer) -> None:
+        """Append data; raise DiskFull or OSError."""
+        self.stored += len(data)
+        if self.name is None and not self._large and self.stored <= INLINE:
+            self._chunks.append(bytes(data))
+            return
+        if self.name is None:
+            self._to_file()
+        write_all(self._descriptor, data)
+
+    def _to_file(self) -> None:
+        name = self._files.new_name()
+        self._descriptor = self._files.create(name)
+        self.name = name
+        for chunk in self._chunks:
+            write_all(self._descriptor, chunk)
+        self._chunks.clear()
+
+    @property
+    def inline(self) -> bytes | None:
+        """The whole body when it is small; None when it lies in a file."""
+        if self.name is not None:
+            return None
+        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+
+    def publish(self) -> None:
+        """Move the file to its place, durably. May block for milliseconds; raise OSError."""
+        assert self.name is not None
+        try:
+            self._files.publish(self.name, self._descriptor)
+        finally:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def taken(self) -> None:
+        """The bytes belong to a row now: discard() must not touch them."""
+        self.name = None
+        self._chunks.clear()
+
+    def discard(self) -> None:
+        """Throw the bytes away, wherever they are."""
+        self._chunks.clear()
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        if self.name is not None:
+            self._files.remove_temporary(self.name)
+            self._files.remove(self.name)
+            self.name = None
+
+    def __del__(self) -> None:
+        self.discard()

@@ -1,0 +1,96 @@
+"""Removing what crashed processes left behind: files that no row needs, half-made and half-deleted buckets."""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+
+from strongroom.s3.storage.folders import BodyFiles
+from strongroom.s3.storage.schema import connect
+from strongroom.s3.storage.system import SystemDb
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """What to look for: generations that did not end in order, and bucket folders that no name means."""
+
+    generations: tuple[int, ...] = ()
+    folders: tuple[Path, ...] = ()
+
+
+def find(folder: Path, system: SystemDb) -> Leftovers:
+    """Say what there may be to clean up. Call while no other process of the server runs."""
+    named = set(system.buckets().values())
+    orphans = tuple(path for path in (folder / "buckets").iterdir() if path.name not in named)
+    return Leftovers(tuple(system.open_generations()), orphans)
+
+
+def clean(folder: Path, system: SystemDb, leftovers: Leftovers) -> int:
+    """Remove it; return how many files went. Blocks as long as it takes; running processes are not disturbed."""
+    removed = 0
+    for orphan in leftovers.folders:
+        removed += sum(len(files) for _, _, files in os.walk(orphan))
+        shutil.rmtree(orphan, ignore_errors=True)
+    if not leftovers.generations:
+        return removed
+    complete = True
+    for name, bucket in system.buckets().items():
+        try:
+            removed += _clean_bucket(folder / "buckets" / bucket, name, system, leftovers.generations)
+        except (OSError, apsw.Error) as error:
+            complete = False  # the next start tries again
+            log.warning("clean-up of bucket %s: %s", name, error)
+    if complete:
+        system.end_generations(list(leftovers.generations))
+    return removed
+
+
+def _clean_bucket(folder: Path, name: str, system: SystemDb, generations: tuple[int, ...]) -> int:
+    if not (folder / "index.db").exists():
+        system.remove_bucket(name, folder.name)  # the deletion came as far as the folder
+        return 0
+    connection = connect(folder / "index.db")
+    try:
+        if connection.execute("SELECT deleted FROM bucket").get:
+            system.remove_bucket(name, folder.name)
+            shutil.rmtree(folder, ignore_errors=True)
+            return 0
+        return _remove_unneeded(folder, connection, generations)
+    finally:
+        connection.close()
+
+
+def _remove_unneeded(folder: Path, connection: apsw.Connection, generations: tuple[int, ...]) -> int:
+    removed = 0
+    files = BodyFiles(folder, 0)
+    prefixes = tuple(f"{number}-" for number in generations)
+    for name in _names(folder / "tmp"):
+        if name.startswith(prefixes):
+            files.remove_temporary(name)
+            removed += 1
+    for subfolder in _names(folder / "data"):
+        for name in _names(folder / "data" / subfolder):
+            if name.startswith(prefixes) and not needed(connection, name):
+                files.remove(name)
+                removed += 1
+    return removed
+
+
+def needed(connection: apsw.Connection, name: str) -> bool:
+    """Say whether a row needs the file."""
+    return connection.execute("SELECT 1 FROM files WHERE name = ?", (name,)).fetchone() is not None
+
+
+def _names(folder: Path) -> Iterator[str]:
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                yield entry.name
+    except FileNotFoundError:
+        return
