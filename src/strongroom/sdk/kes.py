@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from strongroom.errors import Malformed, Unavailable
+from strongroom.errors import Incomplete, Malformed, Unavailable
 from strongroom.kes.domain.records import ApiRoute, DataKey, KeyInfo, Opened
 from strongroom.kes.wire import errors as wire_errors
 from strongroom.kes.wire.headers import FINGERPRINT, GENERATION, VERSION
@@ -32,6 +32,7 @@ from strongroom.net.client import ClientAnswer, HttpClient
 ASIDE_SECONDS = 30.0  # how long an endpoint that failed is tried last (kes.md 11.1)
 RETRIES = 2  # further attempts after a network error or a 503
 TIMEOUT_SECONDS = 15.0
+MAX_ANSWER = 1 << 20  # bytes of an error (kes.md 11.1)
 
 
 class _Answer(msgspec.Struct):
@@ -269,10 +270,12 @@ class KesClient:
                 await asyncio.sleep(0.2 + random.random() * 0.8)  # noqa: S311
             last = attempt == RETRIES
             try:
-                answer = await self._http.request(method, endpoint + path, body=body, timeout=self._timeout)
-            except Unavailable:
+                answer = await self._http.request(
+                    method, endpoint + path, body=body, timeout=self._timeout, follow=True
+                )
+            except (Unavailable, Incomplete) as error:
                 if last:
-                    raise
+                    raise Unavailable(str(error)) from error
                 continue
             if answer.status != 503 or last:
                 return answer
@@ -287,12 +290,12 @@ class KesClient:
 
     async def _events(self, path: str, endpoint: str | None = None) -> AsyncIterator[dict[str, Any]]:
         used = endpoint or self._candidates()[0]
-        async with self._http.open("GET", used + path, timeout=None) as answer:
+        async with self._http.open("GET", used + path, timeout=0) as answer:
             if answer.status != 200:
-                body = b"".join([chunk async for chunk in answer.chunks])
+                body = await answer.read(MAX_ANSWER)
                 raise wire_errors.from_answer(answer.status, answer.headers.get("content-type", ""), body)
             rest = b""
-            async for chunk in answer.chunks:
+            async for chunk in answer.chunks():
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in filter(None, lines):
                     yield json.loads(line)

@@ -73,9 +73,13 @@ class Deletion(msgspec.Struct, frozen=True):
 
 
 class Deleted(msgspec.Struct, frozen=True):
-    """The value of `<name>-deleted-`: fingerprints (32 hexadecimal digits) of everything the name ever was."""
+    """The value of `<name>-deleted-`: fingerprints (32 hexadecimal digits) of everything the name ever was.
+
+    first is that of version 1 of the key that was deleted last: what a ciphertext without a header was sealed under.
+    """
 
     fingerprints: tuple[str, ...] = ()
+    first: str = ""
     by: str = ""
     at: str = ""
 
@@ -125,6 +129,7 @@ class MasterKey:
     disabled: Disabled | None = None
     deletion: Deletion | None = None
     former: tuple[str, ...] = ()
+    former_first: str = ""
 
     @property
     def current(self) -> KeyVersion:
@@ -165,11 +170,11 @@ class MasterKey:
             raise NotAuthentic(str(error)) from error
 
     def _former_key(self, named: Version) -> str:
-        """Guess which deleted key of this name sealed what does not open: by its fingerprint, or the only one known."""
+        """Guess which deleted key of this name sealed what does not open: by its fingerprint, or the last one."""
         if named.fingerprint:
             wanted = named.fingerprint.hex()
             return next((one for one in self.former if one.startswith(wanted)), "")
-        return self.former[-1] if self.former else ""
+        return self.former_first
 
 
 class UnknownVersion(NotAuthentic):

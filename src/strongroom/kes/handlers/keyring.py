@@ -157,15 +157,16 @@ async def load(store: KeyStore, name: str, *, with_states: bool, warn: Log) -> M
     while second is not None:
         versions.append(usable(len(versions) + 1, second))
         second = await maybe(store, version_entry(name, len(versions) + 1), warn)
-    former = decode_entry(deleted, Deleted).fingerprints if deleted is not None else ()
-    if versions[0].fingerprint in former:
+    past = decode_entry(deleted, Deleted) if deleted is not None else Deleted()
+    if versions[0].fingerprint in past.fingerprints:
         raise KeyNotFound(f"{name}: its deletion was begun")
     return MasterKey(
         name,
         tuple(versions),
         decode_entry(disabled, Disabled) if disabled is not None else None,
         decode_entry(deletion, Deletion) if deletion is not None else None,
-        former,
+        past.fingerprints,
+        past.first,
     )
 
 

@@ -242,7 +242,7 @@ async def _write_tombstone(call: Call, name: str, marks: list[str]) -> None:
     if old is not None:
         await _delete_if_there(call, entry)
     fresh = tuple(mark for mark in marks if mark not in former)
-    await store.create(entry, encode(Deleted(former + fresh, call.identity, iso(call.server.now()))))
+    await store.create(entry, encode(Deleted(former + fresh, marks[0], call.identity, iso(call.server.now()))))
 
 
 async def _delete_if_there(call: Call, entry: str) -> None:

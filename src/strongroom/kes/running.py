@@ -1,0 +1,96 @@
+"""The life of a served key server: signals, reloads, the end."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from strongroom.errors import Error
+from strongroom.kes import app as kes_app
+from strongroom.kes.domain.settings import Settings
+from strongroom.net.run import Signals, run
+
+FILES_SECONDS = 2.0  # how often the settings' files are looked at
+
+Load = Callable[[], Settings]
+Ready = Callable[[Settings, int], None]
+
+
+def run_server(settings: Settings, load: Load | None, ready: Ready | None) -> int:
+    """Return the exit code: 0 after a graceful stop, 1 when it could not start."""
+
+    async def main(signals: Signals) -> int:
+        try:
+            app = await kes_app.start(settings)
+        except (Error, OSError) as error:
+            print(f"Error: {error}", file=sys.stderr)
+            return 1
+        _announce(settings, app.port, ready)
+        hang_up = asyncio.Event()
+        signals.on_reload(hang_up.set)
+        tasks = []
+        if load is not None:
+            tasks.append(asyncio.create_task(_reload_on_signal(app, load, ready, hang_up)))
+            tasks.append(asyncio.create_task(_watch_files(app, hang_up)))
+        await signals.stopped.wait()
+        for task in tasks:
+            task.cancel()
+        print("\n=> Stopping server... ", end="", flush=True)
+        await app.stop()
+        print("Goodbye.", flush=True)
+        return 0
+
+    return run(main)
+
+
+def _announce(settings: Settings, port: int, ready: Ready | None) -> None:
+    for warning in settings.warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
+    if ready is not None:
+        ready(settings, port)
+    print(f"listening on https://{settings.host or '0.0.0.0'}:{port}", flush=True)
+
+
+async def _reload_on_signal(app: "kes_app.App", load: Load, ready: Ready | None, hang_up: asyncio.Event) -> None:
+    while True:
+        await hang_up.wait()
+        hang_up.clear()
+        print("SIGHUP signal received. Reloading configuration...", file=sys.stderr, flush=True)
+        try:
+            settings = load()
+        except (Error, OSError) as error:
+            print(f"Failed to reload server config: {error}", file=sys.stderr, flush=True)
+            continue
+        try:
+            await app.reload(settings)
+        except (Error, OSError) as error:
+            print(f"Failed to update server configuration: {error}", file=sys.stderr, flush=True)
+            continue
+        for warning in settings.warnings:
+            print(f"Warning: {warning}", file=sys.stderr)
+        if ready is not None:
+            ready(settings, app.port)
+        print("=> Reloading configuration after SIGHUP signal completed.", flush=True)
+
+
+async def _watch_files(app: "kes_app.App", hang_up: asyncio.Event) -> None:
+    """Ask for a reload when a file of the settings has changed and then stayed the same for one look."""
+    seen = stable = _stamps(app.state.settings.files)
+    while True:
+        await asyncio.sleep(FILES_SECONDS)
+        now = _stamps(app.state.settings.files)
+        if now == seen and now != stable:
+            hang_up.set()
+            stable = now
+        seen = now
+
+
+def _stamps(files: tuple[str, ...]) -> list[tuple[int, int, int]]:
+    stamps = []
+    for file in files:
+        try:
+            status = Path(file).stat()
+            stamps.append((status.st_mtime_ns, status.st_size, status.st_ino))
+        except OSError:
+            stamps.append((0, 0, 0))
+    return stamps
