@@ -1,0 +1,51 @@
+"""The access rules of a running server: identity policies and the bucket's own policy together (s3.md 8.4)."""
+
+from strongroom.errors import Malformed
+from strongroom.s3.domain.iam.directory import Directory
+from strongroom.s3.domain.policy.decide import Question, Verdict, decide
+from strongroom.s3.domain.policy.document import Policy, parse_bucket_policy
+from strongroom.s3.domain.principals import Principal
+from strongroom.s3.domain.records import BucketRecord
+from strongroom.s3.handlers.call import Ask
+
+PARSED = 1024  # bucket policies kept in parsed form; all are dropped when it is reached
+
+
+class PolicyAccess:
+    """An `Access` (handlers/call.py) that asks the IAM directory and the bucket's policy."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._parsed: dict[tuple[str, bytes], Policy] = {}
+
+    def allows(self, principal: Principal, ask: Ask) -> bool:
+        """Decide: root may everything; a deny from either side wins; else one side must allow."""
+        if principal.root:
+            return True
+        question = _question(principal, ask)
+        identity = self._directory.verdict(principal, question)
+        if identity is Verdict.DENY:
+            return False
+        bucket = self._of_bucket(ask.record, question)
+        return bucket is not Verdict.DENY and Verdict.ALLOW in (identity, bucket)
+
+    def _of_bucket(self, record: BucketRecord | None, question: Question) -> Verdict:
+        text = record.config.get("policy") if record else None
+        if record is None or not text:
+            return Verdict.SILENT
+        policy = self._parsed.get((record.name, text))
+        if policy is None:
+            if len(self._parsed) >= PARSED:
+                self._parsed.clear()
+            try:
+                policy = self._parsed[record.name, text] = parse_bucket_policy(text, record.name)
+            except Malformed:
+                return Verdict.DENY  # it was checked when it was put: what cannot be read lets nobody in
+        return decide([policy], question)
+
+
+def _question(principal: Principal, ask: Ask) -> Question:
+    resource = f"{ask.bucket}/{ask.key}" if ask.key else ask.bucket
+    credential = principal.credential
+    names = () if credential is None else tuple({credential.access_key, credential.owner or credential.access_key})
+    return Question(ask.action, resource, names, {name: (value,) for name, value in ask.conditions.items()})
