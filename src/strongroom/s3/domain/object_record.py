@@ -23,6 +23,7 @@ class ObjectMeta(msgspec.Struct, frozen=True, array_like=True):
     wanted: str = ""
     tags: bytes = b""
     lock: bytes = b""
+    upload: str = ""
 
 
 class ChecksumRecord(msgspec.Struct, frozen=True, array_like=True):

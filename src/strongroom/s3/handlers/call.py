@@ -83,6 +83,9 @@ class Box:
     now: Callable[[], float]
 
 
+_UNSIGNED = Signed(ANONYMOUS)
+
+
 @dataclass(slots=True)
 class Call:
     """One request on its way: address, query, who signed it.
@@ -98,7 +101,7 @@ class Call:
     key: str
     pairs: sigv4.Pairs
     args: Mapping[str, str]
-    signed: Signed = Signed(ANONYMOUS)
+    signed: Signed = _UNSIGNED
     operation: str = ""
 
     @property
@@ -122,15 +125,16 @@ class Call:
         """Say whether the principal may do this at this address."""
         if self.principal.root:
             return True
-        return self.box.access.allows(self.principal, self._ask(action, record, self.key if key is None else key))
+        return self.box.access.allows(self.principal, self.ask(action, record, self.key if key is None else key))
 
     def authorise(self, action: str, record: BucketRecord | None = None, key: str | None = None) -> None:
         """Raise Denied unless the principal may do this at this address."""
         if not self.principal.root and not self.allowed(action, record, key):
             raise Denied(f"{self.principal.name or 'anonymous'} may not {action} {self.bucket}/{self.key}")
 
-    def _ask(self, action: str, record: BucketRecord | None, key: str) -> Ask:
-        return Ask(action, self.bucket, key, record, self.conditions())
+    def ask(self, action: str, record: BucketRecord | None = None, key: str = "") -> Ask:
+        """Return the question to the access rules."""
+        return Ask(action, record.name if record is not None else self.bucket, key, record, self.conditions())
 
     def conditions(self) -> dict[str, str]:
         """Return what policy conditions may compare (s3.md 8.4), names in lower case."""

@@ -1,145 +1,120 @@
-"""How handlers see encryption: what seals an object on its way in and opens it on its way out.
+"""How handlers see encryption: which seal a new object gets, how a stored one is opened, how ETags are kept.
 
-The keys and formats are s3/domain's; a server without a key service uses Unsealed.
+Keys and formats are s3/domain's. A server without a key service uses Unsealed; the other kind is in keyed.py.
 """
 
 from collections.abc import Mapping
 from typing import Protocol
 
-from strongroom.crypto.secret import Buffer
-from strongroom.s3.domain.records import BucketRecord, ObjectVersion
-from strongroom.s3.domain.refusals import Refused
+from strongroom.s3.domain.key_errors import NoKeyService
+from strongroom.s3.domain.records import BucketRecord
+from strongroom.s3.domain.seal_metadata import SealInfo, describe
+from strongroom.s3.domain.sealing import ObjectSeal
+
+Headers = Mapping[str, str]
+Shown = list[tuple[str, str]]
+Stored = Mapping[str, str]  # the seal's entries beside an object; empty: a plain one
+HIDDEN = b"\x01"  # first byte of an ETag that is sealed under a list key
 
 
-class Sealer(Protocol):
-    """Plaintext in, sealed bytes out; memory is reused by the next call."""
+class ListKeys(Protocol):
+    """The keys under which a bucket's ETags are kept, ready to use."""
 
-    def feed(self, data: Buffer) -> memoryview:
-        """Take plaintext, return what is sealed."""
+    def hide(self, etag: str, key: str) -> bytes:
+        """Return the ETag of object `key` as the store keeps it."""
 
-    def finish(self) -> memoryview:
-        """Return the rest."""
-
-
-class Opener(Protocol):
-    """Sealed bytes in, plaintext out; memory is reused by the next call."""
-
-    def feed(self, data: Buffer) -> memoryview:
-        """Take sealed bytes, return verified plaintext."""
-
-    def finish(self) -> None:
-        """Raise Tampered when the end is missing."""
-
-
-class Seal(Protocol):
-    """The keys of one object or upload, opened."""
-
-    @property
-    def metadata(self) -> Mapping[str, str]:
-        """What is stored beside the object."""
-
-    @property
-    def headers(self) -> list[tuple[str, str]]:
-        """What the client is told (s3.md 4.6)."""
-
-    @property
-    def hides_md5(self) -> bool:
-        """Whether the ETag is random instead of the content's MD5 (SSE-KMS, SSE-C)."""
-
-    def sealer(self, part: int | None, size: int | None) -> Sealer:
-        """Return a sealer for the object (None) or a part; size in plaintext bytes when known."""
-
-    def opener(self, part: int | None, first_package: int, packages: int, *, partial: bool) -> Opener:
-        """Return an opener that begins at a package of a stream of so many packages."""
-
-    def seal_small(self, purpose: str, data: bytes) -> bytes:
-        """Seal a little beside the object (`checksum`)."""
-
-    def open_small(self, purpose: str, data: bytes) -> bytes:
-        """Open what seal_small sealed; raise Tampered."""
+    def reveal(self, stored: bytes, key: str) -> str:
+        """Return the ETag that clients see."""
 
 
 class Sealing(Protocol):
-    """Decides and makes the encryption of objects."""
+    """Decides and makes the encryption of objects. Every method may raise the errors of domain/key_errors."""
 
     async def begin(
-        self, headers: Mapping[str, str], record: BucketRecord, key: str, *, multipart: bool = False
-    ) -> Seal | None:
-        """Return the seal for a new object: what its headers ask, else the bucket's default; None for plain."""
+        self, headers: Headers, record: BucketRecord, key: str, *, multipart: bool = False
+    ) -> ObjectSeal | None:
+        """Return the seal of a new object: what its headers ask, else the bucket's or server's default; None: plain."""
 
-    async def open(
-        self,
-        metadata: Mapping[str, str],
-        headers: Mapping[str, str],
-        record: BucketRecord,
-        key: str,
-        *,
-        prefix: str = "",
-    ) -> Seal | None:
-        """Open the seal of a stored object with the keys that the request brings (prefix for copy sources).
+    def fits(self, stored: Stored, headers: Headers, *, source: bool = False) -> None:
+        """Raise Refused when the request's parameters are of another kind than the object's.
 
-        None for a plain object. Raises Refused when the request's parameters do not fit the object.
+        source: look at the copy-source headers instead.
         """
 
-    def shown(self, metadata: Mapping[str, str], headers: Mapping[str, str]) -> list[tuple[str, str]]:
-        """Return the headers that describe an object's encryption, without any key."""
+    async def open(
+        self, stored: Stored, headers: Headers, bucket: str, key: str, *, source: bool = False
+    ) -> ObjectSeal | None:
+        """Open a stored object's seal with the keys that the request brings; None for a plain object."""
 
-    async def hide_etag(self, record: BucketRecord, etag: str) -> bytes:
-        """Return an ETag that is a digest of sealed content as a listing keeps it."""
+    def describe(self, stored: Stored) -> SealInfo:
+        """Return what is known of a stored seal without any key."""
 
-    async def list_key(self, record: BucketRecord) -> object:
-        """Return what reveal_etag needs, None when the bucket has none or it cannot be had now."""
+    def shown(self, stored: Stored, headers: Headers) -> Shown:
+        """Return the headers that tell how an object is encrypted."""
 
-    def reveal_etag(self, stored: bytes, list_key: object) -> str:
-        """Return the ETag that clients see."""
+    async def list_keys(self, record: BucketRecord, *, make: bool = False) -> ListKeys:
+        """Return the bucket's list keys; make: there must be one for new ETags. Never raises without make."""
+
+    async def probe(self) -> None:
+        """Raise the key service's error when it would not seal an object now."""
+
+
+def veiled(stored: bytes) -> str:
+    """Return what is shown of an ETag that cannot be revealed now: stable, and no MD5 of anything."""
+    return stored[-16:].hex()
+
+
+class NoListKeys:
+    """ETags in clear."""
+
+    def hide(self, etag: str, key: str) -> bytes:
+        """Return the text itself."""
+        return etag.encode()
+
+    def reveal(self, stored: bytes, key: str) -> str:
+        """Return the text, or what is shown of a sealed one."""
+        return veiled(stored) if stored[:1] == HIDDEN else stored.decode()
+
+
+NO_LIST_KEYS = NoListKeys()
+_SSE = "x-amz-server-side-encryption"
 
 
 class Unsealed:
     """No key service: plain objects only."""
 
     async def begin(
-        self, headers: Mapping[str, str], record: BucketRecord, key: str, *, multipart: bool = False
-    ) -> Seal | None:
+        self, headers: Headers, record: BucketRecord, key: str, *, multipart: bool = False
+    ) -> ObjectSeal | None:
         """Refuse any request for encryption."""
-        if any(name.startswith("x-amz-server-side-encryption") for name in headers):
-            text = (
-                "Server side encryption specified but KMS is not configured "
-                "(KMS not configured for a server side encrypted objects)"
-            )
-            raise Refused("NotImplemented", text)
+        if any(name.startswith(_SSE) for name in headers):
+            raise NoKeyService
         return None
+
+    def fits(self, stored: Stored, headers: Headers, *, source: bool = False) -> None:
+        """Accept plain objects."""
+        if stored:
+            raise NoKeyService
 
     async def open(
-        self,
-        metadata: Mapping[str, str],
-        headers: Mapping[str, str],
-        record: BucketRecord,
-        key: str,
-        *,
-        prefix: str = "",
-    ) -> Seal | None:
-        """Refuse sealed objects."""
-        if metadata:
-            raise Refused("NotImplemented", "Server side encryption specified but KMS is not configured")
+        self, stored: Stored, headers: Headers, bucket: str, key: str, *, source: bool = False
+    ) -> ObjectSeal | None:
+        """Open plain objects."""
+        if stored:
+            raise NoKeyService
         return None
 
-    def shown(self, metadata: Mapping[str, str], headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    def describe(self, stored: Stored) -> SealInfo:
+        """Return what is known of a stored seal."""
+        return describe(stored)
+
+    def shown(self, stored: Stored, headers: Headers) -> Shown:
         """Nothing is sealed."""
         return []
 
-    async def hide_etag(self, record: BucketRecord, etag: str) -> bytes:
-        """Keep it as it is."""
-        return etag.encode()
+    async def list_keys(self, record: BucketRecord, *, make: bool = False) -> ListKeys:
+        """There are none."""
+        return NO_LIST_KEYS
 
-    async def list_key(self, record: BucketRecord) -> object:
-        """There is none."""
-        return None
-
-    def reveal_etag(self, stored: bytes, list_key: object) -> str:
-        """Return the text, or of a sealed one the last 32 hex digits, which look like an ETag and are stable."""
-        return stored.decode() if stored[:1] != b"\x01" else stored[-16:].hex()
-
-
-def etag_of(sealing: Sealing, version: ObjectVersion, list_key: object) -> str:
-    """Return a version's ETag as clients see it."""
-    return sealing.reveal_etag(version.etag, list_key)
+    async def probe(self) -> None:
+        """Nothing is needed."""

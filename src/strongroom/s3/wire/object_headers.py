@@ -164,7 +164,7 @@ def _base64(text: str) -> bytes | None:
 
 
 def wanted_checksum(headers: Mapping[str, str]) -> WantedChecksum | None:
-    """Return what checksum a write carries; raise Refused for two of them, an unknown one or a value of no such kind."""
+    """Return what checksum a write carries; raise Refused for two of them, an unknown one or an impossible value."""
     found = [(name, value) for name, value in headers.items() if name in BY_HEADER]
     trailers = [
         BY_HEADER[name.strip().lower()]

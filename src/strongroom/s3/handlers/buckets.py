@@ -1,0 +1,121 @@
+"""Buckets themselves: list, create, head, delete, location, versioning (s3.md 1.1, 8.1)."""
+
+from strongroom.errors import Denied
+from strongroom.messages import Response
+from strongroom.s3.domain.names import check_bucket
+from strongroom.s3.domain.ports import BucketNotEmpty
+from strongroom.s3.domain.records import VERSIONING
+from strongroom.s3.domain.refusals import Refused
+from strongroom.s3.handlers.call import Call
+from strongroom.s3.handlers.documents import document
+from strongroom.s3.handlers.listing import OWNER
+from strongroom.s3.wire import object_headers as wire
+from strongroom.s3.wire import xml
+
+_XML = [("Content-Type", "application/xml")]
+
+
+async def list_buckets(call: Call) -> Response:
+    """ListBuckets: all that the principal may list; paged when asked."""
+    if call.principal.credential is None:
+        raise Denied("anonymous")
+    everything = call.allowed("s3:ListAllMyBuckets")
+    buckets = [
+        record
+        for record in await call.box.store.buckets()
+        if everything or call.box.access.allows(call.principal, call.ask("s3:ListBucket", record))
+    ]
+    if not everything and not buckets:
+        raise Denied(f"{call.principal.name} may not list buckets")
+    prefix, after = call.args.get("prefix", ""), call.args.get("continuation-token", "")
+    buckets = [record for record in buckets if record.name.startswith(prefix) and record.name > after]
+    limit = _max_buckets(call)
+    page, rest = buckets[:limit], buckets[limit:]
+    rows: list[xml.Item] = [
+        ("Bucket", [("Name", record.name), ("CreationDate", wire.iso_time(record.created))]) for record in page
+    ]
+    items: list[xml.Item] = [("Owner", OWNER), ("Buckets", rows)]
+    if rest:
+        items.append(("ContinuationToken", page[-1].name))
+    if prefix:
+        items.append(("Prefix", prefix))
+    return Response(200, _XML, xml.document("ListAllMyBucketsResult", items))
+
+
+def _max_buckets(call: Call) -> int | None:
+    text = call.args.get("max-buckets")
+    if not text:
+        return None
+    if not text.isdigit() or not 1 <= int(text) <= 10_000:
+        raise Refused("InvalidArgument", "Argument maxBuckets must be an integer between 1 and 10000")
+    return int(text)
+
+
+async def create_bucket(call: Call) -> Response:
+    """CreateBucket."""
+    check_bucket(call.bucket)
+    call.authorise("s3:CreateBucket")
+    body = await document(call, limit=64 * 1024)
+    if body.strip():
+        node = xml.parse(body, ("CreateBucketConfiguration", "CreateBucketRequest"), detail=False)
+        _check_location(call, node.value("LocationConstraint"))
+    lock = call.headers.get("x-amz-bucket-object-lock-enabled", "").lower() == "true"
+    await call.box.store.create_bucket(call.bucket, object_lock=lock)
+    return Response(200, [("Location", f"/{call.bucket}")])
+
+
+def _check_location(call: Call, location: str) -> None:
+    region = call.box.settings.region
+    if location and region and location != region:
+        raise Refused("InvalidLocationConstraint")
+
+
+async def head_bucket(call: Call) -> Response:
+    """HeadBucket."""
+    await call.enter("s3:ListBucket")
+    region = call.box.settings.region
+    headers = [("x-amz-bucket-region", region)] if region else []
+    return Response(200, [*headers, ("x-strongroom-features", "prefix-encryption")])
+
+
+async def delete_bucket(call: Call) -> Response:
+    """DeleteBucket; x-minio-force-delete removes what is in it."""
+    force = call.headers.get("x-minio-force-delete", "").lower() == "true"
+    record = await call.enter("s3:ForceDeleteBucket" if force else "s3:DeleteBucket")
+    try:
+        await call.box.store.delete_bucket(call.bucket, force=force)
+    except BucketNotEmpty as error:
+        if record.versioning:
+            text = "The bucket you tried to delete is not empty. You must delete all versions in the bucket."
+            raise Refused("BucketNotEmpty", text) from error
+        raise
+    return Response(204)
+
+
+async def get_location(call: Call) -> Response:
+    """GetBucketLocation: empty is us-east-1."""
+    await call.enter("s3:GetBucketLocation")
+    region = call.box.settings.region
+    return Response(200, _XML, xml.wrap("LocationConstraint", "" if region == "us-east-1" else region))
+
+
+async def get_versioning(call: Call) -> Response:
+    """GetBucketVersioning."""
+    record = await call.enter("s3:GetBucketVersioning")
+    items: list[xml.Item] = [("Status", record.versioning)] if record.versioning else []
+    return Response(200, _XML, xml.document("VersioningConfiguration", items))
+
+
+async def put_versioning(call: Call) -> Response:
+    """PutBucketVersioning."""
+    record = await call.enter("s3:PutBucketVersioning")
+    node = xml.parse(await document(call), "VersioningConfiguration")
+    status = node.value("Status").strip()
+    if status not in ("Enabled", "Suspended"):
+        text = f"Versioning configuration specified in the request is invalid. (unsupported Versioning status {status})"
+        raise Refused("IllegalVersioningConfigurationException", text)
+    if status == "Suspended" and record.object_lock:
+        text = "An Object Lock configuration is present on this bucket, versioning cannot be suspended."
+        raise Refused("InvalidBucketState", text)
+    await call.box.store.configure(call.bucket, {VERSIONING: status.encode()})
+    return Response(200)

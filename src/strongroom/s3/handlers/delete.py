@@ -1,0 +1,153 @@
+"""DeleteObject and DeleteObjects (s3.md 8.1, 8.2, 9)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from strongroom.errors import Denied, Error
+from strongroom.messages import Response
+from strongroom.s3.domain import ranges
+from strongroom.s3.domain.names import check_key, check_version
+from strongroom.s3.domain.object_record import unpack_lock
+from strongroom.s3.domain.ports import Check, NoSuchKey, NoSuchVersion
+from strongroom.s3.domain.records import BucketRecord, Deleted, ObjectVersion
+from strongroom.s3.domain.refusals import Refused
+from strongroom.s3.handlers.call import Call
+from strongroom.s3.handlers.documents import document
+from strongroom.s3.wire import errors, xml
+
+MAX_OBJECTS = 1000
+MAX_BODY = 4 * 1024 * 1024  # bytes: 1,000 keys of 1,024 bytes, escaped, and their markup
+BYPASS = "x-amz-bypass-governance-retention"
+
+
+async def delete_object(call: Call) -> Response:
+    """Remove an object or a version, or put a delete marker on top."""
+    check_key(call.key)
+    version_id = call.args.get("versionId")
+    record = await call.enter("s3:DeleteObjectVersion" if version_id else "s3:DeleteObject")
+    checks = [await _condition(call, record)] if "if-match" in call.headers else []
+    done = await remove(call, record, call.key, version_id, checks)
+    headers = []
+    if done.delete_marker:
+        headers.append(("x-amz-delete-marker", "true"))
+    if version_id or done.version_id:
+        headers.append(("x-amz-version-id", version_id or done.version_id))
+    return Response(204, headers)
+
+
+async def _condition(call: Call, record: BucketRecord) -> Check:
+    keys = await call.box.sealing.list_keys(record)
+
+    def check(current: ObjectVersion | None) -> None:
+        if current is None:
+            return
+        if not ranges.etag_matches(call.headers["if-match"], keys.reveal(current.etag, current.key)):
+            raise Refused("PreconditionFailed", extra={"Condition": "If-Match"})
+
+    return check
+
+
+async def remove(
+    call: Call, record: BucketRecord, key: str, version_id: str | None, checks: Sequence[Check] = ()
+) -> Deleted:
+    """Remove one key or version; a locked version stays (Refused), what is not there counts as removed."""
+    now = int(call.box.now() * 1_000_000_000)
+    bypass = call.headers.get(BYPASS, "").lower() == "true"
+    if bypass and not call.principal.root:
+        bypass = call.allowed("s3:BypassGovernanceRetention", record, key)
+
+    def check(current: ObjectVersion | None) -> None:
+        for one in checks:
+            one(current)
+        if version_id and current is not None and current.lock:
+            refuse_locked(current, now, bypass=bypass)
+
+    if version_id:
+        version_id = check_version(version_id)
+    try:
+        return await call.box.store.delete(record.name, key, version_id or None, check)
+    except (NoSuchKey, NoSuchVersion):
+        return Deleted(version_id or "", False, False)
+
+
+def refuse_locked(version: ObjectVersion, now: int, *, bypass: bool) -> None:
+    """Raise Refused while retention or a legal hold protects a version. now: nanoseconds."""
+    lock = unpack_lock(version.lock)
+    retained = bool(lock.mode) and lock.until > now and not (lock.mode == "GOVERNANCE" and bypass)
+    if lock.hold or retained:
+        raise Refused("AccessDenied", "Object is WORM protected and cannot be overwritten")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One entry of a DeleteObjects request."""
+
+    key: str
+    version_id: str
+    etag: str
+
+
+def parse_delete(body: bytes) -> tuple[list[Target], bool]:
+    """Return the entries and whether to be quiet; raise Refused."""
+    node = xml.parse(body, "Delete")
+    targets = [
+        Target(one.value("Key").removeprefix("/"), one.value("VersionId"), one.value("ETag"))
+        for one in node.all("Object")
+    ]
+    if not 1 <= len(targets) <= MAX_OBJECTS:
+        raise Refused("MalformedXML")
+    return targets, node.value("Quiet").strip().lower() == "true"
+
+
+async def delete_objects(call: Call) -> Response:
+    """Remove up to 1,000 keys or versions; each has its own result, in the order asked."""
+    if call.body.length is None and "transfer-encoding" not in call.headers:
+        raise Refused("MissingContentLength")
+    body = await document(call, limit=MAX_BODY, digest_required=True)
+    targets, quiet = parse_delete(body)
+    record = await call.box.store.bucket(call.bucket)
+    results = [await _one(call, record, target, quiet) for target in targets]
+    return Response(200, [("Content-Type", "application/xml")], xml.wrap("DeleteResult", "".join(results)))
+
+
+async def _one(call: Call, record: BucketRecord, target: Target, quiet: bool) -> str:
+    action = "s3:DeleteObjectVersion" if target.version_id else "s3:DeleteObject"
+    try:
+        call.authorise(action, record, target.key)
+        check_key(target.key)
+        done = await remove(
+            call, record, target.key, target.version_id or None, await _entry_checks(call, record, target)
+        )
+    except Error as error:
+        return _failed(target, error)
+    if quiet:
+        return ""
+    items: list[xml.Item] = [("Key", target.key)]
+    if target.version_id:
+        items.append(("VersionId", target.version_id))
+    if done.delete_marker:
+        items += [("DeleteMarker", True), ("DeleteMarkerVersionId", done.version_id or target.version_id)]
+    return xml.element("Deleted", items)
+
+
+async def _entry_checks(call: Call, record: BucketRecord, target: Target) -> list[Check]:
+    if not target.etag:
+        return []
+    keys = await call.box.sealing.list_keys(record)
+
+    def check(current: ObjectVersion | None) -> None:
+        if current is not None and not ranges.etag_matches(target.etag, keys.reveal(current.etag, current.key)):
+            raise Refused("PreconditionFailed")
+
+    return [check]
+
+
+def _failed(target: Target, error: Error) -> str:
+    refused = errors.refusal(error)
+    if isinstance(error, Denied) and not isinstance(error, Refused):
+        refused = Refused("AccessDenied")
+    _, text = errors.status_and_text(refused)
+    items: list[xml.Item] = [("Code", refused.code), ("Message", text), ("Key", target.key)]
+    if target.version_id:
+        items.append(("VersionId", target.version_id))
+    return xml.element("Error", items)

@@ -1,0 +1,129 @@
+"""The S3 box's entrance: address, signature, operation, answer; every failure becomes an error document."""
+
+import time
+from collections.abc import Awaitable, Callable
+from urllib.parse import unquote_to_bytes
+
+from strongroom.errors import Error
+from strongroom.messages import Body, Request, Response
+from strongroom.s3.domain.refusals import Refused
+from strongroom.s3.handlers import documents, routes
+from strongroom.s3.handlers.call import Box, Call, log
+from strongroom.s3.wire import errors, sigv4
+
+_ANY_REGION = frozenset({"ListBuckets", "GetBucketLocation"})
+_PLAIN = frozenset(["GET", "HEAD", "DELETE"])
+MAX_PATH = 32 * 1024  # bytes
+_CUSTOMER = ("x-amz-server-side-encryption-customer-", "x-amz-copy-source-server-side-encryption-customer-")
+_CUSTOMER_TLS = (
+    "Requests specifying Server Side Encryption with Customer provided keys must be made over a secure connection."
+)
+
+Special = Callable[[Box, Request, Body, str], Awaitable[Response] | None]
+"""Takes requests outside S3 (`/minio/…`): returns None for what is not its own."""
+
+
+class Entrance:
+    """The handler that `net` calls. specials are asked first, by path prefix `/minio/`."""
+
+    def __init__(self, box: Box, specials: tuple[Special, ...] = ()) -> None:
+        self.box = box
+        self._specials = specials
+        self._last = 0
+
+    def __call__(self, request: Request, body: Body) -> Awaitable[Response]:
+        """Answer one request."""
+        return self.answer(request, body)
+
+    def _request_id(self) -> str:
+        """Return upper-case hex of the time, never twice."""
+        self._last = max(self._last + 1, time.time_ns())
+        return f"{self._last:X}"
+
+    async def answer(self, request: Request, body: Body) -> Response:
+        """Answer one request; nothing is raised."""
+        request_id = self._request_id()
+        bucket = key = ""
+        try:
+            response = await self._special(request, body, request_id) if request.path.startswith("/minio/") else None
+            if response is None:
+                bucket, key = address(request, self.box.settings.domains)
+                response = await self._operate(request, body, request_id, bucket, key)
+        except Error as error:
+            refused = errors.refusal(error)
+            self._log(request, request_id, refused, error)
+            response = _refusal(request, refused, bucket, key, request_id)
+        except Exception:
+            log.exception("request %s %s %s failed", request_id, request.method, request.path)
+            response = _refusal(request, Refused("InternalError"), bucket, key, request_id)
+        headers = [*errors.COMMON_HEADERS, ("x-amz-request-id", request_id), *response.headers]
+        return Response(response.status, headers, response.body, response.close, response.after)
+
+    async def _special(self, request: Request, body: Body, request_id: str) -> Response | None:
+        for special in self._specials:
+            found = special(self.box, request, body, request_id)
+            if found is not None:
+                return await found
+        return None
+
+    async def _operate(self, request: Request, body: Body, request_id: str, bucket: str, key: str) -> Response:
+        box = self.box
+        pairs = sigv4.parse_query(request.query)
+        args: dict[str, str] = {}
+        for name, value in pairs:
+            args.setdefault(name, value)
+        route = routes.find(request.method, bucket, key, args, request.headers)
+        if route is None:
+            text = f"An unsupported API call for method: {request.method} at '{request.path}'"
+            raise Refused("BadRequest", text, early=True)
+        call = Call(box, request, body, request_id, bucket, key, pairs, args, operation=route.operation)
+        _check_head(call)
+        call.signed = box.verifier.verify(request, pairs, box.now(), any_region=route.operation in _ANY_REGION)
+        if request.method in _PLAIN:
+            _check_no_body(call)
+        return await route.handle(call)
+
+    def _log(self, request: Request, request_id: str, refused: Refused, error: Error) -> None:
+        status, _ = errors.status_and_text(refused)
+        if status >= 500 and refused.code != "NotImplemented":
+            detail = getattr(error, "detail", "") or error
+            log.error("request %s %s %s: %s %s", request_id, request.method, request.path, refused.code, detail)
+
+
+def _refusal(request: Request, refused: Refused, bucket: str, key: str, request_id: str) -> Response:
+    head = request.method == "HEAD"
+    return errors.render(refused, head=head, bucket=bucket, key=key, resource=request.path, request_id=request_id)
+
+
+def _check_head(call: Call) -> None:
+    """Refuse, before authentication, customers' keys in clear and over-long paths (sse.md 5)."""
+    if len(call.request.path) > MAX_PATH:
+        raise Refused("XMinioInvalidResourceName")
+    if any(name.startswith(_CUSTOMER) for name in call.headers) and not call.secure():
+        raise Refused("InvalidRequest", _CUSTOMER_TLS)
+    if call.bucket in ("minio", ".minio.sys"):
+        raise Refused("AllAccessDisabled")
+
+
+def _check_no_body(call: Call) -> None:
+    payload = call.signed.payload
+    if payload in (sigv4.EMPTY_SHA256, sigv4.UNSIGNED_PAYLOAD):
+        return
+    documents.check_payload(payload, call.body.buffered or b"")
+
+
+def address(request: Request, domains: tuple[str, ...]) -> tuple[str, str]:
+    """Return bucket and key of a request, both decoded; "" for what it does not name (s3.md 2.1, 2.2)."""
+    path = request.path
+    if "%" in path:
+        path = unquote_to_bytes(path.encode("latin-1")).decode("utf-8", "surrogateescape")
+    elif not path.isascii():
+        path = path.encode("latin-1").decode("utf-8", "surrogateescape")
+    if domains:
+        host = request.headers.get("host", "").lower()
+        host = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        for domain in domains:
+            if host.endswith("." + domain):
+                return host[: -len(domain) - 1], path[1:]
+    bucket, _, key = path[1:].partition("/")
+    return bucket, key.removeprefix("/")

@@ -1,0 +1,235 @@
+"""GetObject and HeadObject (s3.md 4.1, 4.3; sse.md 6.4)."""
+
+import re
+from dataclasses import dataclass
+
+from strongroom.errors import Denied
+from strongroom.messages import Response, Windows
+from strongroom.s3.domain import ranges
+from strongroom.s3.domain.encryption import Kind
+from strongroom.s3.domain.names import check_key, check_version
+from strongroom.s3.domain.object_record import (
+    ChecksumRecord,
+    ObjectMeta,
+    unpack_checksum,
+    unpack_lock,
+    unpack_meta,
+    unpack_tags,
+)
+from strongroom.s3.domain.ports import NoSuchKey, NoSuchVersion
+from strongroom.s3.domain.records import BucketRecord, ObjectVersion
+from strongroom.s3.domain.refusals import Refused
+from strongroom.s3.domain.sealing import ObjectSeal, Record
+from strongroom.s3.handlers import outflow
+from strongroom.s3.handlers.call import Call
+from strongroom.s3.wire import object_headers as wire
+
+MAX_PART = 10_000
+_NUMBER = re.compile(r"[+-]?\d{1,9}")
+_SSE = "x-amz-server-side-encryption"
+_ON_READS = (_SSE, f"{_SSE}-aws-kms-key-id", f"{_SSE}-context")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A version that a request addresses, with its record and the ETag that clients see."""
+
+    record: BucketRecord
+    version: ObjectVersion
+    meta: ObjectMeta
+    etag: str
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """What 304 and 412 carry as well."""
+        headers = [
+            ("ETag", f'"{self.etag}"'),
+            ("Last-Modified", wire.http_date(self.version.modified // 1_000_000_000)),
+        ]
+        if self.record.versioning:
+            headers.append(("x-amz-version-id", self.version.version_id))
+        return headers
+
+
+async def find(
+    call: Call, record: BucketRecord, key: str, version_id: str | None, *, marker_allowed: bool = False
+) -> ObjectVersion:
+    """Return the version; raise NoSuchKey (Denied for who may not list), NoSuchVersion, or 405 for a marker."""
+    if version_id:
+        version_id = check_version(version_id)
+    try:
+        version = await call.box.store.get(record.name, key, version_id or None)
+    except NoSuchKey as error:
+        if not call.allowed("s3:ListBucket", record):
+            raise Denied("missing, and the caller may not list") from error
+        raise
+    if version.delete_marker and not marker_allowed:
+        headers = [
+            ("x-amz-delete-marker", "true"),
+            ("x-amz-version-id", version.version_id),
+            ("Allow", "DELETE"),
+            ("Last-Modified", wire.http_date(version.modified // 1_000_000_000)),
+        ]
+        raise Refused("MethodNotAllowed", headers=headers)
+    return version
+
+
+async def reveal(call: Call, record: BucketRecord, version: ObjectVersion) -> Found:
+    """Read a version's record and ETag."""
+    keys = await call.box.sealing.list_keys(record)
+    return Found(record, version, unpack_meta(version.meta), keys.reveal(version.etag, version.key))
+
+
+async def open_found(call: Call, found: Found, *, source: bool = False) -> ObjectSeal | None:
+    """Open the object's seal and verify what is authenticated beside its content; None for a plain object."""
+    version, meta = found.version, found.meta
+    bucket = found.record.name
+    seal = await call.box.sealing.open(meta.seal, call.headers, bucket, version.key, source=source)
+    if seal is not None:
+        parts = tuple([(part.number, part.size) for part in version.parts])
+        seal.verify(Record(bucket, version.key, version.size, meta.headers, meta.user, parts))
+    return seal
+
+
+def checksum_of(meta: ObjectMeta, seal: ObjectSeal | None) -> ChecksumRecord | None:
+    """Return the object's checksum; its seal must be open."""
+    if not meta.checksum:
+        return None
+    return unpack_checksum(meta.checksum if seal is None else seal.open_checksum(meta.checksum))
+
+
+async def get_object(call: Call) -> Response:
+    """Send an object, a range or a part of it; HEAD sends the headers alone."""
+    head = call.request.method == "HEAD"
+    check_key(call.key)
+    if any(name in call.headers for name in _ON_READS):
+        raise Refused("BadRequest")
+    version_id = call.args.get("versionId")
+    record = await call.enter("s3:GetObjectVersion" if version_id else "s3:GetObject")
+    overrides = _overrides(call)
+    part_number = _part_number(call)
+    found = await reveal(call, record, await find(call, record, call.key, version_id))
+    call.box.sealing.fits(found.meta.seal, call.headers)
+    if _CONDITIONAL & call.headers.keys() and _unchanged(call, found):
+        kept = [(wire.SHOWN[n], v) for n, v in found.meta.headers.items() if n in ("cache-control", "expires")]
+        return Response(304, found.headers + kept)
+    part = _extent(call, found, part_number)
+    wants_checksum = part.whole and call.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
+    seal = None
+    if found.meta.seal and (not head or _needs_key(call, found, wants_checksum)):
+        seal = await open_found(call, found)
+    headers = _answer_headers(call, found, overrides) + part.headers
+    if wants_checksum:
+        headers += wire.checksum_headers(checksum_of(found.meta, seal))
+    status = 200 if part.whole else 206
+    if head:
+        return Response(status, headers, Windows(part.stop - part.start, iter(())))
+    return Response(status, headers, await _content(call, found, seal, part.start, part.stop))
+
+
+_CONDITIONAL = ranges.CONDITIONAL
+
+
+async def _content(call: Call, found: Found, seal: ObjectSeal | None, start: int, stop: int) -> bytes | Windows:
+    try:
+        body = call.box.store.open(call.bucket, found.version)
+    except NoSuchVersion:  # replaced between reading the row and opening the file
+        version = await call.box.store.get(call.bucket, call.key, call.args.get("versionId") or None)
+        if (version.size, version.meta) != (found.version.size, found.version.meta):
+            raise Refused("SlowDown", "The object was replaced while it was read, please try again.") from None
+        body = call.box.store.open(call.bucket, version)
+    try:
+        return outflow.content(body, found.version, seal, start, stop)
+    except BaseException:
+        body.close()
+        raise
+
+
+def _needs_key(call: Call, found: Found, wants_checksum: bool) -> bool:
+    """A HEAD opens the seal only for a checksum, or to prove a customer's key."""
+    info = call.box.sealing.describe(found.meta.seal)
+    return info.kind is Kind.C or (wants_checksum and bool(found.meta.checksum))
+
+
+def _overrides(call: Call) -> dict[str, str]:
+    found = {wire.OVERRIDES[name]: value for name, value in call.pairs if name in wire.OVERRIDES} if call.pairs else {}
+    if found and call.principal.credential is None:
+        raise Refused("InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
+    if any(c in value for value in found.values() for c in "\r\n\0"):
+        raise Refused("InvalidArgument", "A response header must be one line.")
+    return found
+
+
+def _part_number(call: Call) -> int | None:
+    text = call.args.get("partNumber")
+    if text is None:
+        return None
+    if "range" in call.headers:
+        raise Refused("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
+    if not _NUMBER.fullmatch(text):
+        raise Refused("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
+    if int(text) < 1:
+        raise Refused("XMinioAdminInvalidArgument")
+    if int(text) > MAX_PART:
+        raise Refused("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
+    return int(text)
+
+
+def _unchanged(call: Call, found: Found) -> bool:
+    try:
+        return ranges.not_modified(call.headers, found.etag, found.version.modified)
+    except Refused as refused:
+        raise Refused(refused.code, extra=refused.extra, headers=found.headers) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """The plaintext bytes [start, stop) of an answer; whole: all of the object, status 200."""
+
+    start: int
+    stop: int
+    whole: bool
+    headers: list[tuple[str, str]]
+
+
+def _extent(call: Call, found: Found, part_number: int | None) -> Extent:
+    size = found.version.size
+    if part_number is not None:
+        return _part_extent(found, part_number)
+    header = call.headers.get("range")
+    wanted = ranges.parse(header, size) if header else None
+    if wanted is None:
+        return Extent(0, size, True, [])
+    start, stop = wanted
+    return Extent(start, stop, False, [("Content-Range", f"bytes {start}-{stop - 1}/{size}")])
+
+
+def _part_extent(found: Found, number: int) -> Extent:
+    parts, size = found.version.parts, found.version.size
+    if not parts:
+        if number != 1:
+            raise Refused("InvalidPartNumber")
+        return Extent(0, size, False, [("Content-Range", f"bytes 0-{size - 1}/{size}")] if size else [])
+    start = 0
+    for place, part in enumerate(parts, 1):
+        if place == number:
+            stop = start + part.size
+            range_header = [("Content-Range", f"bytes {start}-{stop - 1}/{size}")] if part.size else []
+            return Extent(start, stop, False, [*range_header, ("x-amz-mp-parts-count", str(len(parts)))])
+        start += part.size
+    raise Refused("InvalidPartNumber")
+
+
+def _answer_headers(call: Call, found: Found, overrides: dict[str, str]) -> list[tuple[str, str]]:
+    version, meta = found.version, found.meta
+    shown = wire.Shown(meta.headers, meta.user, overrides)
+    headers = wire.object_headers(shown, etag=found.etag, modified=version.modified)
+    if found.record.versioning:
+        headers.append(("x-amz-version-id", version.version_id))
+    if version.tags:
+        headers.append(("x-amz-tagging-count", str(len(unpack_tags(version.tags)))))
+    if version.lock:
+        headers += wire.lock_headers(unpack_lock(version.lock))
+    if meta.seal:
+        headers += call.box.sealing.shown(meta.seal, call.headers)
+    return headers

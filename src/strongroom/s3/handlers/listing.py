@@ -1,0 +1,294 @@
+"""ListObjects V1 and V2, ListObjectVersions, ListParts, ListMultipartUploads (s3.md 5, 6)."""
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as NotBase64
+from collections.abc import Callable
+
+from strongroom.messages import Response
+from strongroom.s3.domain.names import bad_components
+from strongroom.s3.domain.object_record import unpack_checksum
+from strongroom.s3.domain.records import Listed, ListQuery, Page
+from strongroom.s3.domain.refusals import Refused
+from strongroom.s3.handlers.call import OWNER_ID, OWNER_NAME, Call
+from strongroom.s3.handlers.multipart import find_upload
+from strongroom.s3.handlers.sealing import ListKeys
+from strongroom.s3.wire import object_headers as wire
+from strongroom.s3.wire import sigv4, xml
+from strongroom.s3.wire.errors import xml_text
+
+PAGE = 1000  # entries at most
+_INTEGER = re.compile(r"[+-]?\d{1,18}")
+_XML = [("Content-Type", "application/xml")]
+_CACHE_SUFFIX = re.compile(r"\[minio_cache:[^\]]*\]$")  # clients of the original may come with its markers
+OWNER: list[xml.Item] = [("ID", OWNER_ID), ("DisplayName", OWNER_NAME)]
+_OWNER = xml.element("Owner", OWNER)
+_STANDARD = "<StorageClass>STANDARD</StorageClass>"
+
+
+def limit_of(call: Call, name: str) -> int:
+    """Return max-keys (max-uploads, …) as asked, 1000 without; raise Refused."""
+    text = call.args.get(name, "")
+    if text == "":
+        return PAGE
+    words = name.split("-")
+    argument = words[0] + "".join([word.title() for word in words[1:]])
+    if not _INTEGER.fullmatch(text) or not 0 <= int(text) <= 2147483647:
+        raise Refused("InvalidArgument", f"Argument {argument} must be an integer between 0 and 2147483647")
+    return int(text)
+
+
+def encoder_of(call: Call) -> Callable[[str], str]:
+    """Return how keys are written: as they are, or for encoding-type=url; raise Refused for another type."""
+    kind = call.args.get("encoding-type", "")
+    if kind == "":
+        return str
+    if kind.lower() != "url":
+        raise Refused("InvalidArgument", "Invalid Encoding Method specified in Request")
+    return sigv4.form_encode
+
+
+def check_components(call: Call) -> None:
+    """Raise Refused for `.` and `..` segments in query values, as the original does for all but the delimiter."""
+    for name, value in call.pairs:
+        if name != "delimiter" and bad_components(value):
+            raise Refused("XMinioInvalidResourceName")
+
+
+def _marker(text: str) -> str:
+    return _CACHE_SUFFIX.sub("", text)
+
+
+def _entries(page: Page, keys: ListKeys, encode: Callable[[str], str], *, owner: bool) -> str:
+    owned = _OWNER if owner else ""
+    pieces = []
+    for entry in page.entries:
+        etag = keys.reveal(entry.etag, entry.key)
+        pieces.append(
+            f"<Contents><Key>{xml_text(encode(entry.key))}</Key><LastModified>{wire.iso_time(entry.modified)}"
+            f"</LastModified><ETag>&#34;{etag}&#34;</ETag><Size>{entry.size}</Size>{owned}{_STANDARD}</Contents>"
+        )
+    return "".join(pieces)
+
+
+def _prefixes(page: Page, encode: Callable[[str], str]) -> str:
+    return "".join(
+        [f"<CommonPrefixes><Prefix>{xml_text(encode(one))}</Prefix></CommonPrefixes>" for one in page.prefixes]
+    )
+
+
+def _encoding(call: Call) -> str:
+    return "<EncodingType>url</EncodingType>" if call.args.get("encoding-type") else ""
+
+
+async def _page(call: Call, query: ListQuery) -> Page:
+    return await call.box.store.list(call.bucket, query) if query.limit else Page(())
+
+
+async def list_objects(call: Call) -> Response:
+    """ListObjects, the first version."""
+    limit, encode = limit_of(call, "max-keys"), encoder_of(call)
+    check_components(call)
+    record = await call.enter("s3:ListBucket")
+    prefix, delimiter, marker = (call.args.get(name, "") for name in ("prefix", "delimiter", "marker"))
+    page = await _page(call, ListQuery(prefix, _marker(marker), delimiter, min(limit, PAGE)))
+    keys = await call.box.sealing.list_keys(record)
+    more = page.truncated and bool(delimiter)
+    head: list[xml.Item] = [
+        ("Name", call.bucket),
+        ("Prefix", encode(prefix)),
+        ("Marker", encode(marker)),
+        ("NextMarker", encode(page.next_after) if more else None),
+        ("MaxKeys", limit),
+        ("Delimiter", encode(delimiter) if delimiter else None),
+        ("IsTruncated", page.truncated),
+    ]
+    inner = _head(head) + _entries(page, keys, encode, owner=True) + _prefixes(page, encode) + _encoding(call)
+    return Response(200, _XML, xml.wrap("ListBucketResult", inner))
+
+
+def _head(items: list[xml.Item]) -> str:
+    return "".join([xml.element(*item) for item in items])
+
+
+def _token(after: str) -> str:
+    return urlsafe_b64encode(after.encode("utf-8", "surrogateescape")).decode()
+
+
+def _after(token: str) -> str:
+    try:
+        data = urlsafe_b64decode(token.encode().translate(bytes.maketrans(b"+/", b"-_")))
+        text = data.decode("utf-8")
+    except (NotBase64, ValueError) as error:
+        raise Refused("InvalidArgument", "The continuation token provided is incorrect") from error
+    return _marker(text)
+
+
+async def list_objects_v2(call: Call) -> Response:
+    """ListObjects, the second version."""
+    limit, encode = limit_of(call, "max-keys"), encoder_of(call)
+    check_components(call)
+    args = call.args
+    token = args.get("continuation-token")
+    if token == "":
+        raise Refused("InvalidArgument", "The continuation token provided is incorrect")
+    record = await call.enter("s3:ListBucket")
+    prefix, delimiter, start = (args.get(name, "") for name in ("prefix", "delimiter", "start-after"))
+    after = _after(token) if token is not None else start
+    page = await _page(call, ListQuery(prefix, after, delimiter, min(limit, PAGE)))
+    keys = await call.box.sealing.list_keys(record)
+    head: list[xml.Item] = [
+        ("Name", call.bucket),
+        ("Prefix", encode(prefix)),
+        ("StartAfter", encode(start) if start else None),
+        ("ContinuationToken", token),
+        ("NextContinuationToken", _token(page.next_after) if page.truncated else None),
+        ("KeyCount", len(page.entries) + len(page.prefixes)),
+        ("MaxKeys", limit),
+        ("Delimiter", encode(delimiter) if delimiter else None),
+        ("IsTruncated", page.truncated),
+    ]
+    owner = args.get("fetch-owner", "").lower() == "true"
+    inner = _head(head) + _entries(page, keys, encode, owner=owner) + _prefixes(page, encode) + _encoding(call)
+    return Response(200, _XML, xml.wrap("ListBucketResult", inner))
+
+
+async def list_versions(call: Call) -> Response:
+    """ListObjectVersions: versions and markers interleaved, newest first within a key."""
+    limit, encode = limit_of(call, "max-keys"), encoder_of(call)
+    check_components(call)
+    args = call.args
+    key_marker, version_marker = args.get("key-marker", ""), args.get("version-id-marker", "")
+    if version_marker and not key_marker:
+        raise Refused("InvalidArgument", "A version-id marker cannot be specified without a key marker.")
+    record = await call.enter("s3:ListBucketVersions")
+    prefix, delimiter = args.get("prefix", ""), args.get("delimiter", "")
+    query = ListQuery(
+        prefix, _marker(key_marker), delimiter, min(limit, PAGE), versions=True, after_version=version_marker or None
+    )
+    page = await _page(call, query)
+    keys = await call.box.sealing.list_keys(record)
+    head: list[xml.Item] = [
+        ("Name", call.bucket),
+        ("Prefix", encode(prefix)),
+        ("KeyMarker", encode(key_marker)),
+        ("NextKeyMarker", encode(page.next_after) if page.truncated else None),
+        ("NextVersionIdMarker", (page.next_version or "") if page.truncated else ""),
+        ("VersionIdMarker", version_marker),
+        ("MaxKeys", limit),
+        ("Delimiter", encode(delimiter) if delimiter else None),
+        ("IsTruncated", page.truncated),
+    ]
+    rows = "".join([_version(entry, keys, encode) for entry in page.entries])
+    return Response(
+        200, _XML, xml.wrap("ListVersionsResult", _head(head) + rows + _prefixes(page, encode) + _encoding(call))
+    )
+
+
+def _version(entry: Listed, keys: ListKeys, encode: Callable[[str], str]) -> str:
+    name = "DeleteMarker" if entry.delete_marker else "Version"
+    etag = "" if entry.delete_marker else f'"{keys.reveal(entry.etag, entry.key)}"'
+    return xml.element(
+        name,
+        [
+            ("Key", encode(entry.key)),
+            ("LastModified", wire.iso_time(entry.modified)),
+            ("ETag", etag),
+            ("Size", entry.size),
+            ("Owner", OWNER),
+            ("StorageClass", "STANDARD"),
+            ("IsLatest", entry.latest),
+            ("VersionId", entry.version_id),
+        ],
+    )
+
+
+def _part_limit(call: Call) -> int:
+    text = call.args.get("max-parts", "")
+    if text == "":
+        return PAGE
+    if not _INTEGER.fullmatch(text) or int(text) < 0:
+        raise Refused("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
+    return min(int(text), 10_000)
+
+
+async def list_parts(call: Call) -> Response:
+    """ListParts."""
+    limit = _part_limit(call)
+    marker = call.args.get("part-number-marker", "") or "0"
+    if not _INTEGER.fullmatch(marker) or int(marker) < 0:
+        raise Refused("InvalidArgument", "Argument partNumberMarker must be an integer.")
+    encode = encoder_of(call)
+    found = await find_upload(call, "s3:ListMultipartUploadParts")
+    parts = await call.box.store.parts(call.bucket, found.upload, int(marker), limit + 1) if limit else []
+    page = parts[:limit]
+    keys = await call.box.sealing.list_keys(found.record)
+    algorithm, kind_type = found.wanted
+    seal = None
+    if (
+        found.meta.seal
+        and any(part.meta for part in page)
+        and call.box.sealing.describe(found.meta.seal).kind != "SSE-C"
+    ):
+        seal = await call.box.sealing.open(found.meta.seal, {}, call.bucket, call.key)
+    items: list[xml.Item] = [
+        ("Bucket", call.bucket),
+        ("Key", encode(call.key)),
+        ("UploadId", found.upload.upload_id),
+        ("Initiator", OWNER),
+        ("Owner", OWNER),
+        ("StorageClass", found.meta.headers.get("x-amz-storage-class", "STANDARD")),
+        ("PartNumberMarker", int(marker)),
+        ("NextPartNumberMarker", page[-1].number if page else 0),
+        ("MaxParts", limit),
+        ("IsTruncated", len(parts) > limit),
+    ]
+    if algorithm:
+        items += [("ChecksumAlgorithm", algorithm), ("ChecksumType", kind_type)]
+    for part in page:
+        one: list[xml.Item] = [
+            ("PartNumber", part.number),
+            ("LastModified", wire.iso_time(part.modified)),
+            ("ETag", f'"{keys.reveal(part.etag, call.key)}"'),
+            ("Size", part.size),
+        ]
+        packed = part.meta if not found.meta.seal else seal.open_checksum(part.meta) if seal and part.meta else b""
+        if (checksum := unpack_checksum(packed)) is not None:
+            one.append((f"Checksum{checksum.kind}", wire.checksum_text(checksum)))
+        items.append(("Part", one))
+    return Response(200, _XML, xml.document("ListPartsResult", items))
+
+
+async def list_uploads(call: Call) -> Response:
+    """ListMultipartUploads, by key, then by start."""
+    limit, encode = limit_of(call, "max-uploads"), encoder_of(call)
+    check_components(call)
+    args = call.args
+    prefix, delimiter, key_marker = (args.get(name, "") for name in ("prefix", "delimiter", "key-marker"))
+    upload_marker = args.get("upload-id-marker", "")
+    await call.enter("s3:ListBucketMultipartUploads")
+    page = await call.box.store.uploads(call.bucket, prefix, key_marker, upload_marker, delimiter, min(limit, PAGE))
+    items: list[xml.Item] = [
+        ("Bucket", call.bucket),
+        ("KeyMarker", encode(key_marker)),
+        ("UploadIdMarker", upload_marker),
+        ("NextKeyMarker", encode(page.next_key) if page.truncated else ""),
+        ("NextUploadIdMarker", page.next_upload if page.truncated else ""),
+        ("Delimiter", encode(delimiter) if delimiter else None),
+        ("Prefix", encode(prefix)),
+        ("MaxUploads", limit),
+        ("EncodingType", "url" if args.get("encoding-type") else None),
+        ("IsTruncated", page.truncated),
+    ]
+    for upload in page.uploads:
+        one: list[xml.Item] = [
+            ("Key", encode(upload.key)),
+            ("UploadId", upload.upload_id),
+            ("Initiator", OWNER),
+            ("Owner", OWNER),
+            ("StorageClass", "STANDARD"),
+            ("Initiated", wire.iso_time(upload.started)),
+        ]
+        items.append(("Upload", one))
+    items += [("CommonPrefixes", [("Prefix", encode(one))]) for one in page.prefixes]
+    return Response(200, _XML, xml.document("ListMultipartUploadsResult", items))

@@ -1,0 +1,153 @@
+"""PutObject, and what all writes of objects share (s3.md 4)."""
+
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from strongroom.messages import Response
+from strongroom.s3.domain import etags, ranges
+from strongroom.s3.domain.names import check_key
+from strongroom.s3.domain.object_record import ChecksumRecord, ObjectMeta, pack_checksum, pack_meta, pack_tags
+from strongroom.s3.domain.ports import Check, NoSuchKey
+from strongroom.s3.domain.records import BucketRecord, NewVersion, ObjectVersion
+from strongroom.s3.domain.refusals import Refused
+from strongroom.s3.domain.sealing import ObjectSeal, Record
+from strongroom.s3.handlers import intake, locking
+from strongroom.s3.handlers.call import Call
+from strongroom.s3.handlers.sealing import Headers
+from strongroom.s3.wire import object_headers as wire
+
+
+def described(headers: Headers) -> ObjectMeta:
+    """Return what a write's headers say about the object; raise Refused."""
+    wire.check_internal(headers)
+    return ObjectMeta(headers=wire.kept_headers(headers), user=wire.user_metadata(headers))
+
+
+def tags_of(headers: Headers) -> bytes:
+    """Return the tags of a write's x-amz-tagging header, as stored."""
+    text = headers.get("x-amz-tagging")
+    return pack_tags(wire.parse_tagging(text)) if text else b""
+
+
+async def conditions(call: Call, record: BucketRecord) -> Check | None:
+    """Return the check of If-Match and If-None-Match for the commit, None without them; look once before the body."""
+    headers = call.headers
+    if "if-match" not in headers and "if-none-match" not in headers:
+        return None
+    keys = await call.box.sealing.list_keys(record)
+
+    def check(current: ObjectVersion | None) -> None:
+        etag = None if current is None else keys.reveal(current.etag, current.key)
+        try:
+            ranges.check_write(headers, etag)
+        except Refused as refused:
+            if current is None:
+                raise
+            shown = [("ETag", f'"{etag}"'), ("Last-Modified", wire.http_date(current.modified // 1_000_000_000))]
+            raise Refused(refused.code, extra=refused.extra, headers=shown) from None
+
+    check(await newest(call))
+    return check
+
+
+async def newest(call: Call) -> ObjectVersion | None:
+    """Return the version that a write would replace, None for nothing or a delete marker."""
+    try:
+        return await call.box.store.get(call.bucket, call.key)
+    except NoSuchKey:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A version ready to be published: its ETag as clients see it, and what the store keeps."""
+
+    etag: str
+    new: NewVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is known about an object before its bytes."""
+
+    record: BucketRecord
+    key: str
+    meta: ObjectMeta
+    tags: bytes
+    lock: bytes
+    seal: ObjectSeal | None
+
+    @property
+    def wants_md5(self) -> bool:
+        """Whether the ETag needs the content's MD5."""
+        return etags.needs_md5(self.seal.kind if self.seal is not None else None)
+
+
+async def write_up(
+    call: Call,
+    draft: Draft,
+    size: int,
+    etag: str,
+    checksum: ChecksumRecord | None,
+    parts: tuple[tuple[int, int], ...] = (),
+) -> Written:
+    """Return the version that a draft and its bytes make: checksum and record sealed, ETag hidden where it is a digest.
+
+    parts: (number, plaintext size) of a multipart object.
+    """
+    meta, seal = draft.meta, draft.seal
+    packed = pack_checksum(checksum)
+    if seal is None:
+        kept = etag.encode()
+        meta = replace(meta, checksum=packed) if packed else meta
+    else:
+        seal.authenticate(Record(call.bucket, draft.key, size, meta.headers, meta.user, parts))
+        meta = replace(meta, seal=dict(seal.metadata), checksum=seal.seal_checksum(packed) if packed else b"")
+        kept = etag.encode()
+        if draft.wants_md5:
+            kept = (await call.box.sealing.list_keys(draft.record, make=True)).hide(etag, draft.key)
+    return Written(etag, NewVersion(draft.key, size, kept, pack_meta(meta), draft.tags, draft.lock))
+
+
+async def put_object(call: Call) -> Response:
+    """Store an object."""
+    check_key(call.key)
+    headers = call.headers
+    made = intake.plan(call)
+    meta, tags = described(headers), tags_of(headers)
+    record = await call.enter("s3:PutObject")
+    lock = locking.for_write(call, record)
+    check = await conditions(call, record)
+    seal = await call.box.sealing.begin(headers, record, call.key)
+    draft = Draft(record, call.key, meta, tags, lock, seal)
+    store = call.box.store
+    staged = store.stage(call.bucket, made.stored(seal is not None))
+    try:
+        sealer = seal.sealer(None, made.size) if seal is not None else None
+        received = await intake.receive(call.body, intake.Intake(made, staged, sealer, want_md5=draft.wants_md5))
+        etag = etags.new_etag(seal, received.md5).shown
+        checksum = ChecksumRecord(received.checksum.kind, received.checksum.value) if received.checksum else None
+        written = await write_up(call, draft, received.size, etag, checksum)
+        version = await store.put(call.bucket, written.new, staged, check)
+    except BaseException:
+        staged.discard()
+        raise
+    return Response(200, written_headers(call, record, version, etag, seal, checksum))
+
+
+def written_headers(
+    call: Call,
+    record: BucketRecord,
+    version: ObjectVersion,
+    etag: str,
+    seal: ObjectSeal | None,
+    checksum: ChecksumRecord | None,
+) -> list[tuple[str, str]]:
+    """Return the headers of a write's answer."""
+    headers = [("ETag", f'"{etag}"')]
+    if record.versioning == "Enabled":
+        headers.append(("x-amz-version-id", version.version_id))
+    if seal is not None:
+        headers += call.box.sealing.shown(seal.metadata, call.headers)
+    return headers + wire.checksum_headers(checksum)

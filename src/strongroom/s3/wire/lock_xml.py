@@ -1,0 +1,66 @@
+"""Object lock documents: a bucket's configuration, a version's retention and legal hold (s3.md 8.2)."""
+
+from datetime import UTC, datetime
+
+from strongroom.s3.domain.object_record import Lock
+from strongroom.s3.domain.refusals import Refused
+from strongroom.s3.wire import xml
+
+MODES = ("GOVERNANCE", "COMPLIANCE")
+DAY = 24 * 3600 * 1_000_000_000  # nanoseconds
+YEAR = 365 * DAY
+MAX_DAYS, MAX_YEARS = 36500, 100
+
+
+def parse_time(text: str) -> int | None:
+    """Return nanoseconds since the epoch of an ISO 8601 time, None when it is none."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return int(when.replace(tzinfo=when.tzinfo or UTC).timestamp() * 1000) * 1_000_000
+
+
+def check_configuration(body: bytes) -> xml.Node:
+    """Return an ObjectLockConfiguration; raise Refused."""
+    try:
+        node = xml.read(body)
+        if node.name != "ObjectLockConfiguration":
+            raise xml.NotXml(f"expected element type <ObjectLockConfiguration> but have <{node.name}>")
+    except xml.NotXml as error:
+        raise Refused("InvalidArgument", str(error)) from error
+    if node.value("ObjectLockEnabled") != "Enabled":
+        raise Refused("MalformedXML")
+    rule = node.first("Rule")
+    if rule is not None:
+        _check_rule(rule)
+    return node
+
+
+def _check_rule(rule: xml.Node) -> None:
+    default = rule.first("DefaultRetention")
+    if default is None or default.value("Mode") not in MODES:
+        raise Refused("MalformedXML")
+    days, years = default.first("Days"), default.first("Years")
+    if days is not None and years is not None:
+        raise Refused("InvalidArgument", "either Days or Years must be specified, not both")
+    unit = days or years
+    if unit is None:
+        raise Refused("InvalidArgument", "either Days or Years must be specified")
+    if not unit.text.isdigit() or int(unit.text) < 1:
+        text = f"Default retention period must be a positive integer value for '{unit.name}'"
+        raise Refused("InvalidArgument", text)
+    if int(unit.text) > (MAX_DAYS if unit is days else MAX_YEARS):
+        raise Refused("InvalidArgument", f"Default retention period too large for '{unit.name}' {unit.text}")
+
+
+def default_retention(configuration: bytes, now: int) -> Lock:
+    """Return the lock that a bucket's stored configuration gives a version written now (nanoseconds)."""
+    if not configuration:
+        return Lock()
+    rule = xml.read(configuration).first("Rule")
+    default = rule.first("DefaultRetention") if rule is not None else None
+    if default is None:
+        return Lock()
+    length = int(default.value("Days", "0")) * DAY + int(default.value("Years", "0")) * YEAR
+    return Lock(default.value("Mode"), now + length)
