@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
         except Broken as broken:
             self._broken(broken)
             return
-        if out := channel.outgoing():
+        if (shaking or not plain) and (out := channel.outgoing()):  # else it goes out before the answer
             self._transport.write(out)
         if shaking and channel.ready:
             self._peer = Peer(self._peer.address, self._peer.port, True, channel.certificates())
