@@ -1,0 +1,184 @@
+"""A Vault client for the command line: requests, errors and answers as vault.md 1 has them."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
+
+from strongroom.cli.kms import connection
+from strongroom.cli.kms.faults import Printed, ServerFault
+from strongroom.cli.kms.jsontext import dumps, loads
+from strongroom.cli.kms.preview import preview
+from strongroom.cli.kms.secret import Secret, secret_of
+from strongroom.cli.kms.settings import Settings
+
+SAFE = "/$&+,:;=@"  # characters that a path keeps as they are
+_MERGE_PATCH = "application/merge-patch+json"
+_REDIRECTS = (301, 302, 307, 308)
+_RETRIED = (412, 429, 500, 502, 503, 504)
+_RETRY_WAIT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A server's answer; header names are lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the body's JSON value, None when there is no body or it is no JSON."""
+        try:
+            return loads(self.body) if self.body.strip() else None
+        except ValueError:
+            return None
+
+
+class Client:
+    """Sends requests with one token and namespace. Every method raises ServerFault when there is no good answer."""
+
+    def __init__(self, settings: Settings, program: str) -> None:
+        self.settings = settings
+        self._program = program
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = ...,
+        *,
+        query: Iterable[tuple[str, str]] = (),
+        ask: bool = False,
+        good: tuple[int, ...] = (),
+    ) -> Answer:
+        """Send a request below /v1/ and return its answer if that is a success or its status is in `good`.
+
+        `body` is a JSON value (null included) or bytes; left out, none is sent. `ask` marks a question that has to be
+        sent even when the command is only shown. Raises Printed when the command is to be shown.
+        """
+        url = self._url(path, tuple(query))
+        data = b"" if body is ... else body if isinstance(body, bytes) else dumps(body).encode()
+        headers = self._headers(method)
+        if self.settings.show and not ask:
+            raise Printed(preview(self.settings, self._program, method, url, headers, data))
+        answer = self._send(method, url, headers, data)
+        if answer.status < 400 or answer.status in good:
+            return answer
+        raise _refusal(self.settings.namespace, method, url, answer)
+
+    def read(self, path: str, query: Iterable[tuple[str, str]] = ()) -> Secret | None:
+        """Return what a GET finds; None for a 404 that carries nothing but errors (vault.md 1.8)."""
+        return _found(self.request("GET", path, query=query, good=(404, 429)))
+
+    def names(self, path: str, verb: str = "list") -> Secret | None:
+        """Return what a LIST (or scan) finds, or None."""
+        return _found(self.request("GET", path, query=((verb, "true"),), good=(404,)))
+
+    def write(self, path: str, body: Any = ..., method: str = "PUT") -> Secret | None:
+        """Write and return the answer's secret, None for 204."""
+        return secret_of(self.request(method, path, body).body)
+
+    def delete(self, path: str, query: Iterable[tuple[str, str]] = ()) -> Secret | None:
+        """Delete and return the answer's secret, None for 204."""
+        return secret_of(self.request("DELETE", path, query=query).body)
+
+    def _url(self, path: str, query: tuple[tuple[str, str], ...]) -> str:
+        parts = [part for part in path.split("/") if part]
+        base = "unix://localhost" if self.settings.address.startswith("unix:") else self.settings.address
+        url = "/".join([f"{base}/v1", *(quote(part, safe=SAFE) for part in parts)])
+        return f"{url}?{urlencode(query)}" if query else url
+
+    def _headers(self, method: str) -> list[tuple[str, str]]:
+        settings = self.settings
+        headers = [*settings.headers, ("X-Vault-Request", "true")]
+        if method == "PATCH":
+            headers.append(("Content-Type", _MERGE_PATCH))
+        if settings.token:
+            headers.append(("X-Vault-Token", settings.token))
+        if settings.wrap_ttl:
+            headers.append(("X-Vault-Wrap-Ttl", settings.wrap_ttl))
+        if settings.namespace:
+            headers.append(("X-Vault-Namespace", settings.namespace))
+        return headers
+
+    def _send(self, method: str, url: str, headers: list[tuple[str, str]], data: bytes) -> Answer:
+        for left in range(self.settings.retries, -1, -1):
+            answer = self._exchange(method, url, headers, data)
+            if answer.status in _REDIRECTS and self.settings.follow_redirect:
+                answer = self._follow(method, url, headers, data, answer)
+            if answer.status not in _RETRIED or not left:
+                break
+            time.sleep(_RETRY_WAIT_SECONDS)
+        return answer
+
+    def _follow(self, method: str, url: str, headers: list[tuple[str, str]], data: bytes, answer: Answer) -> Answer:
+        """Follow one redirect, with token and body, but never from https to http."""
+        target = answer.headers.get("location", "")
+        if target.startswith("/"):
+            split = urlsplit(url)
+            target = f"{split.scheme}://{split.netloc}{target}"
+        if url.startswith("https:") and not target.startswith("https:"):
+            raise ServerFault(f'{method.title()} "{url}": redirect would cause protocol downgrade')
+        return self._exchange(method, target, headers, data)
+
+    def _exchange(self, method: str, url: str, headers: list[tuple[str, str]], data: bytes) -> Answer:
+        where = urlsplit(self.settings.address if url.startswith("unix:") else url)
+        try:
+            line = connection.open_connection(self.settings, where)
+            try:
+                return _exchange(line, method, _target(urlsplit(url), bool(self.settings.proxy)), headers, data)
+            finally:
+                line.close()
+        except ServerFault as fault:
+            raise ServerFault(f'{method.title()} "{url}": {fault.text}') from None
+        except (OSError, http.client.HTTPException) as error:
+            raise ServerFault(f'{method.title()} "{url}": {connection.explain(error, where)}') from None
+
+
+def _target(url: SplitResult, through_proxy: bool) -> str:
+    path = url.path + (f"?{url.query}" if url.query else "")
+    return f"http://{url.netloc}{path}" if through_proxy and url.scheme == "http" else path
+
+
+def _exchange(
+    line: http.client.HTTPConnection, method: str, target: str, headers: list[tuple[str, str]], data: bytes
+) -> Answer:
+    line.putrequest(method, target, skip_accept_encoding=True)
+    for name, value in headers:
+        line.putheader(name, value)
+    if data or method in ("PUT", "POST", "PATCH"):
+        line.putheader("Content-Length", str(len(data)))
+    line.endheaders(data or None)
+    response = line.getresponse()
+    body = response.read(connection.MAX_ANSWER + 1)
+    if len(body) > connection.MAX_ANSWER:
+        raise ServerFault(f"the answer is longer than {connection.MAX_ANSWER} bytes")
+    return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
+
+
+def _found(answer: Answer) -> Secret | None:
+    secret = secret_of(answer.body)
+    if answer.status == 404 and (secret is None or not (secret.data or secret.warnings)):
+        return None
+    return secret
+
+
+def _refusal(namespace: str, method: str, url: str, answer: Answer) -> ServerFault:
+    """Return an error answer in the words of vault.md 1.8."""
+    value = answer.json()
+    lines = ["Error making API request.", ""]
+    if namespace:
+        lines.append(f"Namespace: {namespace}")
+    lines.append(f"URL: {method} {url}")
+    warnings: tuple[str, ...] = ()
+    if isinstance(value, dict) and ("errors" in value or "data" in value or "warnings" in value):
+        lines += [f"Code: {answer.status}. Errors:", "", *(f"* {text}" for text in value.get("errors") or ())]
+        warnings = tuple(map(str, value.get("warnings") or ()))
+    else:
+        lines += [f"Code: {answer.status}. Raw Message:", "", answer.body.decode("utf-8", "replace")]
+    return ServerFault("\n".join(lines), answer.status, warnings)
