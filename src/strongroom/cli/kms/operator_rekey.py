@@ -14,8 +14,8 @@ from strongroom.cli.kms.quorum import share_and_nonce
 _SHARES, _THRESHOLD = 5, 3
 _BARRIER = ("barrier", "", "root")
 _ORDER = (
-    "nonce", "started", "t", "n", "progress", "required", "complete", "keys", "keys_base64", "pgp_fingerprints", "backup",
-    "verification_required", "verification_nonce",
+    "nonce", "started", "t", "n", "progress", "required", "complete", "keys", "keys_base64", "pgp_fingerprints",
+    "backup", "verification_required", "verification_nonce",
 )  # fmt: skip
 
 
@@ -159,15 +159,13 @@ def _keys_text(call: Call, state: dict[str, Any], answer: dict[str, Any]) -> str
     shares, threshold = state.get("n"), state.get("t")
     if answer.get("verification_required"):
         lines.append(
-            f"These {shares} key shares, of which {threshold} are needed, are NOT valid yet: give a quorum of them with\n"
+            f"These {shares} shares, of which {threshold} are needed, are NOT valid yet: give a quorum of them with\n"
             f'"{call.brand.program} operator rekey -verify" first. Until then the old ones stay valid; keep them.'
         )
     else:
         lines.append(
-            f"{call.brand.product} unseal keys rekeyed to {shares} key shares and a key threshold of {threshold}. Please\n"
-            f"securely distribute the key shares printed above. When {call.brand.product} is re-sealed,\n"
-            f"restarted, or stopped, you must supply at least {threshold} of these keys to unseal it\n"
-            "before it can start servicing requests."
+            f"The unseal key is now split into {shares} shares, any {threshold} of which unseal the server. Hand each\n"
+            "share printed above to its keeper: they are shown this once, and the old ones no longer work."
         )
     return "\n".join(lines) + "\n"
 
@@ -216,7 +214,7 @@ _FLAGS = (
     Flag("init", "start", Kind.SWITCH),
     Flag("status", "show how far it is", Kind.SWITCH),
     Flag("cancel", "drop it; the old keys stay valid", Kind.SWITCH),
-    Flag("verify", "with -init: new keys count only when a quorum of them was given back; later: give one", Kind.SWITCH),
+    Flag("verify", "with -init: new keys count only once a quorum of them was given; later: give one", Kind.SWITCH),
     Flag("key-shares", "how many new shares (default 5)", Kind.NUMBER, ("n",)),
     Flag("key-threshold", "how many of them are needed (default 3)", Kind.NUMBER, ("t",)),
     Flag("nonce", "the running attempt's nonce"),

@@ -29,7 +29,8 @@ def _share(call: Call) -> str:
         return read_stdin(call).strip() if call.words[0] == "-" else call.words[0].strip()
     if call.flag("non-interactive"):
         raise Fault(
-            "Refusing to read from stdin with -non-interactive specified; specify unseal\nkey as an argument to this command"
+            "Refusing to read from stdin with -non-interactive specified; specify unseal\n"
+            "key as an argument to this command"
         )
     try:
         return ask_secret(call, "Unseal Key (will be hidden): ")
@@ -61,8 +62,8 @@ COMMANDS = {
     "operator unseal": Command(
         unseal,
         "[flags] [KEY]",
-        "Gives the server one share of its unseal key and shows how many are still wanted. Without KEY it is asked for, "
-        "unseen; - reads it from standard input.",
+        "Gives the server one share of its unseal key and shows how many are still wanted. Without KEY it is asked "
+        "for, unseen; - reads it from standard input.",
         "PROGRAM operator unseal",
         (0, 1),
         (
