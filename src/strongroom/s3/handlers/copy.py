@@ -21,6 +21,7 @@ from strongroom.s3.handlers.get import Found, checksum_of, find, open_found, rev
 from strongroom.s3.handlers.put import Draft, conditions, described, tags_of, write_up, written_headers
 from strongroom.s3.wire import object_headers as wire
 from strongroom.s3.wire import xml
+from strongroom.s3.wire.sse_headers import Operation
 
 SOURCE = "x-amz-copy-source"
 MAX_COPY = 5 * 1024**3  # bytes in one CopyObject
@@ -106,7 +107,7 @@ async def copy_object(call: Call) -> Response:
     lock = locking.for_write(call, record)
     check = await conditions(call, record)
     opened = await open_found(call, found, source=True)
-    seal = await call.box.sealing.begin(headers, record, call.key)
+    seal = await call.box.sealing.begin(headers, record, call.key, Operation.COPY)
     draft = Draft(record, call.key, meta, tags, lock, seal)
     kind = _checksum_kind(headers, checksum_of(found.meta, opened))
     made = intake.Plan(found.version.size, checksum=wire.WantedChecksum(KINDS[kind]) if kind else None)

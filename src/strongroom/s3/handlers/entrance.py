@@ -9,15 +9,12 @@ from strongroom.messages import Body, Request, Response
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers import documents, routes
 from strongroom.s3.handlers.call import Box, Call, log
-from strongroom.s3.wire import errors, sigv4
+from strongroom.s3.wire import errors, sigv4, sse_headers
 
 _ANY_REGION = frozenset({"ListBuckets", "GetBucketLocation"})
+_READS = frozenset({"GetObject", "HeadObject"})
 _PLAIN = frozenset(["GET", "HEAD", "DELETE"])
 MAX_PATH = 32 * 1024  # bytes
-_CUSTOMER = ("x-amz-server-side-encryption-customer-", "x-amz-copy-source-server-side-encryption-customer-")
-_CUSTOMER_TLS = (
-    "Requests specifying Server Side Encryption with Customer provided keys must be made over a secure connection."
-)
 
 Special = Callable[[Box, Request, Body, str], Awaitable[Response] | None]
 """Takes requests outside S3 (`/minio/…`): returns None for what is not its own."""
@@ -99,8 +96,9 @@ def _check_head(call: Call) -> None:
     """Refuse, before authentication, customers' keys in clear and over-long paths (sse.md 5)."""
     if len(call.request.path) > MAX_PATH:
         raise Refused("XMinioInvalidResourceName")
-    if any(name.startswith(_CUSTOMER) for name in call.headers) and not call.secure():
-        raise Refused("InvalidRequest", _CUSTOMER_TLS)
+    sse_headers.refuse_insecure(call.headers, call.secure())
+    if call.operation in _READS:
+        sse_headers.refuse_on_read(call.headers)
     if call.bucket in ("minio", ".minio.sys"):
         raise Refused("AllAccessDisabled")
 

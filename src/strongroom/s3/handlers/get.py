@@ -26,8 +26,6 @@ from strongroom.s3.wire import object_headers as wire
 
 MAX_PART = 10_000
 _NUMBER = re.compile(r"[+-]?\d{1,9}")
-_SSE = "x-amz-server-side-encryption"
-_ON_READS = (_SSE, f"{_SSE}-aws-kms-key-id", f"{_SSE}-context")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +100,6 @@ async def get_object(call: Call) -> Response:
     """Send an object, a range or a part of it; HEAD sends the headers alone."""
     head = call.request.method == "HEAD"
     check_key(call.key)
-    if any(name in call.headers for name in _ON_READS):
-        raise Refused("BadRequest")
     version_id = call.args.get("versionId")
     record = await call.enter("s3:GetObjectVersion" if version_id else "s3:GetObject")
     overrides = _overrides(call)

@@ -11,8 +11,8 @@ from strongroom.s3.domain.object_record import unpack_checksum
 from strongroom.s3.domain.records import Listed, ListQuery, Page
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers.call import OWNER_ID, OWNER_NAME, Call
+from strongroom.s3.handlers.list_keys import ListKeys
 from strongroom.s3.handlers.multipart import find_upload
-from strongroom.s3.handlers.sealing import ListKeys
 from strongroom.s3.wire import object_headers as wire
 from strongroom.s3.wire import sigv4, xml
 from strongroom.s3.wire.errors import xml_text

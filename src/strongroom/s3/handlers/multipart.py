@@ -32,7 +32,8 @@ from strongroom.s3.handlers.documents import document
 from strongroom.s3.handlers.get import open_found, reveal
 from strongroom.s3.handlers.put import Draft, conditions, described, newest, tags_of, write_up, written_headers
 from strongroom.s3.wire import object_headers as wire
-from strongroom.s3.wire import xml
+from strongroom.s3.wire import sse_headers, xml
+from strongroom.s3.wire.sse_headers import Operation
 
 MAX_PARTS = 10_000
 MAX_PART = 5 * 1024**3  # bytes
@@ -48,7 +49,7 @@ async def create_upload(call: Call) -> Response:
     wanted = wire.wanted_type(headers)
     record = await call.enter("s3:PutObject")
     lock = locking.for_write(call, record)
-    seal = await call.box.sealing.begin(headers, record, call.key, multipart=True)
+    seal = await call.box.sealing.begin(headers, record, call.key, Operation.CREATE)
     sealed = dict(seal.metadata) if seal is not None else {}
     meta = replace(meta, wanted=wanted, tags=tags_of(headers), lock=lock, seal=sealed)
     upload = await call.box.store.create_upload(call.bucket, call.key, pack_meta(meta))
@@ -129,21 +130,9 @@ def _with_checksum(made: intake.Plan, found: Upload) -> intake.Plan:
     )
 
 
-_NEEDS_KEY = (
-    "The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate "
-    "encryption parameters."
-)
-_CUSTOMER = "x-amz-server-side-encryption-customer-algorithm"
-
-
 async def _open_for_part(call: Call, found: Upload) -> ObjectSeal | None:
     sealing, stored = call.box.sealing, found.meta.seal
-    kind = sealing.describe(stored).kind
-    customer = any(name.startswith("x-amz-server-side-encryption-customer") for name in call.headers)
-    if kind is Kind.C and not customer:
-        raise Refused("InvalidRequest", _NEEDS_KEY)
-    if kind is not Kind.C and customer:  # the original stores such a part in clear (sse.md 18, 13)
-        raise Refused("InvalidRequest", "The encryption parameters are not applicable to this object.")
+    sse_headers.check_part(sealing.describe(stored), sse_headers.parse_customer_key(call.headers))
     return await sealing.open(stored, call.headers, call.bucket, call.key)
 
 
@@ -339,7 +328,7 @@ async def _sealed_checksum(
     """Open the upload's seal (a customer's only when it is needed) and make the object's checksum of its parts'."""
     customer = call.box.sealing.describe(found.meta.seal).kind is Kind.C
     needed = bool(found.meta.wanted) or any(one.checksums for one in listed)
-    if customer and _CUSTOMER not in call.headers:
+    if customer and not sse_headers.asks_customer(call.headers):
         if needed:
             text = (
                 "Requests specifying Server Side Encryption with Customer provided keys must provide an appropriate "

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from strongroom.messages import Response
 from strongroom.s3.domain.refusals import Refused
-from strongroom.s3.handlers import buckets, copy, delete, get, listing, multipart, put
+from strongroom.s3.handlers import bucket_encryption, buckets, copy, delete, get, listing, multipart, put
 from strongroom.s3.handlers.call import Call
 
 Handle: TypeAlias = Callable[[Call], Awaitable[Response]]
@@ -55,6 +55,9 @@ ROUTES: tuple[Route, ...] = (
     Route("GetBucketLocation", "GET", "bucket", buckets.get_location, ("location",)),
     Route("GetBucketVersioning", "GET", "bucket", buckets.get_versioning, ("versioning",)),
     Route("PutBucketVersioning", "PUT", "bucket", buckets.put_versioning, ("versioning",)),
+    Route("GetBucketEncryption", "GET", "bucket", bucket_encryption.get_encryption, ("encryption",)),
+    Route("PutBucketEncryption", "PUT", "bucket", bucket_encryption.put_encryption, ("encryption",)),
+    Route("DeleteBucketEncryption", "DELETE", "bucket", bucket_encryption.delete_encryption, ("encryption",)),
     Route("ListMultipartUploads", "GET", "bucket", listing.list_uploads, ("uploads",)),
     Route("ListObjectVersions", "GET", "bucket", listing.list_versions, ("versions",)),
     Route("ListObjectsV2", "GET", "bucket", listing.list_objects_v2, ("list-type",)),

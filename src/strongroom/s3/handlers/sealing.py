@@ -1,120 +1,113 @@
-"""How handlers see encryption: which seal a new object gets, how a stored one is opened, how ETags are kept.
+"""How handlers see encryption: which seal a new object gets, how a stored one is opened, which headers tell of it."""
 
-Keys and formats are s3/domain's. A server without a key service uses Unsealed; the other kind is in keyed.py.
-"""
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 
-from collections.abc import Mapping
-from typing import Protocol
-
+from strongroom.crypto import context as contexts
+from strongroom.s3.domain import encryption
+from strongroom.s3.domain.encryption import BucketEncryption, Encryption, Kind
 from strongroom.s3.domain.key_errors import NoKeyService
+from strongroom.s3.domain.ports import DataKeys, ObjectStore
 from strongroom.s3.domain.records import BucketRecord
 from strongroom.s3.domain.seal_metadata import SealInfo, describe
-from strongroom.s3.domain.sealing import ObjectSeal
+from strongroom.s3.domain.sealing import ObjectSeal, new_seal, open_seal
+from strongroom.s3.handlers.list_keys import ListKeyring, ListKeys
+from strongroom.s3.wire import bucket_encryption, sse_headers
+from strongroom.s3.wire.sse_headers import Operation
 
 Headers = Mapping[str, str]
 Shown = list[tuple[str, str]]
 Stored = Mapping[str, str]  # the seal's entries beside an object; empty: a plain one
-HIDDEN = b"\x01"  # first byte of an ETag that is sealed under a list key
+CONFIGURATION = "encryption"  # the bucket's document
 
 
-class ListKeys(Protocol):
-    """The keys under which a bucket's ETags are kept, ready to use."""
-
-    def hide(self, etag: str, key: str) -> bytes:
-        """Return the ETag of object `key` as the store keeps it."""
-
-    def reveal(self, stored: bytes, key: str) -> str:
-        """Return the ETag that clients see."""
+@lru_cache(maxsize=1024)
+def bucket_default(document: bytes) -> BucketEncryption:
+    """Return a bucket's encryption configuration as stored."""
+    return bucket_encryption.parse(document)
 
 
-class Sealing(Protocol):
-    """Decides and makes the encryption of objects. Every method may raise the errors of domain/key_errors."""
+class Sealing:
+    """Decides and makes the encryption of objects. Every method may raise the errors of domain/key_errors.
+
+    keys         None without a key service: plain and SSE-C objects only
+    automatic    what objects get when neither client nor bucket says anything
+    bucket_keys  objects of a bucket may share a data key for some minutes
+    """
+
+    def __init__(
+        self,
+        keys: DataKeys | None,
+        store: ObjectStore,
+        now: Callable[[], float],
+        *,
+        automatic: Encryption | None = None,
+        bucket_keys: bool = True,
+    ) -> None:
+        self.keys = keys
+        self.automatic = automatic
+        self._bucket_keys = bucket_keys
+        self._keyring = ListKeyring(keys, store, now)
+
+    def wanted(self, headers: Headers, record: BucketRecord, key: str, operation: Operation) -> Encryption | None:
+        """Return the encryption of a new object: what its headers ask, else the bucket's, else the server's."""
+        asked = sse_headers.parse_write(headers, operation, record.name, key)
+        if asked is not None:
+            return asked
+        document = record.config.get(CONFIGURATION)
+        default = bucket_default(document) if document else None
+        return encryption.choose(None, default, key, self.automatic)
 
     async def begin(
-        self, headers: Headers, record: BucketRecord, key: str, *, multipart: bool = False
+        self, headers: Headers, record: BucketRecord, key: str, operation: Operation = Operation.PUT
     ) -> ObjectSeal | None:
-        """Return the seal of a new object: what its headers ask, else the bucket's or server's default; None: plain."""
+        """Return the seal of a new object or upload; None when it stays plain."""
+        want = self.wanted(headers, record, key, operation)
+        if want is None:
+            return None
+        multipart = operation is Operation.CREATE
+        return await new_seal(want, record.name, key, self.keys, multipart=multipart, bucket_keys=self._bucket_keys)
 
     def fits(self, stored: Stored, headers: Headers, *, source: bool = False) -> None:
         """Raise Refused when the request's parameters are of another kind than the object's.
 
         source: look at the copy-source headers instead.
         """
+        if source:
+            sse_headers.check_source(describe(stored), sse_headers.parse_source_key(headers))
+        else:
+            sse_headers.check_read(describe(stored), sse_headers.parse_customer_key(headers))
 
     async def open(
         self, stored: Stored, headers: Headers, bucket: str, key: str, *, source: bool = False
     ) -> ObjectSeal | None:
         """Open a stored object's seal with the keys that the request brings; None for a plain object."""
+        if not stored:
+            return None
+        brought = sse_headers.parse_source_key(headers) if source else sse_headers.parse_customer_key(headers)
+        return await open_seal(stored, bucket, key, self.keys, brought.key if brought is not None else None)
 
     def describe(self, stored: Stored) -> SealInfo:
         """Return what is known of a stored seal without any key."""
-
-    def shown(self, stored: Stored, headers: Headers) -> Shown:
-        """Return the headers that tell how an object is encrypted."""
-
-    async def list_keys(self, record: BucketRecord, *, make: bool = False) -> ListKeys:
-        """Return the bucket's list keys; make: there must be one for new ETags. Never raises without make."""
-
-    async def probe(self) -> None:
-        """Raise the key service's error when it would not seal an object now."""
-
-
-def veiled(stored: bytes) -> str:
-    """Return what is shown of an ETag that cannot be revealed now: stable, and no MD5 of anything."""
-    return stored[-16:].hex()
-
-
-class NoListKeys:
-    """ETags in clear."""
-
-    def hide(self, etag: str, key: str) -> bytes:
-        """Return the text itself."""
-        return etag.encode()
-
-    def reveal(self, stored: bytes, key: str) -> str:
-        """Return the text, or what is shown of a sealed one."""
-        return veiled(stored) if stored[:1] == HIDDEN else stored.decode()
-
-
-NO_LIST_KEYS = NoListKeys()
-_SSE = "x-amz-server-side-encryption"
-
-
-class Unsealed:
-    """No key service: plain objects only."""
-
-    async def begin(
-        self, headers: Headers, record: BucketRecord, key: str, *, multipart: bool = False
-    ) -> ObjectSeal | None:
-        """Refuse any request for encryption."""
-        if any(name.startswith(_SSE) for name in headers):
-            raise NoKeyService
-        return None
-
-    def fits(self, stored: Stored, headers: Headers, *, source: bool = False) -> None:
-        """Accept plain objects."""
-        if stored:
-            raise NoKeyService
-
-    async def open(
-        self, stored: Stored, headers: Headers, bucket: str, key: str, *, source: bool = False
-    ) -> ObjectSeal | None:
-        """Open plain objects."""
-        if stored:
-            raise NoKeyService
-        return None
-
-    def describe(self, stored: Stored) -> SealInfo:
-        """Return what is known of a stored seal."""
         return describe(stored)
 
     def shown(self, stored: Stored, headers: Headers) -> Shown:
-        """Nothing is sealed."""
-        return []
+        """Return the headers that tell how an object is encrypted."""
+        info = describe(stored)
+        md5 = headers.get(sse_headers.CUSTOMER_HEADERS[2], "") if info.kind is Kind.C else ""
+        return sse_headers.response_headers(info, md5)
 
     async def list_keys(self, record: BucketRecord, *, make: bool = False) -> ListKeys:
-        """There are none."""
-        return NO_LIST_KEYS
+        """Return the bucket's list keys; make: there must be one for new ETags. Never raises without make."""
+        return await self._keyring.get(record, make=make)
+
+    async def try_key(self, key_name: str) -> None:
+        """Raise the key service's error unless a data key can be made with this key."""
+        if self.keys is None:
+            raise NoKeyService(bucket_configuration=True)
+        await self.keys.generate(key_name, contexts.canonical({"MinIO admin API": "ServerInfoHandler"}))
 
     async def probe(self) -> None:
-        """Nothing is needed."""
+        """Raise the key service's error when it would not seal an object now; nothing without a key service."""
+        if self.keys is not None:
+            await self.keys.generate("", contexts.canonical({"healthcheck": ""}))
