@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import strongroom
-from strongroom.audit.log import AuditLog, FileSink, StreamSink
+from strongroom.audit.log import AuditLog, FileSink, Sink, StreamSink
 from strongroom.errors import BadSettings, Error
 from strongroom.kes.domain import storedkey
 from strongroom.kes.domain.errors import KeyExists, KeyNotFound
