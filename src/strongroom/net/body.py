@@ -35,7 +35,7 @@ class Buffered:
 EMPTY = Buffered(b"", 0)
 
 
-class Inlet(Protocol):
+class Source(Protocol):
     """What a coming body needs of its connection."""
 
     def take(self) -> bytes:
@@ -60,7 +60,7 @@ class Incoming:
     __slots__ = ("_expect", "_framing", "_in_loop", "_inlet", "_taken", "length")
     buffered: bytes | None = None
 
-    def __init__(self, inlet: Inlet, framing: Framing, length: int | None, *, expect: bool) -> None:
+    def __init__(self, inlet: Source, framing: Framing, length: int | None, *, expect: bool) -> None:
         self.length = length
         self._inlet = inlet
         self._framing = framing

@@ -1,36 +1,31 @@
 """One HTTP/1.1 connection: bytes to requests, responses to bytes, one request at a time, in order."""
 
 import asyncio
-import contextlib
-import socket
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar, cast
+from collections.abc import Awaitable
+from typing import Final, cast
 
 from ..errors import Incomplete, Malformed
-from ..messages import WINDOW, Peer, Response, Sink
+from ..messages import WINDOW, Peer, Response
 from . import answer
 from .body import EMPTY, Buffered, Incoming
-from .channel import Broken, Channel
-from .framing import ByLength, Chunked, Framing
+from .channel import Broken
+from .framing import ByLength, Chunked
 from .head import Head, Refused, parse_head
+from .inlet import NEVER, Inlet, shut
 from .outlet import Outlet
 from .render import NO_BODY
 from .shared import Shared, log
-from .transfer import PATIENCE, Outcome, receive
 
-T = TypeVar("T")
 READY, COLLECT, BUSY, LINGER, CLOSED = range(5)
 HELD: Final = 256 * 1024  # bytes of input kept while a request is being answered; then the peer has to wait
 TOGETHER: Final = 64 * 1024  # bytes: up to here head and body are joined into one write
 REMEMBERED: Final = 2048  # bytes: a head up to this length is remembered, because clients repeat theirs
-NEVER: Final = float("inf")
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _PLAIN_HTTP = (b"GET /", b"HEAD ", b"POST ", b"PUT /", b"DELET", b"OPTIO", b"LIST ")
 _WRONG_SCHEME = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 Body = Buffered | Incoming
 
 
-class Connection(asyncio.Protocol):
+class Connection(Inlet):
     """The protocol object of one connection.
 
     READY    waiting for a head, or for the rest of one
@@ -41,36 +36,27 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_channel", "_deadline", "_ended", "_head", "_last_block", "_last_head", "_lent", "_missing", "_parts",
-        "_peer", "_pending", "_reading", "_skip", "_state", "_task", "_transport", "_waited", "_waiter", "out",
-        "shared", "streaming",
+        "_head", "_last_block", "_last_head", "_missing", "_parts", "_peer", "_skip", "_state", "_task", "streaming",
     )  # fmt: skip
 
     def __init__(self, shared: Shared) -> None:
-        self.shared = shared
+        super().__init__(shared)
         self.streaming = False  # a Stream is being sent: its source is cancelled when the peer leaves
         self._state = READY
-        self._pending = b""
         self._skip = 0  # how much of _pending is known to hold no end of a head
         self._last_block = b""
         self._last_head: Head | None = None
         self._head: Head | None = None  # of the body being collected
         self._parts: list[bytes] = []
         self._missing = 0  # bytes to collect, or still to be thrown away
-        self._waited = 0.0  # seconds that the current body made us wait
-        self._ended = False  # the peer sends no more
-        self._reading = True
-        self._deadline = NEVER
-        self._waiter: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._lent: socket.socket | None = None
 
     # -- what the transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         shared = self.shared
         self._transport = cast("asyncio.Transport", transport)
-        self._channel: Channel | None = None if shared.tls is None else shared.tls.channel()
+        self._channel = None if shared.tls is None else shared.tls.channel()
         self.out = Outlet(self._transport, self._channel)
         if len(shared.connections) >= shared.limits.connections or shared.stopping:
             self._state = CLOSED
@@ -108,13 +94,6 @@ class Connection(asyncio.Protocol):
         if channel.ended:
             self._end_of_input()
 
-    def _broken(self, broken: Broken) -> None:
-        log.info("TLS with %s: %s", self._peer.address, broken)
-        if broken.alert:
-            self._transport.write(broken.alert)
-        self._end_of_input()
-        self._transport.close()
-
     def eof_received(self) -> bool:
         self._end_of_input()
         return not self._transport.is_closing()
@@ -130,7 +109,7 @@ class Connection(asyncio.Protocol):
         self.out.lost()
         self._wake()
         if self._lent is not None:
-            _shut(self._lent)
+            shut(self._lent)
         if self.streaming and self._task is not None:
             self._task.cancel()
 
@@ -262,12 +241,6 @@ class Connection(asyncio.Protocol):
         if self._dispatch(head, Buffered(whole[: head.length], head.length)):
             self._next()
 
-    def _body_deadline(self, taken: int) -> float:
-        """Say until when the body must bring something: a stall ends it, and so does a trickle."""
-        limits = self.shared.limits
-        allowed = limits.body_stall_seconds + taken / limits.body_rate - self._waited
-        return self.shared.now + min(limits.body_stall_seconds, allowed)
-
     def _next(self) -> None:
         """Go on with what has arrived meanwhile."""
         self._resume_reading()
@@ -286,16 +259,6 @@ class Connection(asyncio.Protocol):
             self._wake()
         elif self._state != READY or not (self._pending and self.out.paused):
             self._close()
-
-    def _pause_reading(self) -> None:
-        if self._reading and not self._transport.is_closing():
-            self._reading = False
-            self._transport.pause_reading()
-
-    def _resume_reading(self) -> None:
-        if not self._reading and not self._transport.is_closing():
-            self._reading = True
-            self._transport.resume_reading()
 
     # -- answers
 
@@ -406,85 +369,6 @@ class Connection(asyncio.Protocol):
             self._deadline = self.shared.now + self.shared.limits.send_stall_seconds
             self.out.close()
 
-    # -- what a coming body asks for (body.Inlet)
-
-    def take(self) -> bytes:
-        data, self._pending = self._pending, b""
-        return data
-
-    def put_back(self, data: bytes) -> None:
-        self._pending = data + self._pending
-
-    async def more(self, taken: int) -> None:
-        if self._pending:
-            return
-        if self._ended:
-            raise Incomplete("the peer left in the middle of a body")
-        loop = self.shared.loop
-        began = loop.time()
-        self._deadline = self._body_deadline(taken)
-        self._waiter = loop.create_future()
-        self._resume_reading()
-        try:
-            await self._waiter
-        finally:
-            self._waiter, self._deadline = None, NEVER
-            self._waited += loop.time() - began
-
-    def go_on(self) -> None:
-        if not self._pending:
-            self.out.write(_CONTINUE)
-
-    async def lend(self, framing: Framing, sink: Sink) -> Outcome | None:
-        pool = self.shared.pool
-        if self._ended or not pool.take():
-            return None
-        buffer = pool.buffer()
-        try:
-            outcome = await self.in_thread(lambda sock: receive(sock, self._channel, framing, sink, buffer))
-        finally:
-            pool.keep(buffer)
-            pool.give()
-        if self._channel is not None:
-            self._after_loan(self._channel)
-        if outcome is Outcome.ENDED:
-            self._ended = True
-        return outcome
-
-    def _after_loan(self, channel: Channel) -> None:
-        """Take what a thread left in the TLS state: bytes of the next request, alerts, the peer's farewell."""
-        try:
-            self._pending += channel.receive(b"")
-            if out := channel.outgoing():
-                self._transport.write(out)
-        except Broken as broken:
-            self._broken(broken)
-        if channel.ended:
-            self._ended = True
-
-    async def in_thread(self, work: Callable[[socket.socket], T]) -> T:
-        """Run work in a reserved thread with the connection's socket; the event loop leaves the connection alone.
-
-        The caller has reserved the thread and gives it back. Cancelling cuts the connection and waits for the thread.
-        """
-        self._pause_reading()
-        sock = self._lent = self.out.duplicate()
-        sock.settimeout(PATIENCE)
-        future = self.shared.loop.run_in_executor(self.shared.pool.executor, work, sock)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            _shut(sock)
-            await asyncio.wait([future])
-            raise
-        finally:
-            self._lent = None
-            sock.close()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
     # -- what the server calls
 
     def check(self, now: float) -> None:
@@ -520,8 +404,3 @@ class Connection(asyncio.Protocol):
         if self._task is not None:
             self._task.cancel()
         self.out.cut()
-
-
-def _shut(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # it may be gone already, which is what we want
-        sock.shutdown(socket.SHUT_RDWR)

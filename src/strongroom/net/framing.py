@@ -9,7 +9,7 @@ from ..messages import Buffer
 MAX_CHUNK_LINE = 256  # bytes: a size, its extensions and CRLF; botocore and Go send 20 at most
 MAX_OVERHEAD = 16 * 1024  # bytes of chunk lines allowed at once, besides a quarter of the payload
 MAX_TRAILERS = 16 * 1024  # bytes
-_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
+_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?")
 _TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 
 

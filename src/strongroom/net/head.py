@@ -60,7 +60,7 @@ class _Fields:
         self.raw: list[tuple[bytes, bytes]] = []
 
     def on_header(self, name: bytes, value: bytes | None) -> None:
-        value = value or b""
+        value = value.rstrip(b" \t") if value else b""  # llhttp leaves what trails
         self.raw.append((name, value))
         key = _NAMES.get(name) or _lower(name)
         headers = self.headers
