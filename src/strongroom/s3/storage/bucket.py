@@ -32,9 +32,9 @@ T = TypeVar("T")
 QUEUE_WRITES = 4096  # writes that may wait in one bucket; more wait outside
 QUEUE_BYTES = 64 * 1024 * 1024  # of inline bodies
 
-_NEWEST = f"SELECT {rows.VERSION_AND_BODY} FROM versions WHERE key = ?1 ORDER BY seq DESC LIMIT 1"  # noqa: S608
+_NEWEST = f"SELECT {rows.VERSION_AND_BODY} {rows.OF_NEWEST}"
 _BY_ID = (
-    f"SELECT {rows.VERSION_AND_BODY}, (SELECT max(seq) FROM versions WHERE key = ?1) "  # noqa: S608
+    f"SELECT {rows.VERSION_AND_BODY}, (SELECT seq {rows.OF_NEWEST}) "  # noqa: S608
     "FROM versions WHERE key = ?1 AND version IS ?2 LIMIT 1"
 )
 _BODY = "SELECT body FROM versions WHERE seq = ? AND key = ? AND modified = ?"

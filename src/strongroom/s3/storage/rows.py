@@ -20,6 +20,10 @@ LISTED = "key, seq, version, marker, modified, size, etag"
 UPLOAD = "key, upload, started, meta"
 PART = "number, size, stored, etag, modified, meta"
 
+# The newest row of a key. Written as a range: for `key = ? ORDER BY seq DESC` SQLite plans anew on every binding,
+# which takes 6 of then 7.5 microseconds.
+OF_NEWEST = "FROM versions WHERE key >= ?1 AND key <= ?1 ORDER BY key, seq DESC LIMIT 1"
+
 _decoder = msgspec.msgpack.Decoder(tuple[int, list[tuple[int, int, int, bytes, int, bytes, str | None]]])
 
 

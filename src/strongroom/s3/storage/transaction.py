@@ -18,7 +18,7 @@ STATE = (
 )
 TOTALS = ("objects", "versions", "markers", "size", "stored", "uploads", "upload_stored")
 _SAVE = f"UPDATE bucket SET next_seq = ?, {', '.join(f'{name} = ?' for name in TOTALS)}"  # noqa: S608
-_NEWEST = f"SELECT {rows.VERSION} FROM versions WHERE key = ? ORDER BY seq DESC LIMIT 1"  # noqa: S608
+_NEWEST = f"SELECT {rows.VERSION} {rows.OF_NEWEST}"
 _BY_ID = f"SELECT {rows.VERSION} FROM versions WHERE key = ? AND version IS ? LIMIT 1"  # noqa: S608
 
 
