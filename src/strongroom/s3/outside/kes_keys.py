@@ -1,0 +1,49 @@
+"""Data keys from a KES, ours or the original, over its own protocol (sse.md 9.4, kes.md 11)."""
+
+from strongroom.crypto.secret import Secret
+from strongroom.s3.domain.key_errors import DECRYPT, GENERATE, KeyDisabled, KeyServiceFailed
+from strongroom.s3.domain.ports import DataKey
+from strongroom.s3.outside.kes_failures import translated
+from strongroom.sdk.kes import KesClient
+
+
+class KesKeys:
+    """DataKeys under the keys of a KES. `denied` holds what the event stream has said about locked keys.
+
+    A second KES may not have heard of a lock yet: what it answers under an older generation of key states is refused.
+    """
+
+    def __init__(self, client: KesClient, default_key: str) -> None:
+        self.client = client
+        self.default_key = default_key
+        self.denied: dict[str, int] = {}  # key name → number of the generation that locked it
+
+    async def generate(self, key_name: str, context: bytes, *, shared: bool = False) -> DataKey:
+        """Make a data key. Raises the errors of domain/key_errors. Sharing is the business of whoever caches."""
+        name = key_name or self.default_key
+        with translated(GENERATE, "/v1/key/generate/" + name):
+            made = await self.client.generate(name, context)
+        self._check(name, made.generation)
+        if len(made.plaintext) != 32:
+            raise KeyServiceFailed(GENERATE, f"a data key of {len(made.plaintext)} bytes")
+        fingerprint = bytes.fromhex(made.fingerprint) if made.fingerprint else b""
+        return DataKey(Secret(made.plaintext), made.ciphertext, name, made.version or 0, fingerprint)
+
+    async def unseal(self, key_name: str, ciphertext: bytes, context: bytes) -> Secret:
+        """Open a data key. Raises the errors of domain/key_errors."""
+        name = key_name or self.default_key
+        with translated(DECRYPT, "/v1/key/decrypt/" + name):
+            opened = await self.client.decrypt(name, ciphertext, context)
+        self._check(name, opened.generation)
+        return Secret(opened.plaintext)
+
+    def _check(self, name: str, generation: str) -> None:
+        locked = self.denied.get(name)
+        if locked is not None and generation_number(generation) <= locked:
+            raise KeyDisabled(f"{name}: locked, and this key server has not heard of it yet")
+
+
+def generation_number(text: str) -> int:
+    """Return the number in a generation (`12-5f…`); 0 for an original KES, which has none."""
+    number = text.partition("-")[0]
+    return int(number) if number.isdecimal() else 0
