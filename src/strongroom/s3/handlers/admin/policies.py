@@ -69,7 +69,7 @@ async def policy_info(errand: Errand) -> Response:
 async def remove_policy(errand: Errand) -> Response:
     """Remove a policy that is attached to nobody; one that is not there is no error (recorded)."""
     name = errand.argument("name")
-    holders = [*errand.directory.users.values(), *errand.directory.groups.values()]
+    holders: list[User | Group] = [*errand.directory.users.values(), *errand.directory.groups.values()]
     if name in CANNED and name not in errand.directory.policies:
         raise refused("XMinioIAMActionNotAllowed", f"{name} is built in and cannot be removed")
     if any(name in holder.policies for holder in holders):
@@ -115,9 +115,9 @@ async def set_policy(errand: Errand) -> Response:
         errand.directory.document(name)
     kind = "groups" if errand.query.get("isGroup") == "true" else "users"
     holder = errand.argument("userOrGroup")
-    entry = _holder(errand.directory, kind, holder)
-    entry, _ = with_policies(entry, list(entry.policies), attach=False)
-    entry, _ = with_policies(entry, names, attach=True)
+    before = _holder(errand.directory, kind, holder)
+    bare, _ = with_policies(before, list(before.policies), attach=False)
+    entry, _ = with_policies(bare, names, attach=True)
     await errand.desk.iam.save(kind, holder, entry)
     return DONE
 

@@ -14,7 +14,9 @@ STATUSES = {ENABLED: True, DISABLED: False}
 def check_access_key(name: str) -> str:
     """Return the name; raise the refusal of one that no access key may have."""
     if not 3 <= len(name) <= 128 or any(c in name for c in "=,/\\ ") or not name.isprintable():
-        raise refused("XMinioAdminInvalidAccessKey", "The access key is invalid. (3 to 128 characters, no '=', ',', '/')")
+        raise refused(
+            "XMinioAdminInvalidAccessKey", "The access key is invalid. (3 to 128 characters, no '=', ',', '/')"
+        )
     return name
 
 

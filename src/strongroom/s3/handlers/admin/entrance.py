@@ -1,0 +1,117 @@
+"""The admin API's entrance: route, signature, right, handler; errors as JSON (sse.md 12.1)."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+
+from strongroom.errors import Denied, Error
+from strongroom.messages import Body, Request, Response
+from strongroom.s3.domain.refusals import Refused
+from strongroom.s3.handlers import documents
+from strongroom.s3.handlers.admin import accounts, groups, keys, policies, server, users
+from strongroom.s3.handlers.admin.desk import BODY_LIMIT, Desk, Errand, Errander
+from strongroom.s3.handlers.call import Box, log
+from strongroom.s3.wire import admin as wire
+from strongroom.s3.wire import sigv4
+from strongroom.s3.wire.errors import HOST_ID, status_and_text
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One admin call. action "": the handler decides itself; needs: query arguments without which it is not served."""
+
+    handle: Errander
+    action: str = ""
+    needs: tuple[str, ...] = ()
+
+
+_V3, _KMS = "/minio/admin/v3/", "/minio/kms/v1/"
+ROUTES: dict[tuple[str, str], Route] = {
+    ("PUT", _V3 + "add-user"): Route(users.add_user, "admin:CreateUser", ("accessKey",)),
+    ("GET", _V3 + "list-users"): Route(users.list_users, "admin:ListUsers"),
+    ("GET", _V3 + "user-info"): Route(users.user_info, "", ("accessKey",)),
+    ("PUT", _V3 + "set-user-status"): Route(users.set_user_status, "", ("accessKey", "status")),
+    ("DELETE", _V3 + "remove-user"): Route(users.remove_user, "admin:DeleteUser", ("accessKey",)),
+    ("PUT", _V3 + "update-group-members"): Route(groups.update_members, "admin:AddUserToGroup"),
+    ("GET", _V3 + "groups"): Route(groups.list_groups, "admin:ListGroups"),
+    ("GET", _V3 + "group"): Route(groups.group_info, "admin:GetGroup", ("group",)),
+    ("PUT", _V3 + "set-group-status"): Route(groups.set_group_status, "admin:EnableGroup", ("group", "status")),
+    ("PUT", _V3 + "add-canned-policy"): Route(policies.add_policy, "admin:CreatePolicy", ("name",)),
+    ("GET", _V3 + "list-canned-policies"): Route(policies.list_policies, "admin:ListUserPolicies"),
+    ("GET", _V3 + "info-canned-policy"): Route(policies.policy_info, "admin:GetPolicy", ("name",)),
+    ("DELETE", _V3 + "remove-canned-policy"): Route(policies.remove_policy, "admin:DeletePolicy", ("name",)),
+    ("POST", _V3 + "idp/builtin/policy/attach"): Route(policies.attach, "admin:AttachUserOrGroupPolicy"),
+    ("POST", _V3 + "idp/builtin/policy/detach"): Route(policies.detach, "admin:UpdatePolicyAssociation"),
+    ("GET", _V3 + "idp/builtin/policy-entities"): Route(policies.entities, "admin:ListGroups"),
+    ("PUT", _V3 + "set-user-or-group-policy"): Route(policies.set_policy, "admin:AttachUserOrGroupPolicy"),
+    ("PUT", _V3 + "add-service-account"): Route(accounts.add_account),
+    ("POST", _V3 + "update-service-account"): Route(accounts.update_account, "", ("accessKey",)),
+    ("GET", _V3 + "info-service-account"): Route(accounts.account_info, "", ("accessKey",)),
+    ("GET", _V3 + "list-service-accounts"): Route(accounts.list_accounts),
+    ("DELETE", _V3 + "delete-service-account"): Route(accounts.delete_account, "", ("accessKey",)),
+    ("GET", _V3 + "accountinfo"): Route(accounts.account_self),
+    ("GET", _V3 + "info"): Route(server.info, "admin:ServerInfo"),
+    ("GET", _V3 + "datausageinfo"): Route(server.data_usage, "admin:DataUsageInfo"),
+    ("POST", _V3 + "service"): Route(server.service, "", ("action",)),
+    ("POST", _V3 + "kms/status"): Route(keys.status, "admin:KMSKeyStatus"),
+    ("POST", _V3 + "kms/key/create"): Route(keys.create, "admin:KMSCreateKey", ("key-id",)),
+    ("GET", _V3 + "kms/key/status"): Route(keys.key_status, "admin:KMSKeyStatus"),
+    ("GET", _KMS + "status"): Route(keys.status, "kms:Status"),
+    ("GET", _KMS + "version"): Route(keys.version, "kms:Version"),
+    ("GET", _KMS + "apis"): Route(keys.apis, "kms:API"),
+    ("POST", _KMS + "key/create"): Route(keys.create, "kms:CreateKey", ("key-id",)),
+    ("GET", _KMS + "key/list"): Route(keys.list_keys, "kms:ListKeys", ("pattern",)),
+    ("GET", _KMS + "key/status"): Route(keys.key_status, "kms:KeyStatus"),
+    ("GET", _KMS + "key/info"): Route(keys.describe, "kms:KeyStatus"),
+    ("POST", _KMS + "key/rotate"): Route(keys.change("rotate"), "", ("key-id",)),
+    ("POST", _KMS + "key/disable"): Route(keys.change("disable"), "", ("key-id",)),
+    ("POST", _KMS + "key/enable"): Route(keys.change("enable"), "", ("key-id",)),
+    ("POST", _KMS + "key/restore"): Route(keys.change("restore"), "", ("key-id",)),
+    ("DELETE", _KMS + "key/delete"): Route(keys.delete, "", ("key-id",)),
+}
+
+
+class AdminEntrance:
+    """A `Special` of handlers/entrance.py: answers everything under /minio/admin and /minio/kms."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def __call__(self, box: Box, request: Request, body: Body, request_id: str) -> Awaitable[Response] | None:
+        """Return the answer to be awaited, None for other paths."""
+        if not request.path.startswith((wire.ADMIN, wire.KMS)):
+            return None
+        return self._answer(request, body, request_id)
+
+    async def _answer(self, request: Request, body: Body, request_id: str) -> Response:
+        pairs = sigv4.parse_query(request.query)
+        query: dict[str, str] = {}
+        for name, value in pairs:
+            query.setdefault(name, value)
+        route = ROUTES.get((request.method, request.path.rstrip("/")))
+        if route is None or any(name not in query for name in route.needs):
+            route = None
+            if request.path.startswith(wire.KMS):
+                text = f"An unsupported API call for method: {request.method} at '{request.path}'"
+                raise Refused("BadRequest", text, early=True)
+        try:
+            if route is None:
+                raise wire.mismatch(request.path)
+            return await self._run(route, request, body, request_id, pairs, query)
+        except Error as error:
+            refused = wire.to_refusal(error)
+            if int(refused.status or status_and_text(refused)[0]) >= 500:
+                log.error("admin %s %s: %s %s", request.method, request.path, refused.code, error)
+            return wire.render_error(refused, request.path, request_id, HOST_ID)
+
+    async def _run(
+        self, route: Route, request: Request, body: Body, request_id: str, pairs: sigv4.Pairs, query: dict[str, str]
+    ) -> Response:
+        signed = self._desk.box.verifier.verify(request, pairs, self._desk.box.now(), any_region=True)
+        if signed.principal.credential is None or signed.presigned:
+            raise Denied("admin calls are signed in their headers")
+        content = await body.read(BODY_LIMIT)
+        documents.check_payload(signed.payload, content)
+        errand = Errand(self._desk, request, body, pairs, query, signed.principal, request_id, content)
+        if route.action:
+            errand.authorise(route.action)  # of key calls the first phase, on no key; the handler asks for the key
+        return await route.handle(errand)

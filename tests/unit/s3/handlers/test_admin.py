@@ -1,0 +1,360 @@
+"""The admin API called with real signatures and containers, on a memory store."""
+
+import hashlib
+import json
+
+import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from strongroom.crypto import madmin
+from strongroom.errors import AlreadyExists
+from strongroom.messages import Peer, Request
+from strongroom.s3.domain.iam.directory import Directory
+from strongroom.s3.domain.principals import Credential
+from strongroom.s3.handlers.access import PolicyAccess
+from strongroom.s3.handlers.admin.desk import Desk, ServerFacts
+from strongroom.s3.handlers.admin.entrance import AdminEntrance
+from strongroom.s3.handlers.call import Box, BoxSettings
+from strongroom.s3.handlers.entrance import Entrance
+from strongroom.s3.handlers.iam_store import ClearEntries, IamStore
+from strongroom.s3.storage.memory import MemoryStore
+from strongroom.s3.wire.authenticate import Verifier
+
+ROOT = ("minio", "minio123")
+V3, KMS = "/minio/admin/v3/", "/minio/kms/v1/"
+
+
+class Whole:
+    """A body that has arrived."""
+
+    def __init__(self, data):
+        self.buffered = data
+        self.length = len(data)
+
+    async def read(self, limit):
+        assert len(self.buffered) <= limit
+        return self.buffered
+
+
+class Control:
+    def __init__(self):
+        self.done = []
+
+    def restart(self):
+        self.done.append("restart")
+
+    def stop(self):
+        self.done.append("stop")
+
+
+class Keys:
+    kind, default_key = "MinIO KES", "k1"
+
+    def __init__(self):
+        self.made = ["k1"]
+
+    async def endpoints(self):
+        return {"https://127.0.0.1:7373": "online"}
+
+    async def names(self, prefix):
+        return [name for name in self.made if name.startswith(prefix)]
+
+    async def create(self, name):
+        if name in self.made:
+            raise AlreadyExists(name)
+        self.made.append(name)
+
+    async def change(self, verb, name):
+        return {"state": verb}
+
+    async def delete(self, name, after_seconds):
+        return {"in": after_seconds}
+
+
+class Server:
+    """An entrance with all its parts, and a client that signs."""
+
+    def __init__(self):
+        import time
+
+        self.system = MemoryStore()
+        self.directory = Directory(Credential(*ROOT, root=True))
+        self.control = Control()
+        box = Box(
+            self.system,
+            self.system,
+            Verifier(self.directory),
+            PolicyAccess(self.directory),
+            None,
+            BoxSettings(),
+            time.time,
+        )
+        self.iam = IamStore(self.directory, self.system, ClearEntries(), time.time)
+        facts = ServerFacts("127.0.0.1:9000", "test", time.time(), "d" * 36, "/tmp")
+        self.desk = Desk(box, self.iam, facts, self.control, Keys())
+        self.entrance = Entrance(box, (AdminEntrance(self.desk),))
+
+    async def call(self, method, path, body=b"", who=ROOT, **query):
+        url = "http://127.0.0.1:9000" + path
+        request = AWSRequest(method, url, data=body, params=query)
+        request.headers["X-Amz-Content-SHA256"] = hashlib.sha256(body).hexdigest()
+        if who:
+            S3SigV4Auth(Credentials(*who), "s3", "").add_auth(request)
+        sent = request.prepare()
+        path, _, text = sent.url.removeprefix("http://127.0.0.1:9000").partition("?")
+        headers = {
+            name.lower(): value if isinstance(value, str) else value.decode() for name, value in sent.headers.items()
+        }
+        headers["host"] = "127.0.0.1:9000"
+        target = f"{path}?{text}" if text else path
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        answer = await self.entrance(
+            Request(method, target, path, text, headers, raw, Peer("127.0.0.1", 1)), Whole(body)
+        )
+        if answer.after:
+            answer.after()
+        return answer
+
+    async def sealed(self, method, path, record, who=ROOT, **query):
+        return await self.call(
+            method,
+            path,
+            madmin.seal(who[1].encode(), json.dumps(record).encode(), madmin.Scheme.PBKDF2_AES_GCM),
+            who,
+            **query,
+        )
+
+    async def add_user(self, name="alice", secret="alicesecret"):
+        answer = await self.sealed("PUT", V3 + "add-user", {"secretKey": secret, "status": "enabled"}, accessKey=name)
+        assert answer.status == 200, answer
+        return name, secret
+
+
+@pytest.fixture
+def server():
+    return Server()
+
+
+def opened(answer, who=ROOT):
+    assert answer.status == 200, answer
+    return json.loads(madmin.open(who[1].encode(), answer.body))
+
+
+def code(answer):
+    return answer.status, json.loads(answer.body)["Code"]
+
+
+def policy(actions, resource):
+    statement = {"Effect": "Allow", "Action": actions, "Resource": [resource]}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]}).encode()
+
+
+async def test_users_live_and_survive_a_restart(server):
+    alice = await server.add_user()
+    assert opened(await server.call("GET", V3 + "list-users"))["alice"]["status"] == "enabled"
+    assert (await server.call("PUT", V3 + "set-user-status", accessKey="alice", status="disabled")).status == 200
+    assert json.loads((await server.call("GET", V3 + "user-info", accessKey="alice")).body)["status"] == "disabled"
+    again = IamStore(Directory(server.directory.root), server.system, ClearEntries(), lambda: 0)
+    await again.load()
+    assert again.directory.users == server.directory.users
+    assert code(await server.call("GET", V3 + "user-info", who=alice, accessKey="alice"))[0] == 403
+    assert (await server.call("DELETE", V3 + "remove-user", accessKey="alice")).status == 200
+    assert code(await server.call("DELETE", V3 + "remove-user", accessKey="alice")) == (404, "XMinioAdminNoSuchUser")
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (b'{"secretKey":"aaaaaaaaaa"}', (400, "XMinioAdminConfigBadJSON")),
+        (b"abc", (400, "XMinioAdminConfigBadJSON")),
+        (madmin.seal(b"another", b"{}", madmin.Scheme.PBKDF2_AES_GCM), (400, "XMinioAdminConfigBadJSON")),
+        (madmin.seal(b"minio123", b"[]", madmin.Scheme.PBKDF2_AES_GCM), (400, "XMinioAdminConfigBadJSON")),
+        (
+            madmin.seal(b"minio123", b'{"secretKey":"short"}', madmin.Scheme.PBKDF2_AES_GCM),
+            (400, "XMinioAdminInvalidSecretKey"),
+        ),
+        (madmin.seal(b"minio123", b'{"secretKey":7}', madmin.Scheme.PBKDF2_AES_GCM), (400, "XMinioAdminConfigBadJSON")),
+    ],
+)
+async def test_a_bad_add_user_changes_nothing(server, body, found):
+    assert code(await server.call("PUT", V3 + "add-user", body, accessKey="bob")) == found
+    assert server.directory.users == {}
+
+
+async def test_policies_are_attached_and_decide(server):
+    alice = await server.add_user()
+    assert code(await server.call("GET", V3 + "info", who=alice)) == (403, "AccessDenied")
+    attach, detach = V3 + "idp/builtin/policy/attach", V3 + "idp/builtin/policy/detach"
+    wish = {"policies": ["consoleAdmin"], "user": "alice"}
+    assert opened(await server.sealed("POST", attach, wish))["policiesAttached"] == ["consoleAdmin"]
+    assert code(await server.sealed("POST", attach, wish)) == (400, "XMinioAdminPolicyChangeAlreadyApplied")
+    assert (await server.call("GET", V3 + "info", who=alice)).status == 200
+    found = opened(await server.call("GET", V3 + "idp/builtin/policy-entities"))
+    assert found["policyMappings"] == [{"policy": "consoleAdmin", "users": ["alice"]}]
+    assert opened(await server.sealed("POST", detach, wish))["policiesDetached"] == ["consoleAdmin"]
+    missing = {"policies": ["nopol"], "user": "alice"}
+    assert code(await server.sealed("POST", attach, missing)) == (404, "XMinioAdminNoSuchPolicy")
+    assert (
+        await server.call(
+            "PUT", V3 + "set-user-or-group-policy", policyName="readonly", userOrGroup="alice", isGroup="false"
+        )
+    ).status == 200
+    assert server.directory.users["alice"].policies == ("readonly",)
+
+
+async def test_own_policies(server):
+    text = policy(["s3:GetObject"], "arn:aws:s3:::bk1/*")
+    assert (await server.call("PUT", V3 + "add-canned-policy", text, name="getonly")).status == 200
+    listed = json.loads((await server.call("GET", V3 + "list-canned-policies")).body)
+    assert sorted(listed) == ["consoleAdmin", "diagnostics", "getonly", "readonly", "readwrite", "writeonly"]
+    shown = json.loads((await server.call("GET", V3 + "info-canned-policy", name="getonly", v="2")).body)
+    assert list(shown) == ["PolicyName", "Policy", "CreateDate", "UpdateDate"]
+    assert shown["Policy"] == json.loads(text)
+    await server.add_user()
+    await server.sealed("POST", V3 + "idp/builtin/policy/attach", {"policies": ["getonly"], "user": "alice"})
+    assert code(await server.call("DELETE", V3 + "remove-canned-policy", name="getonly")) == (
+        400,
+        "XMinioIAMPolicyInUse",
+    )
+    await server.call("DELETE", V3 + "remove-user", accessKey="alice")
+    for _ in range(2):
+        assert (await server.call("DELETE", V3 + "remove-canned-policy", name="getonly")).status == 200
+    assert code(await server.call("PUT", V3 + "add-canned-policy", b"Hello", name="bad")) == (
+        400,
+        "XMinioMalformedIAMPolicy",
+    )
+
+
+async def test_groups(server):
+    await server.add_user()
+    members = {"group": "devs", "members": ["alice"], "groupStatus": "", "isRemove": False}
+    assert (await server.call("PUT", V3 + "update-group-members", json.dumps(members).encode())).status == 200
+    assert json.loads((await server.call("GET", V3 + "groups")).body) == ["devs"]
+    await server.call("PUT", V3 + "set-group-status", group="devs", status="disabled")
+    info = json.loads((await server.call("GET", V3 + "group", group="devs")).body)
+    assert info | {"updatedAt": ""} == {
+        "name": "devs",
+        "status": "disabled",
+        "members": ["alice"],
+        "policy": "",
+        "updatedAt": "",
+    }
+    empty = json.dumps({**members, "members": [], "isRemove": True}).encode()
+    assert code(await server.call("PUT", V3 + "update-group-members", empty)) == (400, "XMinioAdminGroupNotEmpty")
+    await server.call("DELETE", V3 + "remove-user", accessKey="alice")
+    assert (await server.call("PUT", V3 + "update-group-members", empty)).status == 200
+    assert code(await server.call("GET", V3 + "group", group="devs")) == (404, "XMinioAdminNoSuchGroup")
+    assert code(await server.call("PUT", V3 + "update-group-members", json.dumps(members).encode())) == (
+        404,
+        "XMinioAdminNoSuchUser",
+    )
+
+
+async def test_service_accounts_narrow_their_parent(server):
+    alice = await server.add_user()
+    await server.sealed("POST", V3 + "idp/builtin/policy/attach", {"policies": ["consoleAdmin"], "user": "alice"})
+    narrow = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["admin:ServerInfo"]}]}
+    made = opened(
+        await server.sealed("PUT", V3 + "add-service-account", {"policy": narrow, "name": "ci"}, alice), alice
+    )["credentials"]
+    account = (made["accessKey"], made["secretKey"])
+    assert (await server.call("GET", V3 + "info", who=account)).status == 200
+    assert code(await server.call("GET", V3 + "groups", who=account)) == (403, "AccessDenied")
+    listed = opened(await server.call("GET", V3 + "list-service-accounts", user="alice"))["accounts"]
+    assert [entry["accessKey"] for entry in listed] == [account[0]]
+    assert (
+        await server.sealed("POST", V3 + "update-service-account", {"newStatus": "off"}, alice, accessKey=account[0])
+    ).status == 204
+    assert code(await server.call("GET", V3 + "info", who=account))[0] == 403
+    assert (await server.call("DELETE", V3 + "delete-service-account", who=alice, accessKey=account[0])).status == 204
+    assert code(await server.call("DELETE", V3 + "delete-service-account", who=alice, accessKey=account[0]))[0] == 404
+    other = await server.add_user("bob", "bobsecret")
+    assert code(await server.sealed("PUT", V3 + "add-service-account", {"targetUser": "alice"}, other)) == (
+        403,
+        "AccessDenied",
+    )
+
+
+async def test_keys(server):
+    assert json.loads((await server.call("GET", KMS + "status")).body)["name"] == "MinIO KES"
+    assert (await server.call("POST", KMS + "key/create", **{"key-id": "team-1"})).status == 200
+    assert code(await server.call("POST", KMS + "key/create", **{"key-id": "team-1"})) == (409, "XMinioKMSKeyExists")
+    assert [key["name"] for key in json.loads((await server.call("GET", KMS + "key/list", pattern="team")).body)] == [
+        "team-1"
+    ]
+    assert (
+        json.loads((await server.call("POST", KMS + "key/disable", **{"key-id": "team-1"})).body)["state"] == "disable"
+    )
+    assert (
+        json.loads((await server.call("DELETE", KMS + "key/delete", **{"key-id": "team-1", "after": "7d"})).body)["in"]
+        == 604800
+    )
+    assert code(await server.call("DELETE", KMS + "key/delete", **{"key-id": "team-1", "after": "soon"})) == (
+        400,
+        "XMinioAdminInvalidArgument",
+    )
+
+
+async def test_key_rights_are_per_key(server):
+    alice = await server.add_user()
+    text = policy(["kms:CreateKey", "kms:ListKeys"], "arn:minio:kms:::team-*")
+    await server.call("PUT", V3 + "add-canned-policy", text, name="team")
+    await server.sealed("POST", V3 + "idp/builtin/policy/attach", {"policies": ["team"], "user": "alice"})
+    assert (await server.call("POST", KMS + "key/create", who=alice, **{"key-id": "team-1"})).status == 200
+    assert code(await server.call("POST", KMS + "key/create", who=alice, **{"key-id": "k2"})) == (403, "AccessDenied")
+    assert [
+        key["name"] for key in json.loads((await server.call("GET", KMS + "key/list", who=alice, pattern="*")).body)
+    ] == ["team-1"]
+    assert code(await server.call("GET", KMS + "status", who=alice)) == (403, "AccessDenied")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("arn:minio:kms:::a/b", "invalid resource"),
+        ("arn:minio:kms:::a.b", "invalid resource"),
+        ("arn:aws:s3:::b/*", "resource 'arn:aws:s3:::b/*' type is not KMS"),
+    ],
+)
+async def test_kms_resources_in_policies(server, text, message):
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": ["kms:CreateKey"], "Resource": [text]}],
+    }
+    answer = await server.call("PUT", V3 + "add-canned-policy", json.dumps(policy).encode(), name="bad")
+    assert code(answer) == (400, "XMinioMalformedIAMPolicy")
+    assert json.loads(answer.body)["Message"] == message
+
+
+async def test_restart_is_answered_first(server):
+    dry = await server.call("POST", V3 + "service", **{"action": "restart", "dry-run": "true", "type": "2"})
+    assert json.loads(dry.body) == {"action": "restart", "dryRun": True, "results": [{"host": "127.0.0.1:9000"}]}
+    assert server.control.done == []
+    assert (await server.call("POST", V3 + "service", action="restart")).body == b""
+    assert server.control.done == ["restart"]
+    assert code(await server.call("POST", V3 + "service", action="explode")) == (400, "MalformedPOSTRequest")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "found"),
+    [
+        ("GET", V3 + "foo", 426),
+        ("GET", "/minio/admin/v2/info", 426),
+        ("POST", V3 + "service", 426),
+        ("GET", KMS + "foo", 400),
+        ("GET", KMS + "key/list", 400),
+    ],
+)
+async def test_unknown_calls(server, method, path, found):
+    assert (await server.call(method, path)).status == found
+
+
+async def test_anonymous_and_wrong_signatures_are_refused(server):
+    assert code(await server.call("GET", KMS + "status", who=None)) == (403, "AccessDenied")
+    assert code(await server.call("GET", KMS + "status", who=("minio", "wrong-secret"))) == (
+        403,
+        "SignatureDoesNotMatch",
+    )
+    assert code(await server.call("GET", KMS + "status", who=("nobody", "wrong-secret"))) == (403, "InvalidAccessKeyId")
