@@ -1,5 +1,6 @@
 """The S3 box put together: settings in, a running server out."""
 
+import asyncio
 import logging
 import sys
 import time
@@ -14,12 +15,13 @@ from strongroom.net.limits import Limits
 from strongroom.net.server import Server, listen
 from strongroom.net.tls import TlsContext, server_tls
 from strongroom.s3.domain.encryption import Encryption, Kind
-from strongroom.s3.domain.ports import DataKeys
+from strongroom.s3.domain.key_errors import KeyServiceAway
 from strongroom.s3.domain.principals import Credential, RootOnly
 from strongroom.s3.handlers import health
 from strongroom.s3.handlers.call import Access, Box, BoxSettings, RootOnlyAccess
 from strongroom.s3.handlers.entrance import Entrance, Special
 from strongroom.s3.handlers.sealing import Sealing
+from strongroom.s3.outside.kes_service import KesService
 from strongroom.s3.outside.static_key import StaticKey
 from strongroom.s3.storage.memory import MemoryStore
 from strongroom.s3.wire.authenticate import Verifier
@@ -30,6 +32,11 @@ if TYPE_CHECKING:
     from strongroom.s3.storage.files import FilesStore
 
 log = logging.getLogger("strongroom.s3")
+
+RETRY_SECONDS = 10.0  # at most, between two attempts to reach the key service
+
+
+KeyService = KesService | StaticKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,9 @@ class Running:
     box: Box
     server: Server
     store: "MemoryStore | FilesStore"
-    keys: DataKeys | None
+    service: KeyService | None
+    warnings: list[str] = field(default_factory=list)
+    waiting: "asyncio.Task[None] | None" = None  # for a key service that was away at the start
 
     @property
     def port(self) -> int:
@@ -76,32 +85,68 @@ class Running:
     async def stop(self, grace_seconds: float = 5.0) -> None:
         """Finish the requests that run, then what is queued for the disk."""
         await self.server.stop(grace_seconds)
+        if self.waiting is not None:
+            self.waiting.cancel()
         await self.store.close()
-        close = getattr(self.keys, "close", None)
-        if close is not None:
-            await close()
+        if self.service is not None:
+            await self.service.close()
 
 
 async def start(settings: Settings) -> Running:
-    """Start the server; raise BadSettings when it cannot run so."""
+    """Start the server; raise BadSettings when it cannot run so.
+
+    A key service that does not answer now is no reason to stop: plain and SSE-C objects are served until it does.
+    """
     tls = _tls(settings.certs)
-    keys = await data_keys(settings.kms)
-    store = await _store(settings.folder)
+    service = key_service(settings)
+    store: MemoryStore | FilesStore | None = None
     try:
-        box = make_box(settings, store, keys)
-        entrance = Entrance(box, specials())
-        server = await listen(
-            entrance, settings.host, settings.port, tls=tls, limits=Limits(head_bytes=128 * 1024), refuse=refuse_http
-        )
-    except OSError as error:
-        await store.close()
-        raise BadSettings(
-            f"cannot listen on {settings.host or '*'}:{settings.port}: {error.strerror or error}"
-        ) from error
+        warnings, waiting = await _begin(service)
+        store = await _store(settings.folder)
+        box = make_box(settings, store, service)
+        server = await _listen(settings, box, tls)
     except BaseException:
-        await store.close()
+        if store is not None:
+            await store.close()
+        if service is not None:
+            await service.close()
         raise
-    return Running(box, server, store, keys)
+    return Running(box, server, store, service, warnings, waiting)
+
+
+async def _listen(settings: Settings, box: Box, tls: TlsContext | None) -> Server:
+    entrance, limits = Entrance(box, specials()), Limits(head_bytes=128 * 1024)
+    try:
+        return await listen(entrance, settings.host, settings.port, tls=tls, limits=limits, refuse=refuse_http)
+    except OSError as error:
+        reason = error.strerror or error
+        raise BadSettings(f"cannot listen on {settings.host or '*'}:{settings.port}: {reason}") from error
+
+
+async def _begin(service: KeyService | None) -> "tuple[list[str], asyncio.Task[None] | None]":
+    if service is None:
+        return [], None
+    try:
+        return await service.start(), None
+    except KeyServiceAway as error:
+        text = f"the key service is away, trying again: {error.detail or error}"
+        return [text], asyncio.create_task(_retry(service))
+
+
+async def _retry(service: KeyService) -> None:
+    pause = 0.5
+    while True:
+        await asyncio.sleep(pause)
+        try:
+            await service.start()
+        except KeyServiceAway:
+            pause = min(pause * 2, RETRY_SECONDS)
+        except Error as error:
+            log.error("the key service cannot be used: %s", error)
+            pause = RETRY_SECONDS
+        else:
+            log.warning("the key service is back")
+            return
 
 
 def specials() -> tuple[Special, ...]:
@@ -109,23 +154,27 @@ def specials() -> tuple[Special, ...]:
     return (health.special,)
 
 
-def make_box(settings: Settings, store: "MemoryStore | FilesStore", keys: DataKeys | None) -> Box:
+def make_box(settings: Settings, store: "MemoryStore | FilesStore", service: KeyService | None) -> Box:
     """Put the parts together."""
     root = Credential(settings.root.access, bytes(settings.root.secret).decode(), root=True)
     automatic = Encryption(Kind(settings.kms.auto_encryption)) if settings.kms.auto_encryption else None
     access: Access = RootOnlyAccess()
     verifier = Verifier(RootOnly(root), settings.region, settings.sigv2, settings.domains)
-    sealing = Sealing(keys, store, time.time, automatic=automatic, bucket_keys=settings.kms.bucket_keys)
+    keys = service.keys if isinstance(service, KesService) else service
+    shared = settings.kms.bucket_keys and isinstance(service, KesService)  # making one of a static key costs nothing
+    sealing = Sealing(keys, store, time.time, automatic=automatic, bucket_keys=shared)
     box_settings = BoxSettings(settings.region, settings.domains, settings.trusted_proxies)
     return Box(store, store, verifier, access, sealing, box_settings, time.time)
 
 
-async def data_keys(kms: KmsSettings) -> DataKeys | None:
-    """Return where data keys come from, None without a key service."""
+def key_service(settings: Settings) -> KeyService | None:
+    """Return where data keys come from, None without a key service; raise BadSettings."""
+    kms = settings.kms
     if kms.static is not None:
         return StaticKey(kms.static.key_name, kms.static.key)
     if kms.kes is not None:
-        raise BadSettings("MINIO_KMS_KES_ENDPOINT: not yet")
+        authorities = str(settings.certs / "CAs") if settings.certs is not None else ""
+        return KesService(kms.kes, default_ca=authorities)
     return None
 
 
@@ -152,7 +201,7 @@ def serve(settings: Settings) -> int:
 
     async def main(signals: "Signals") -> int:
         running = await start(settings)
-        for warning in (*settings.root.warnings, *settings.kms.warnings):
+        for warning in (*settings.root.warnings, *settings.kms.warnings, *running.warnings):
             print(warning, file=sys.stderr)
         print(f"API: {running.url}", flush=True)
         tls = running.server.tls

@@ -1,0 +1,97 @@
+"""`s3 server DIR`: options over environment, then the server until SIGTERM."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from strongroom.errors import BadSettings
+
+UNSUPPORTED = ("ftp", "sftp")  # options of the original that name protocols we lack
+
+
+@click.command()
+@click.argument("folders", nargs=-1, metavar="DIR")
+@click.option("--address", default="", help="Listen on HOST:PORT (default :9000, or MINIO_ADDRESS).")
+@click.option("--certs-dir", "-S", default="", help="Folder with public.crt and private.key; TLS when both are there.")
+@click.option("--console-address", default="", help="Accepted for compatibility: there is no console.")
+@click.option("--memory", is_flag=True, help="Keep everything in memory; for tests.")
+@click.option("--ftp", multiple=True, hidden=True)
+@click.option("--sftp", multiple=True, hidden=True)
+@click.option("--quiet", "-q", is_flag=True, hidden=True)
+@click.option("--anonymous", is_flag=True, hidden=True)
+@click.option("--json", "as_json", is_flag=True, hidden=True)
+@click.option("--no-compat", is_flag=True, hidden=True)
+def server(folders: tuple[str, ...], address: str, certs_dir: str, console_address: str, **others: Any) -> int:
+    """Start the object server on DIR.
+
+    Root credentials come from MINIO_ROOT_USER and MINIO_ROOT_PASSWORD (or their _FILE forms), the key service from
+    MINIO_KMS_SECRET_KEY or MINIO_KMS_KES_ENDPOINT and its companions. Exit code 1 when the server cannot start.
+    """
+    from strongroom.config.environment import process_environment, root_credentials
+    from strongroom.config.kms_environment import kms_settings
+    from strongroom.s3.app import Settings, serve
+
+    try:
+        environment = process_environment()
+        for name in UNSUPPORTED:
+            if others[name]:
+                raise BadSettings(f"--{name}: this server speaks S3 only; use a gateway such as rclone serve {name}")
+        host, port = parse_address(address or environment.get("MINIO_ADDRESS", "") or ":9000")
+        root = root_credentials(environment)
+        settings = Settings(
+            root=root,
+            folder=None if others["memory"] else _folder(folders, environment.get("MINIO_VOLUMES", "")),
+            host=host,
+            port=port,
+            certs=Path(certs_dir) if certs_dir else Path.home() / ".minio" / "certs",
+            kms=kms_settings(environment, old_credentials=root.old),
+            region=_first(environment, "MINIO_SITE_REGION", "MINIO_REGION", "MINIO_REGION_NAME"),
+            domains=tuple([name.strip() for name in environment.get("MINIO_DOMAIN", "").split(",") if name.strip()]),
+            trusted_proxies=tuple(_list(environment.get("STRONGROOM_TRUSTED_PROXIES", ""))),
+            sigv2=environment.get("STRONGROOM_SIGV2", "on").lower() not in ("off", "false", "0"),
+        )
+    except BadSettings as error:
+        print(f"FATAL {error}", file=sys.stderr)
+        return 1
+    if console_address:
+        print("WARNING: --console-address: this server has no console", file=sys.stderr)
+    return serve(settings)
+
+
+def _list(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _first(environment: dict[str, str], *names: str) -> str:
+    return next((environment[name] for name in names if environment.get(name)), "")
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Split HOST:PORT; an empty host is every address. Raises BadSettings."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise BadSettings(f"--address {text}: expected HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def _folder(folders: tuple[str, ...], volumes: str) -> Path:
+    given = folders or tuple(volumes.split())
+    if not given:
+        raise BadSettings("no folder: name one, or set MINIO_VOLUMES")
+    if len(given) > 1 or "..." in given[0] or "://" in given[0]:
+        raise BadSettings(f"{' '.join(given)}: one local folder is supported; use a RAID or file system below it")
+    return Path(os.path.expanduser(given[0]))
+
+
+def main(words: list[str], name: str) -> int:
+    """Run the command; return its exit code."""
+    try:
+        return int(server.main(words, name, standalone_mode=False) or 0)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return 2
