@@ -1,8 +1,7 @@
 """TLS of the key server's listener (kes.md 2.2)."""
 
-import ssl
+from pathlib import Path
 
-import certifi
 from cryptography import x509
 
 from strongroom.errors import BadSettings
@@ -25,16 +24,26 @@ def listener_tls(settings: Settings) -> TlsContext:
             tls.key,
             password=tls.password.encode() or None,
             require_certificate=not any(one.skip_auth for path, one in settings.routes.items() if path in known),
-            client_ca=(tls.ca or _system_roots()) if tls.verify_clients else None,
+            client_ca=(tls.ca or True) if tls.verify_clients else None,
         )
-        check_names(tls.cert)
     except BadSettings as error:
         raise BadSettings(f"failed to read TLS certificate: {error}") from error
+    check_names(tls.cert)
+    if tls.ca:
+        check_authorities(Path(tls.ca))
     return context
 
 
-def _system_roots() -> str:
-    return ssl.get_default_verify_paths().cafile or certifi.where()
+def check_authorities(ca: Path) -> None:
+    """Raise BadSettings unless ca is a file of PEM certificates or a folder of such files."""
+    try:
+        files = sorted(one for one in ca.iterdir() if one.is_file()) if ca.is_dir() else [ca]
+        if not ca.exists():
+            raise BadSettings(f"stat {ca}: no such file or directory")
+        for file in files:
+            certificates(read_pem(file))
+    except (BadSettings, OSError) as error:
+        raise BadSettings(f"failed to read TLS CA certificates: {error}") from error
 
 
 def check_names(cert: str) -> None:

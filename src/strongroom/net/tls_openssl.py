@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 from OpenSSL._util import ffi, lib
 
 from ..errors import BadSettings
@@ -154,7 +154,7 @@ def any_client_tls(
     *,
     password: bytes | None = None,
     require_certificate: bool = True,
-    client_ca: str | Path | None = None,
+    client_ca: str | Path | bool | None = None,
     system_roots: bool = True,
 ) -> TlsContext:
     """Return the TLS of a listener that asks clients for a certificate and accepts any; raise BadSettings.
@@ -165,7 +165,7 @@ def any_client_tls(
     its certificate. Sources: kes.md 2.2, settled.md "kes".
 
     client_ca: verify the client's chain, dates and use against this PEM file or folder of them, and, with
-    system_roots, against the system's roots as well.
+    system_roots, against the system's roots as well; True: against the system's roots alone.
     """
 
     def build() -> "_Maker":
@@ -179,10 +179,10 @@ def any_client_tls(
         _set_groups(context)
         _set_certificate(context, read_pem(cert_file), read_pem(key_file), password)
         mode = SSL.VERIFY_PEER | (SSL.VERIFY_FAIL_IF_NO_PEER_CERT if require_certificate else 0)
-        if client_ca is None:
+        if client_ca is None or client_ca is False:
             context.set_verify(mode, _accept)
         else:
-            _trust(context, Path(client_ca), system_roots=system_roots)
+            _trust(context, None if client_ca is True else Path(client_ca), system_roots=system_roots)
             context.set_verify(mode)
         return _Maker(context)
 
@@ -227,12 +227,14 @@ def _set_certificate(context: SSL.Context, cert: bytes, key: bytes, password: by
         raise BadSettings("tls: private key does not match public key") from error
 
 
-def _trust(context: SSL.Context, ca: Path, *, system_roots: bool) -> None:
+def _trust(context: SSL.Context, ca: Path | None, *, system_roots: bool) -> None:
     store = context.get_cert_store()
     if store is None:
         raise BadSettings("TLS: no store of trusted certificates")
     if system_roots:
         context.set_default_verify_paths()
+    if ca is None:
+        return
     for file in sorted(ca.iterdir()) if ca.is_dir() else (ca,):
         for certificate in certificates(read_pem(file)):
-            store.add_cert(certificate)  # type: ignore[arg-type]
+            store.add_cert(crypto.X509.from_cryptography(certificate))
