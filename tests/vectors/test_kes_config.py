@@ -89,6 +89,9 @@ async def test_configuration(case: dict, folder: Path, monkeypatch: pytest.Monke
     message, settings, store = await _outcome(case, folder, monkeypatch)
     expected = OURS.get(case["name"], {}).get("message", case["message"])
     accepted = OURS.get(case["name"], {}).get("accepted", case["accepted"] or case.get("accepted_by_strongroom"))
+    if "message_begins" in OURS.get(case["name"], {}):
+        assert message.startswith(OURS[case["name"]]["message_begins"])
+        return
     if not accepted:
         assert kes_world.hide(message).replace("127.0.0.1:1/", "127.0.0.1:27399/") == expected
         return

@@ -6,7 +6,6 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode
 
 from strongroom.config import kes_schema
 from strongroom.config.yaml import Document
-from strongroom.errors import BadSettings
 
 NO_ROOT = "No root identity has been specified; write `admin: { identity: ... }` or give --root"
 _HINTS = {
@@ -20,9 +19,9 @@ _HINTS = {
 
 
 def is_old(document: Document) -> bool:
-    """Tell an old file by its shape: `keys` a mapping, or no `version` and `admin` but `root` or `paths`."""
+    """Tell an old file by its shape: `keys` holds the store, or no `version` and `admin` but `root` or `paths`."""
     if isinstance(document.node("keys"), MappingNode):
-        return True
+        return document.node("keystore") is None
     if document.node("version") is not None or document.node("admin") is not None:
         return False
     return document.node("root") is not None or _has_paths(document) or _lacks_everything_new(document)
@@ -54,8 +53,6 @@ def read(document: Document, root: str) -> tuple[dict[str, Any], list[str]]:
         found["admin"] = {"identity": root or found.pop("root")}
     if keys_are_store:
         hints.append(_HINTS["keys"])
-        if "keystore" in found:
-            raise BadSettings("Ambiguous configuration: a store under `keys` and one under `keystore`")
         found["keystore"] = found.pop("keys")
     _rename_expiry(found.get("cache", {}).get("expiry", {}), hints)
     _rename_stores(found.get("keystore", {}), hints)

@@ -42,9 +42,9 @@ class VaultStore:
         keeper = TokenKeeper(client, settings.login, warn)
         try:
             await keeper.login()
-        except Error:
+        except Error as error:
             await client.close()
-            raise
+            raise type(error)(f"vault: cannot log in at {settings.endpoint}: {error}") from error
         store = cls(settings, client, keeper, warn)
         store._tasks = [asyncio.create_task(keeper.keep()), asyncio.create_task(store._watch_seal())]
         return store
