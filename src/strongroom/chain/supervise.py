@@ -84,9 +84,11 @@ class Supervisor:
         ready = asyncio.create_task(asyncio.to_thread(child.started, child))
         ended = asyncio.create_task(child.process.wait())
         await asyncio.wait({ready, ended}, return_when=asyncio.FIRST_COMPLETED)
-        if not ready.done() or (ended.done() and ready.exception()):
-            ready.add_done_callback(lambda task: task.exception())  # it notices by itself that the process is gone
-            raise Error(f"{child.name} ended at once: {child.last_words() or child.process.returncode} ({child.log})")
+        if ended.done():
+            await asyncio.wait({ready})  # it notices by itself that the process is gone
+            if ready.exception():
+                reason = child.last_words() or f"exit code {child.process.returncode}"
+                raise Error(f"{child.name} ended at once: {reason} ({child.log})")
         ended.cancel()
         await ready
 
