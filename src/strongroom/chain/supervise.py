@@ -86,9 +86,9 @@ class Supervisor:
         await asyncio.wait({ready, ended}, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
             await asyncio.wait({ready})  # it notices by itself that the process is gone
-            if ready.exception():
-                reason = child.last_words() or f"exit code {child.process.returncode}"
-                raise Error(f"{child.name} ended at once: {reason} ({child.log})")
+            ready.exception()
+            reason = child.last_words() or f"exit code {child.process.returncode}"
+            raise Error(f"{child.name} ended at once: {reason} ({child.log})")
         ended.cancel()
         await ready
 
