@@ -6,6 +6,7 @@ A write is visible to later requests at once; who reads it before it is durable 
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -57,12 +58,12 @@ class Entries:
                 if old not in self._pending:
                     del self._cache[old]
 
-    def commit(self, writes: "dict[str, Write]") -> "Ticket":
-        """Queue the batch; the returned ticket is done when it is durable."""
+    def commit(self, writes: "dict[str, Write]", raw: "Sequence[Write]" = ()) -> "Ticket":
+        """Queue the batch, with writes that are not under the barrier; the ticket is done when it is durable."""
         if self.failed is not None:
             raise Unavailable("storage failed earlier; restart the server") from self.failed
         ticket = Ticket()
-        sealed = []
+        sealed = list(raw)
         for key, write in writes.items():
             self._cache.pop(key, None)
             self._remember(key, write.value)
@@ -185,8 +186,12 @@ class Work:
         """Queue this request's writes; None when there are none."""
         if not self._writes:
             return None
+        return self.entries.commit(self.take())
+
+    def take(self) -> dict[str, Write]:
+        """Return the collected writes and forget them."""
         writes, self._writes = self._writes, {}
-        return self.entries.commit(writes)
+        return writes
 
     def discard(self) -> None:
         """Forget the writes of a request that failed."""

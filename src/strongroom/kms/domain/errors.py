@@ -52,3 +52,15 @@ class NotActive(Unavailable):
 
 class RateLimited(Error):
     """429: a quota says not now."""
+
+
+class UnknownVerb(Conflict):
+    """405 without a text."""
+
+
+class BadSwitch(Malformed):
+    """400 without a text: `?list=maybe`."""
+
+
+class UnsupportedMedia(Malformed):
+    """415: PATCH with another content type."""

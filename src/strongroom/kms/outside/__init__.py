@@ -1,0 +1,1 @@
+"""Adapters that wait on others: outside seals, audit sinks, a Kubernetes API."""

@@ -1,0 +1,233 @@
+"""The server's heart: what an unsealed server holds in memory, and how it gets there and forgets it again."""
+
+import os
+import platform
+import secrets
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+
+import msgspec
+
+from strongroom.kms.domain.acl import Acl
+from strongroom.kms.domain.barrier import Keyring, seal_with
+from strongroom.kms.domain.cidrs import within
+from strongroom.kms.domain.entries import Entries, Ticket, Work
+from strongroom.kms.domain.errors import Forbidden
+from strongroom.kms.domain.mounts import Mounts, first_mounts
+from strongroom.kms.domain.ports import AutoSeal, Clock, EntryStore, Write
+from strongroom.kms.domain.records import Cluster, Mount, MountTable, Token
+from strongroom.kms.domain.tokens import Tokens
+from strongroom.kms.domain.values import ZERO_TIME, rfc3339
+from strongroom.kms.handlers.audit import Audit
+from strongroom.kms.handlers.call import Backend, Call
+from strongroom.kms.handlers.identity import Identity
+from strongroom.kms.handlers.lockout import Lockouts
+from strongroom.kms.handlers.policies import Policies
+from strongroom.kms.handlers.quotas import PREFIX as QUOTAS
+from strongroom.kms.handlers.quotas import Quota, Quotas
+from strongroom.kms.settings import Settings
+
+if TYPE_CHECKING:
+    from strongroom.kms.handlers.sealing import Sealing
+
+MOUNTS = "core/mounts"
+CLUSTER = "core/cluster"
+SALT = "core/token-salt"
+KEYRING = "core/keyring"
+PROTOCOL_VERSION = "2.7.2"  # the release of the protocol that the recordings in tests/vectors/kms show
+COMMIT_DATE = "2026-08-01T00:00:00Z"
+PLUGIN_VERSION = f"v{PROTOCOL_VERSION}+builtin.bao"
+
+
+@dataclass(slots=True, repr=False)
+class Secrets:
+    """Keys in memory while unsealed: the root key, and the seal key that wraps it (b"" with an outside seal)."""
+
+    root: bytes
+    seal: bytes = b""
+
+
+@dataclass(slots=True)
+class Unsealed:
+    """Everything that exists only while unsealed."""
+
+    keys: Secrets
+    entries: Entries
+    mounts: Mounts
+    tokens: Tokens
+    policies: Policies
+    cluster: Cluster
+    backends: dict[str, Backend] = field(default_factory=dict)
+
+
+class Core:
+    """State shared by all handlers. `live` raises when sealed; `unsealed` is None then."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: EntryStore,
+        clock: Clock,
+        factories: "dict[str, Callable[[Core, Mount], Backend]]",
+        auto_seal: AutoSeal | None = None,
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.clock = clock
+        self.factories = factories
+        self.auto_seal = auto_seal
+        self.unsealed: Unsealed | None = None
+        self.audit = Audit()
+        self.identity = Identity()
+        self.lockouts = Lockouts()
+        self.quotas = Quotas()
+        self.on_seal: list[Callable[[], None]] = []
+        self.standby = False
+        self.ha_enabled = False
+        self.sealing: Sealing | None = None
+        self.on_step_down: Callable[[], None] | None = None
+        self.render_metrics: Callable[[], bytes] | None = None
+        self.active_time = ZERO_TIME
+        self.leader_address = ""
+        self.started = clock()
+        self.hostname = platform.node()
+
+    @property
+    def live(self) -> Unsealed:
+        """What an unsealed server holds."""
+        assert self.unsealed is not None
+        return self.unsealed
+
+    def work(self) -> Work:
+        """Return a fresh unit of work."""
+        return Work(self.live.entries)
+
+    def set_up(self, keyring: Keyring, now: int) -> tuple[Work, str]:
+        """Return the first entries of a fresh server as one unit of work, and the root token's text."""
+        work = Work(Entries(self.store, keyring))
+        salt = secrets.token_bytes(32)
+        work.put(SALT, salt)
+        name = self.settings.cluster_name or f"vault-cluster-{secrets.token_hex(4)}"
+        work.store(CLUSTER, Cluster(name, str(uuid.uuid4()), now))
+        work.store(MOUNTS, MountTable(first_mounts()))
+        Policies().set_up(work, now)
+        return work, root_token(work, Tokens(salt), now, self.settings.dev_root_token)
+
+    def open(self, keyring: Keyring, keys: Secrets) -> None:
+        """Become unsealed with these keys; raise Tampered when an entry does not open."""
+        entries = Entries(self.store, keyring)
+        work = Work(entries)
+        salt = work.get(SALT) or b""
+        table, cluster = work.load(MOUNTS, MountTable), work.load(CLUSTER, Cluster)
+        live = Unsealed(keys, entries, Mounts(table), Tokens(salt), Policies(), cluster)
+        self.unsealed = live
+        for mount in table.mounts:
+            live.backends[mount.uuid] = self.backend(mount)
+        for key in work.walk(QUOTAS):
+            rule = work.load(key, Quota)
+            self.quotas.rules[rule.name] = rule
+        self.audit.load(work, self.settings.audits)
+
+    def backend(self, mount: Mount) -> Backend:
+        """Make the engine or auth method of a mount."""
+        return self.factories[mount.type](self, mount)
+
+    def close(self) -> None:
+        """Seal: forget every key and every plaintext."""
+        live, self.unsealed = self.unsealed, None
+        if live is None:
+            return
+        for backend in live.backends.values():
+            backend.forget()
+        for call in self.on_seal:
+            call()
+        live.policies.forget()
+        live.tokens.forget()
+        live.entries.forget()
+        live.entries.keyring.wipe()
+        live.keys = Secrets(b"")
+        self.audit.close()
+        self.lockouts.clear()
+        self.quotas.clear()
+
+    def save_mounts(self, work: Work) -> None:
+        """Store the mount table as it is in memory."""
+        work.store(MOUNTS, self.live.mounts.table)
+
+    def save_keyring(self) -> Ticket:
+        """Store the keyring, sealed by the root key."""
+        return self.commit_raw([Write(KEYRING, self.keyring_record())])
+
+    def keyring_record(self) -> bytes:
+        """Return the keyring sealed by the root key."""
+        return seal_with(self.live.keys.root, KEYRING, self.live.entries.keyring.to_bytes())
+
+    def commit_raw(self, writes: list[Write]) -> Ticket:
+        """Queue entries that are not under the barrier."""
+        ticket = Ticket()
+        self.store.submit(writes, ticket.finish)
+        return ticket
+
+    def metrics_json(self, now: int) -> bytes:
+        """Return the metrics in the shape of go-metrics, empty but for the time."""
+        found: dict[str, object] = {"Timestamp": rfc3339(now), "Gauges": [], "Points": [], "Counters": []}
+        return msgspec.json.encode(found | {"Samples": []})
+
+    def acl_of(self, work: Work, token: Token) -> Acl:
+        """Return what a token may do."""
+        identity = self.identity.template(work, token) if token.entity_id else {}
+        return self.live.policies.acl(work, token.policies, identity, token.entity_id)
+
+    def check_cidrs(self, blocks: list[str], address: str) -> None:
+        """Raise Forbidden unless address lies in one of the blocks."""
+        if not within(address, blocks):
+            raise Forbidden("permission denied")
+
+    def quota(self, call: Call) -> None:
+        """Raise RateLimited when a quota says not now."""
+        self.quotas.check(call)
+
+    def default_ttl(self, mount: Mount) -> int:
+        """Return a mount's default TTL, seconds."""
+        return mount.config.default_lease_ttl or self.settings.default_lease_ttl
+
+    def max_ttl(self, mount: Mount) -> int:
+        """Return a mount's greatest TTL, seconds."""
+        return mount.config.max_lease_ttl or self.settings.max_lease_ttl
+
+    def tick(self) -> Ticket | None:
+        """Do what time asks for: revoke what has expired, rotate keys; called about once a second."""
+        live = self.unsealed
+        if live is None or self.standby or live.entries.failed is not None:
+            return None
+        now = self.clock()
+        work = Work(live.entries)
+        for name in live.tokens.expired(work, now // 1_000_000_000):
+            live.tokens.revoke(work, name)
+        for backend in live.backends.values():
+            backend.tick(work, now)
+        if live.entries.keyring.due(now):
+            live.entries.keyring.rotate(now)
+            self.save_keyring()
+        return work.commit()
+
+
+def root_token(work: Work, tokens: Tokens, now: int, text: str = "") -> str:
+    """Create a root token and return its text."""
+    from strongroom.kms.domain.tokens import random_text
+
+    text = text or "s." + random_text(24)
+    seconds = now // 1_000_000_000
+    token = Token("", random_text(24), ["root"], "auth/token/root", "root", seconds, now, orphan=True)
+    return tokens.create(work, token, text)
+
+
+def request_id() -> str:
+    """Return a random UUID's text."""
+    data = os.urandom(16).hex()
+    return f"{data[:8]}-{data[8:12]}-4{data[13:16]}-{'89ab'[int(data[16], 16) & 3]}{data[17:20]}-{data[20:]}"
+
+

@@ -1,0 +1,133 @@
+"""What all auth methods share: token fields of a role, and the token that a login makes (vault.md 3.5, 4.3)."""
+
+from typing import Any
+
+import msgspec
+
+from strongroom.kms.domain.cidrs import token_blocks
+from strongroom.kms.domain.errors import Refused
+from strongroom.kms.domain.records import Token
+from strongroom.kms.domain.tokens import Lifetime, clean_policies, issue_ttl, random_text
+from strongroom.kms.handlers.call import Auth, Call, Renewal, Reply
+
+FIELDS = {
+    "token_policies": "list",
+    "policies": "list",
+    "token_ttl": "seconds",
+    "token_max_ttl": "seconds",
+    "token_explicit_max_ttl": "seconds",
+    "token_period": "seconds",
+    "period": "seconds",
+    "token_num_uses": "int",
+    "token_bound_cidrs": "list",
+    "token_no_default_policy": "bool",
+    "token_type": "text",
+    "token_strictly_bind_ip": "bool",
+}
+TYPES = {"", "default", "service", "batch", "default-service", "default-batch"}
+
+
+class TokenRules(msgspec.Struct):
+    """The `token_*` fields of a role, user or certificate; TTLs in seconds. old: fields given by their old names."""
+
+    token_policies: list[str] = msgspec.field(default_factory=list)
+    token_ttl: int = 0
+    token_max_ttl: int = 0
+    token_explicit_max_ttl: int = 0
+    token_period: int = 0
+    token_num_uses: int = 0
+    token_bound_cidrs: list[str] = msgspec.field(default_factory=list)
+    token_no_default_policy: bool = False
+    token_type: str = "default"
+    token_strictly_bind_ip: bool = False
+    old: list[str] = msgspec.field(default_factory=list)
+
+    def take(self, call: Call) -> None:
+        """Change what the request gives; raise Refused."""
+        self._old_names(call)
+        for name in ("token_ttl", "token_max_ttl", "token_explicit_max_ttl"):
+            if call.has(name):
+                setattr(self, name, int(call.get(name)))
+        for name in ("token_no_default_policy", "token_strictly_bind_ip"):
+            if call.has(name):
+                setattr(self, name, call.get(name))
+        if call.has("token_bound_cidrs"):
+            self.token_bound_cidrs = token_blocks(call.get("token_bound_cidrs"))
+        if call.has("token_num_uses"):
+            self.token_num_uses = call.get("token_num_uses")
+        if call.has("token_type"):
+            self.token_type = call.get("token_type") or "default"
+        self._check()
+
+    def _old_names(self, call: Call) -> None:
+        for new, old in (("token_policies", "policies"), ("token_period", "period")):
+            for name in (old, new):
+                if call.has(name):
+                    value = call.get(name)
+                    setattr(self, new, value if new == "token_policies" else int(value))
+            if call.has(old) and old not in self.old:
+                self.old.append(old)
+            elif call.has(new) and not call.has(old) and old in self.old:
+                self.old.remove(old)
+
+    def _check(self) -> None:
+        if self.token_type not in TYPES:
+            raise Refused(f"invalid 'token_type' value \"{self.token_type}\"")
+        if self.token_num_uses < 0:
+            raise Refused("'token_num_uses' cannot be negative")
+        if self.token_max_ttl and self.token_ttl > self.token_max_ttl:
+            raise Refused("'token_ttl' cannot be greater than 'token_max_ttl'")
+        if "batch" in self.token_type and (self.token_period or self.token_num_uses):
+            raise Refused(
+                "'token_type' cannot be 'batch' or 'default_batch' when set to generate periodic tokens"
+            )
+
+    def shown(self) -> dict[str, Any]:
+        """Return the fields as a read answers them, old names included when they were used."""
+        found = {name: getattr(self, name) for name in self.__struct_fields__ if name != "old"}
+        if "policies" in self.old:
+            found["policies"] = self.token_policies
+        if "period" in self.old:
+            found["period"] = self.token_period
+        return found
+
+    def renewal(self) -> Renewal:
+        """Return the present rules for a token made under them."""
+        return Renewal(self.token_ttl, self.token_max_ttl, self.token_period, self.token_explicit_max_ttl)
+
+
+def log_in(
+    call: Call,
+    rules: TokenRules,
+    *,
+    alias: str,
+    display_name: str,
+    metadata: dict[str, str],
+    internal: dict[str, Any],
+    blocks: list[str] | None = None,
+) -> Reply:
+    """Return the answer of a successful login: a fresh token under rules. Raises Refused for a root policy."""
+    core, mount = call.core, call.mount
+    policies = clean_policies(rules.token_policies, default=not rules.token_no_default_policy)
+    if "root" in policies:
+        raise Refused("auth methods cannot create root tokens")
+    maximum = min(rules.token_max_ttl or core.max_ttl(mount), core.max_ttl(mount))
+    life = Lifetime(
+        core.default_ttl(mount), maximum, rules.token_ttl, rules.token_period, rules.token_explicit_max_ttl
+    )
+    ttl, warnings = issue_ttl(life)
+    kind = rules.token_type if rules.token_type in ("service", "batch") else ""
+    if not kind:
+        kind = "batch" if mount.config.token_type in ("batch", "default-batch") else "service"
+    token = Token("", random_text(24), policies, call.full, display_name, call.seconds, call.now)
+    token.ttl, token.expires, token.orphan = ttl, call.seconds + ttl, True
+    token.meta, token.kind, token.period = metadata or None, kind, rules.token_period
+    token.explicit_max_ttl, token.num_uses = rules.token_explicit_max_ttl, rules.token_num_uses
+    token.bound_cidrs = blocks or rules.token_bound_cidrs
+    token.entity_id = core.identity.of(call.work, mount, alias, metadata, call.now)
+    token.renewable = kind == "service"
+    token.source, token.internal = mount.path, internal
+    if kind == "batch":
+        token.accessor, token.num_uses, token.period, token.explicit_max_ttl = "", 0, 0, 0
+    text = core.live.tokens.create(call.work, token, "s." + random_text(24))
+    return Reply(auth=Auth(text, token, ttl, token.renewable), warnings=warnings or None)

@@ -1,0 +1,454 @@
+"""The way of every request: body, seal, token, policy, mount, backend, storage, audit, answer (vault.md 1.5).
+
+Requests are answered synchronously where nothing has to be waited for; otherwise an awaitable is returned that ends
+when the writes are durable (or an outside service has answered).
+"""
+
+from collections.abc import Awaitable
+from inspect import isawaitable
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from strongroom.errors import Error, TooLarge
+from strongroom.kms.domain import acl
+from strongroom.kms.domain.entries import Ticket, Work
+from strongroom.kms.domain.errors import (
+    BadSwitch,
+    Forbidden,
+    NoRoute,
+    Refusal,
+    Refused,
+    Sealed,
+    UnknownVerb,
+    UnsupportedMedia,
+    UnsupportedOperation,
+    UnsupportedPath,
+)
+from strongroom.kms.domain.fields import to_bool
+from strongroom.kms.domain.records import Mount, Token
+from strongroom.kms.domain.values import parse_duration
+from strongroom.kms.handlers.bare import BARE, no_texts
+from strongroom.kms.handlers.call import HELP, Call, Reply
+from strongroom.kms.handlers.core import Core, request_id
+from strongroom.kms.handlers.render import DENIED, error_response, json_response, reply_response
+from strongroom.kms.handlers.sealing import Sealing
+from strongroom.kms.handlers.wrapping import wrap
+from strongroom.kms.wire import gojson
+from strongroom.messages import Body, Request, Response
+
+OPERATIONS = {
+    "GET": acl.READ,
+    "LIST": acl.LIST,
+    "SCAN": acl.SCAN,
+    "POST": acl.UPDATE,
+    "PUT": acl.UPDATE,
+    "PATCH": acl.PATCH,
+    "DELETE": acl.DELETE,
+    "HELP": HELP,
+}
+VERBS = frozenset({"LIST", "SCAN", "HELP"})
+WRITES = acl.UPDATE | acl.PATCH
+LISTS = acl.LIST | acl.SCAN
+PLAIN_404 = Response(404, (("Content-Type", "text/plain; charset=utf-8"),), b"404 page not found\n")
+
+
+class Pipeline:
+    """The kms's entrance: a messages.Handler."""
+
+    def __init__(self, core: Core, sealing: Sealing, max_body: int = 32 * 1024 * 1024) -> None:
+        self.core = core
+        self.sealing = sealing
+        self.max_body = max_body
+        self.forward: Any = None  # a standby's way to the active server
+
+    def __call__(self, request: Request, body: Body) -> Response | Awaitable[Response]:
+        """Answer a request."""
+        data = body.buffered
+        if data is None:
+            return self._read(request, body)
+        return self.answer(request, data)
+
+    async def _read(self, request: Request, body: Body) -> Response:
+        try:
+            data = await body.read(self.max_body)
+        except TooLarge:
+            return json_response(413, b'{"errors":["http: request body too large"]}')
+        answer = self.answer(request, data)
+        return await answer if not isinstance(answer, Response) else answer
+
+    def answer(self, request: Request, body: bytes) -> Response | Awaitable[Response]:
+        """Answer a request whose body is there."""
+        try:
+            return self._answer(request, body)
+        except Error as error:
+            return self._error(error, request)
+
+    def _error(self, error: Error, request: Request) -> Response:
+        return error_response(error, _echo(request))
+
+    def _answer(self, request: Request, body: bytes) -> Response | Awaitable[Response]:
+        path = request.path
+        if not path.startswith("/v1/"):
+            return _outside(path)
+        path = path[4:]
+        if "%" in path or "//" in path or ".." in path:
+            odd = _odd_path(request)
+            if odd is not None:
+                return odd
+            path = unquote(path)
+            if not path.isprintable():
+                return Response(400, (("Content-Type", "application/json"),), b"")
+            if ".." in path.split("/"):
+                raise Refused("relative paths not supported")
+        bare = BARE.get(path)
+        if bare is not None:
+            return self._bare(bare, request, body)
+        if path == "sys/seal":
+            return self._seal(request)
+        return self._routed(request, path, body)
+
+    def _bare(self, bare: Any, request: Request, body: bytes) -> Response | Awaitable[Response]:
+        methods, handler = bare
+        if request.method not in methods:
+            return no_texts(405)
+        found = handler(self, request, body)
+        if isinstance(found, Response):
+            more = _echo(request)
+            return Response(found.status, (*found.headers, *more), found.body) if more else found
+        return self._guard(found, request)
+
+    async def _guard(self, waiting: Awaitable[Response], request: Request) -> Response:
+        try:
+            return await waiting
+        except Error as error:
+            return self._error(error, request)
+
+    def _seal(self, request: Request) -> Response | Awaitable[Response]:
+        """PUT sys/seal: a sealed server says 204 to anybody; else root or update and sudo (vault.md 2.3)."""
+        if request.method not in ("PUT", "POST"):
+            return no_texts(405)
+        if self.core.unsealed is not None:
+            work = self.core.work()
+            token = self._token(work, _token_text(request), self.core.clock())
+            if token is None:
+                raise Forbidden(DENIED)
+            asked = acl.Asked(acl.UPDATE, "sys/seal", {}, None, sudo=True)
+            if not self.core.acl_of(work, token).allows(asked):
+                raise Refusal(DENIED)
+            self.sealing.seal()
+        return Response(204, (("Cache-Control", "no-store"), *_echo(request)), b"")
+
+    def _token(self, work: Work, text: str, now: int) -> Token | None:
+        return self.core.live.tokens.find(work, text, now // 1_000_000_000) if text else None
+
+    def _routed(self, request: Request, path: str, body: bytes) -> Response | Awaitable[Response]:
+        operation, path, data = self._parse(request, path, body)
+        core = self.core
+        if core.unsealed is None:
+            raise Sealed("Vault is sealed")
+        namespace = request.headers.get("x-vault-namespace")
+        if namespace and namespace.strip("/") not in ("", "root"):
+            raise NoRoute("namespace not found")
+        if core.standby:
+            return self.forward(request, body)  # type: ignore[no-any-return]
+        work, now = core.work(), core.clock()
+        mount = core.live.mounts.match(path) or _nowhere(path)
+        call = Call(
+            core,
+            work,
+            operation,
+            path,
+            path[len(mount.path) :],
+            data,
+            request.peer,
+            request_id(),
+            request.headers,
+            mount,
+            now,
+        )
+        call.wrap_ttl = _wrap_ttl(request)
+        if mount.uuid:
+            found = core.live.backends[mount.uuid].router.find(call.path)
+            if found is not None:
+                call.route, call.captures = found
+        return self._authorised(request, call)
+
+    def _parse(self, request: Request, path: str, body: bytes) -> tuple[int, str, dict[str, Any]]:
+        """Return operation, path and data; raise Refused for a broken body, before all other checks."""
+        method = request.method
+        if method == "OPTIONS":
+            raise Refused("cannot handle internal-only request operation")
+        operation = OPERATIONS.get(method)
+        if operation is None:
+            raise UnknownVerb(method)
+        data: dict[str, Any] = {}
+        if operation & WRITES:
+            if operation == acl.PATCH:
+                _check_patch(request)
+            data = _body(request, body)
+            if path.endswith("/") and operation == acl.UPDATE:
+                raise Refused("cannot write to a path ending in '/'")
+        elif request.query:
+            data = _query(request.query)
+            if operation == acl.READ:
+                operation = _list_or_read(data)
+        if operation & LISTS and not path.endswith("/"):
+            path += "/"
+        return operation, path, data
+
+    def _authorised(self, request: Request, call: Call) -> Response | Awaitable[Response]:
+        """Check token and policy, then run the handler."""
+        core, work, route = self.core, call.work, call.route
+        last = False
+        try:
+            if route is None or not route.open:
+                text = _token_text(request)
+                call.token = token = self._token(work, text, call.now)
+                if token is None:
+                    raise Forbidden(DENIED)
+                call.token_text = text
+                if token.bound_cidrs:
+                    core.check_cidrs(token.bound_cidrs, call.peer.address)
+                if token.num_uses > 0 and not (route is not None and route.unspent):
+                    last = core.live.tokens.use(work, token)
+                call.rules = core.acl_of(work, token)
+                self._check(call, call.rules)
+            core.quota(call)
+            if core.audit.active:
+                core.audit.request(call, None)
+            reply = self._run(call)
+        except Error as error:
+            return self._failed(request, call, error, last)
+        if isawaitable(reply):
+            return self._later(request, call, reply, last)
+        return self._settle(request, call, reply, last)
+
+    def _check(self, call: Call, rules: acl.Acl) -> None:
+        """Raise Refusal unless the caller's policies allow the call; decides create or update before (vault.md 5.1)."""
+        route, operation = call.route, call.operation
+        if operation == acl.UPDATE and route is not None and route.exists is not None and not route.exists(call):
+            call.operation = operation = acl.CREATE
+        if operation == HELP:
+            return
+        if not rules.root:
+            asked = acl.Asked(operation, call.full, call.data, call.wrap_ttl, route is not None and route.sudo)
+            call.granted = rules.grant(asked)
+            if call.granted is None:
+                raise Refusal(DENIED)
+
+    def _run(self, call: Call) -> Any:
+        route = call.route
+        if call.operation == HELP:
+            return self._help(call)
+        if route is None:
+            if not call.mount.uuid:
+                raise NoRoute(f'no handler for route "{call.full}". route entry not found.')
+            found = self.core.live.backends[call.mount.uuid].missing(call)
+            if found is None:
+                raise UnsupportedPath("unsupported path")
+            return found
+        operations = route.operations
+        handler = operations.get(call.operation)
+        if handler is None and call.operation == acl.CREATE:
+            handler = operations.get(acl.UPDATE)
+        if handler is None:
+            raise UnsupportedOperation("unsupported operation")
+        if call.data:
+            call.validate()
+        return handler(call)
+
+    def _help(self, call: Call) -> Reply:
+        """Answer `?help=1` with the fields of the route."""
+        known = sorted(call.route.fields) if call.route is not None else []
+        text = f"Request: {call.full}\n\nParameters: {', '.join(known) or 'none'}\n"
+        return Reply(bare=gojson.encode({"help": text, "see_also": None, "openapi": None}))
+
+    async def _later(self, request: Request, call: Call, waiting: Awaitable[Reply | None], last: bool) -> Response:
+        try:
+            reply = await waiting
+        except Error as error:
+            answer = self._failed(request, call, error, last)
+        else:
+            answer = self._settle(request, call, reply, last)
+        return await answer if not isinstance(answer, Response) else answer
+
+    def _failed(self, request: Request, call: Call, error: Error, last: bool) -> Response | Awaitable[Response]:
+        """Answer an error; what the request wrote is dropped, except a spent use of its token."""
+        core = self.core
+        used = call.token is not None and (call.token.num_uses or last) and core.unsealed is not None
+        call.work.discard()
+        if used and call.token is not None:
+            if last:
+                core.live.tokens.revoke(call.work, call.token.hash)
+            else:
+                core.live.tokens.save(call.work, call.token)
+        if core.audit.active and core.unsealed is not None:
+            try:
+                core.audit.refused(call, error)
+            except Error as failure:
+                error = failure
+        ticket = call.work.commit()
+        answer = self._error(error, request)
+        return answer if ticket is None or ticket.done else _when_durable(ticket, answer)
+
+    def _settle(
+        self, request: Request, call: Call, reply: Reply | None, last: bool
+    ) -> Response | Awaitable[Response]:
+        """Send the writes on their way, wrap if asked, audit, render."""
+        core = self.core
+        try:
+            if call.data or call.warnings:
+                reply = _warned(call, reply)
+            wrapped = reply
+            ttl = call.wrap_ttl if reply is None or not reply.wrap_ttl else reply.wrap_ttl
+            if ttl and reply is not None and reply.bare is None and reply.status in (0, 200):
+                wrapped = wrap(call, reply, ttl)
+            if last and call.token is not None:
+                core.live.tokens.revoke(call.work, call.token.hash)
+            ticket = call.work.commit()
+            waiting = [t for t in call.work.waiting if not t.done]
+            if ticket is not None and not ticket.done:
+                waiting.append(ticket)
+            if waiting:
+                return self._durable(request, call, wrapped, reply, waiting)
+            return self._finish(request, call, wrapped, reply)
+        except Error as error:
+            return self._failed(request, call, error, last=False)
+
+    async def _durable(
+        self, request: Request, call: Call, wrapped: Reply | None, reply: Reply | None, waiting: list[Ticket]
+    ) -> Response:
+        try:
+            for ticket in waiting:
+                await ticket.wait()
+            return self._finish(request, call, wrapped, reply)
+        except Error as error:
+            return self._error(error, request)
+
+    def _finish(self, request: Request, call: Call, wrapped: Reply | None, reply: Reply | None) -> Response:
+        if self.core.audit.active:
+            self.core.audit.response(call, wrapped)
+        shown = "" if wrapped is not None and wrapped.wrap is not None else call.request_id
+        return reply_response(wrapped, shown, _echo(request))
+
+    def leader(self) -> dict[str, Any]:
+        """Return what sys/leader says (vault.md 2.5)."""
+        core = self.core
+        if not core.ha_enabled:
+            return {"ha_enabled": False}
+        return {
+            "ha_enabled": True,
+            "is_self": core.unsealed is not None and not core.standby,
+            "active_time": core.active_time,
+            "leader_address": core.leader_address,
+            "leader_cluster_address": core.leader_address,
+            "performance_standby": False,
+            "performance_standby_last_remote_wal": 0,
+        }
+
+
+def _warned(call: Call, reply: Reply | None) -> Reply | None:
+    """Return the reply with warnings: an answer without a body stays so unless the handler warned."""
+    warnings = call.warnings
+    if reply is not None and reply.bare is None:
+        warnings = [*(reply.warnings or ()), *warnings, *call.ignored()]
+    if not warnings:
+        return reply
+    reply = reply if reply is not None else Reply()
+    reply.warnings = warnings
+    return reply
+
+
+async def _when_durable(ticket: Ticket, answer: Response) -> Response:
+    await ticket.wait()
+    return answer
+
+
+def _nowhere(path: str) -> Mount:
+    return Mount("", "", "", "")
+
+
+def _token_text(request: Request) -> str:
+    text = request.headers.get("x-vault-token")
+    if text is not None and text != "":
+        return text
+    bearer = request.headers.get("authorization", "")
+    return bearer[7:] if bearer.startswith("Bearer ") else ""
+
+
+def _echo(request: Request) -> tuple[tuple[str, str], ...]:
+    namespace = request.headers.get("x-vault-namespace")
+    return (("X-Vault-Namespace", namespace),) if namespace else ()
+
+
+def _outside(path: str) -> Response:
+    if path in ("/", "/ui", "/robots.txt") or path.startswith("/ui/"):
+        return PLAIN_404
+    return no_texts(404)
+
+
+def _odd_path(request: Request) -> Response | None:
+    """Return the redirect that a path with `//` or `..` gets (vault.md 1.1)."""
+    parts: list[str] = []
+    raw = request.path
+    if "//" not in raw and not any(part == ".." for part in raw.split("/")):
+        return None
+    for part in raw.split("/"):
+        if part == "..":
+            parts and parts.pop()
+        elif part and part != ".":
+            parts.append(part)
+    clean = "/" + "/".join(parts) + ("/" if raw.endswith("/") and parts else "")
+    text = f'<a href="{clean}">Temporary Redirect</a>.\n\n'
+    kept = (("Cache-Control", "no-store"), ("Content-Type", "text/html; charset=utf-8"), ("Location", clean))
+    more = (("Strict-Transport-Security", "max-age=31536000; includeSubDomains"),)
+    return Response(307, kept + more, text.encode())
+
+
+def _check_patch(request: Request) -> None:
+    kind = request.headers.get("content-type", "")
+    if not kind:
+        raise Refused("mime: no media type")
+    if kind.partition(";")[0].strip() != "application/merge-patch+json":
+        raise UnsupportedMedia(f"PATCH requires Content-Type of application/merge-patch+json, provided {kind}")
+
+
+def _body(request: Request, body: bytes) -> dict[str, Any]:
+    kind = request.headers.get("content-type", "")
+    if kind.startswith("application/x-www-form-urlencoded") and body[:1] not in (b"{", b"["):
+        return _query(body.decode("utf-8", "replace"))
+    return gojson.decode(body)
+
+
+def _query(query: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        known = found.get(name)
+        found[name] = value if known is None else [*known, value] if isinstance(known, list) else [known, value]
+    return found
+
+
+def _list_or_read(data: dict[str, Any]) -> int:
+    """Return the operation of a GET: `?list=true`, `?scan=true`, `?help=1` change it."""
+    for name, operation in (("list", acl.LIST), ("scan", acl.SCAN), ("help", HELP)):
+        if name in data:
+            try:
+                if to_bool(data[name]):
+                    del data[name]
+                    return operation
+            except ValueError as error:
+                raise BadSwitch(name) from error
+    return acl.READ
+
+
+def _wrap_ttl(request: Request) -> float | None:
+    text = request.headers.get("x-vault-wrap-ttl")
+    if not text:
+        return None
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise Refused(f"error parsing X-Vault-Wrap-TTL header: {error}") from error
+    if seconds < 0:
+        raise Refused("error parsing X-Vault-Wrap-TTL header: requested wrap ttl cannot be negative")
+    return seconds or None

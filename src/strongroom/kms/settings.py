@@ -1,0 +1,76 @@
+"""What a kms server is told: frozen settings, made of a configuration file (config/hcl.py), flags, environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+HOURS_768 = 768 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One `listener` block; times in seconds, sizes in bytes."""
+
+    host: str = "127.0.0.1"
+    port: int = 8200
+    tls_disable: bool = False
+    tls_cert_file: str = ""
+    tls_key_file: str = ""
+    tls_min_version: str = "1.2"
+    tls_client_ca_file: str = ""
+    require_client_cert: bool = False
+    disable_client_certs: bool = False
+    max_request_size: int = 32 * 1024 * 1024
+    http_idle_timeout: float = 300
+    http_read_header_timeout: float = 10
+    http_read_timeout: float = 30
+    unauthenticated_metrics: bool = False
+    disable_unauthed_rekey: bool = False
+    disable_unauthed_generate_root: bool = False
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditStanza:
+    """An `audit` block: a device that the configuration keeps."""
+
+    type: str
+    path: str
+    options: Mapping[str, str]
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a kms server needs; TTLs in seconds."""
+
+    storage: str = "inmem"
+    storage_options: Mapping[str, str] = field(default_factory=dict)
+    listeners: tuple[Listener, ...] = ()
+    seal: str = "shamir"
+    seal_options: Mapping[str, str] = field(default_factory=dict)
+    old_seal: str = ""
+    old_seal_options: Mapping[str, str] = field(default_factory=dict)
+    api_addr: str = ""
+    cluster_addr: str = ""
+    cluster_name: str = ""
+    default_lease_ttl: int = HOURS_768
+    max_lease_ttl: int = HOURS_768
+    ui: bool = False
+    disable_mlock: bool = False
+    log_level: str = "info"
+    log_format: str = "standard"
+    log_file: str = ""
+    pid_file: str = ""
+    raw_storage_endpoint: bool = False
+    allow_api_audit: bool = True
+    audits: tuple[AuditStanza, ...] = ()
+    prometheus_retention: float = 24 * 3600
+    max_request_duration: float = 90
+    dev: bool = False
+    dev_root_token: str = ""
+    warnings: tuple[str, ...] = ()
+    source: str = ""
+
+    def __repr__(self) -> str:
+        return f"Settings({self.source or 'defaults'}, storage {self.storage})"
