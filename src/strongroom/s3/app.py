@@ -14,12 +14,17 @@ from strongroom.errors import BadSettings, Error
 from strongroom.net.limits import Limits
 from strongroom.net.server import Server, listen
 from strongroom.net.tls import TlsContext, server_tls
+from strongroom.s3 import operators
 from strongroom.s3.domain.encryption import Encryption, Kind
+from strongroom.s3.domain.iam.directory import Directory
 from strongroom.s3.domain.key_errors import KeyServiceAway
-from strongroom.s3.domain.principals import Credential, RootOnly
+from strongroom.s3.domain.ports import DataKeys
+from strongroom.s3.domain.principals import Credential
 from strongroom.s3.handlers import health
-from strongroom.s3.handlers.call import Access, Box, BoxSettings, RootOnlyAccess
-from strongroom.s3.handlers.entrance import Entrance, Special
+from strongroom.s3.handlers.access import PolicyAccess
+from strongroom.s3.handlers.call import Box, BoxSettings
+from strongroom.s3.handlers.entrance import Entrance
+from strongroom.s3.handlers.iam_store import IamStore
 from strongroom.s3.handlers.sealing import Sealing
 from strongroom.s3.outside.kes_service import KesService
 from strongroom.s3.outside.static_key import StaticKey
@@ -67,8 +72,10 @@ class Running:
     server: Server
     store: "MemoryStore | FilesStore"
     service: KeyService | None
+    control: operators.ProcessControl
     warnings: list[str] = field(default_factory=list)
     waiting: "asyncio.Task[None] | None" = None  # for a key service that was away at the start
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def port(self) -> int:
@@ -100,22 +107,37 @@ async def start(settings: Settings) -> Running:
     tls = _tls(settings.certs)
     service = key_service(settings)
     store: MemoryStore | FilesStore | None = None
+    stopped = asyncio.Event()
+    control = operators.ProcessControl(stopped.set)
     try:
-        warnings, waiting = await _begin(service)
         store = await _store(settings.folder)
-        box = make_box(settings, store, service)
-        server = await _listen(settings, box, tls)
+        root = Credential(settings.root.access, bytes(settings.root.secret).decode(), root=True)
+        iam = operators.iam_store(Directory(root, ready=False), store, service.keys if service else None)
+        warnings, waiting = await _begin(service, iam)
+        box = make_box(settings, store, service, iam.directory)
+        server = await _listen(settings, box, iam, service, control, tls)
     except BaseException:
         if store is not None:
             await store.close()
         if service is not None:
             await service.close()
         raise
-    return Running(box, server, store, service, warnings, waiting)
+    return Running(box, server, store, service, control, warnings, waiting, stopped)
 
 
-async def _listen(settings: Settings, box: Box, tls: TlsContext | None) -> Server:
-    entrance, limits = Entrance(box, specials()), Limits(head_bytes=128 * 1024)
+async def _listen(
+    settings: Settings,
+    box: Box,
+    iam: IamStore,
+    service: KeyService | None,
+    control: operators.ProcessControl,
+    tls: TlsContext | None,
+) -> Server:
+    endpoint = f"{settings.host or '127.0.0.1'}:{settings.port}"
+    deployment = await operators.deployment_id(box.system) if box.system else ""
+    facts = operators.facts(endpoint, deployment, str(settings.folder or "/"), settings.region)
+    admin = operators.admin(box, iam, facts, control, service, service.keys if service else None)
+    entrance, limits = Entrance(box, (health.special, admin)), Limits(head_bytes=128 * 1024)
     try:
         return await listen(entrance, settings.host, settings.port, tls=tls, limits=limits, refuse=refuse_http)
     except OSError as error:
@@ -123,22 +145,24 @@ async def _listen(settings: Settings, box: Box, tls: TlsContext | None) -> Serve
         raise BadSettings(f"cannot listen on {settings.host or '*'}:{settings.port}: {reason}") from error
 
 
-async def _begin(service: KeyService | None) -> "tuple[list[str], asyncio.Task[None] | None]":
-    if service is None:
-        return [], None
+async def _begin(service: KeyService | None, iam: IamStore) -> "tuple[list[str], asyncio.Task[None] | None]":
     try:
-        return await service.start(), None
+        warnings = await service.start() if service else []
+        await operators.load(iam)
+        return warnings, None
     except KeyServiceAway as error:
         text = f"the key service is away, trying again: {error.detail or error}"
-        return [text], asyncio.create_task(_retry(service))
+        return [text], asyncio.create_task(_retry(service, iam))
 
 
-async def _retry(service: KeyService) -> None:
+async def _retry(service: KeyService | None, iam: IamStore) -> None:
     pause = 0.5
     while True:
         await asyncio.sleep(pause)
         try:
-            await service.start()
+            if service is not None:
+                await service.start()
+            await operators.load(iam)
         except KeyServiceAway:
             pause = min(pause * 2, RETRY_SECONDS)
         except Error as error:
@@ -149,22 +173,17 @@ async def _retry(service: KeyService) -> None:
             return
 
 
-def specials() -> tuple[Special, ...]:
-    """Return what answers outside S3, under `/minio/`."""
-    return (health.special,)
-
-
-def make_box(settings: Settings, store: "MemoryStore | FilesStore", service: KeyService | None) -> Box:
+def make_box(
+    settings: Settings, store: "MemoryStore | FilesStore", service: KeyService | None, directory: Directory
+) -> Box:
     """Put the parts together."""
-    root = Credential(settings.root.access, bytes(settings.root.secret).decode(), root=True)
     automatic = Encryption(Kind(settings.kms.auto_encryption)) if settings.kms.auto_encryption else None
-    access: Access = RootOnlyAccess()
-    verifier = Verifier(RootOnly(root), settings.region, settings.sigv2, settings.domains)
-    keys = service.keys if isinstance(service, KesService) else service
+    verifier = Verifier(directory, settings.region, settings.sigv2, settings.domains)
+    keys: DataKeys | None = service.keys if service else None
     shared = settings.kms.bucket_keys and isinstance(service, KesService)  # making one of a static key costs nothing
     sealing = Sealing(keys, store, time.time, automatic=automatic, bucket_keys=shared)
     box_settings = BoxSettings(settings.region, settings.domains, settings.trusted_proxies)
-    return Box(store, store, verifier, access, sealing, box_settings, time.time)
+    return Box(store, store, verifier, PolicyAccess(directory), sealing, box_settings, time.time)
 
 
 def key_service(settings: Settings) -> KeyService | None:
@@ -207,12 +226,18 @@ def serve(settings: Settings) -> int:
         tls = running.server.tls
         if tls is not None:
             signals.on_reload(lambda: _reload(tls))
-        await signals.stopped.wait()
+        ends = [asyncio.create_task(event.wait()) for event in (signals.stopped, running.stopped)]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        again.append(running.control.again and not signals.stopped.is_set())
         await running.stop()
         return 0
 
+    again: list[bool] = []
     try:
-        return run(main)
+        code = run(main)
+        if any(again):
+            operators.execute_again()
+        return code
     except Error as error:
         print(f"FATAL {error}", file=sys.stderr)
         return 1

@@ -9,6 +9,7 @@ from strongroom.s3.domain.policy.canned import CANNED
 from strongroom.s3.domain.policy.decide import Question, Verdict, decide
 from strongroom.s3.domain.policy.document import Policy, parse_identity_policy
 from strongroom.s3.domain.principals import Credential, Principal
+from strongroom.s3.domain.refusals import Refused
 
 
 class NoSuchUser(NotFound):
@@ -29,13 +30,17 @@ class NoSuchAccount(NotFound):
 
 @dataclass(slots=True)
 class Directory:
-    """The entries, by kind and name, and the root user. `put` and `drop` follow what was stored."""
+    """The entries, by kind and name, and the root user. `put` and `drop` follow what was stored.
+
+    ready is False until the entries could be read: root alone is known, others are asked to wait.
+    """
 
     root: Credential
     users: dict[str, User] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
     policies: dict[str, NamedPolicy] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=dict)
+    ready: bool = True
     _parsed: dict[str, Policy] = field(default_factory=dict, repr=False)
 
     def put(self, kind: str, name: str, entry: Entry) -> None:
@@ -58,9 +63,11 @@ class Directory:
     # ---- credentials
 
     def find(self, access_key: str) -> Credential | None:
-        """Return the credential of an access key; disabled ones are returned as such."""
+        """Return the credential of an access key; disabled ones are returned as such. Raise Refused while not ready."""
         if access_key == self.root.access_key:
             return self.root
+        if not self.ready:
+            raise Refused("XMinioServerNotInitialized")
         if user := self.users.get(access_key):
             return Credential(access_key, user.secret, owner=access_key, enabled=user.enabled)
         account = self.accounts.get(access_key)
