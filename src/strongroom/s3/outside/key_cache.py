@@ -42,6 +42,12 @@ class _Shelf(Generic[T]):
         self._kept.move_to_end(place)
         return kept.value
 
+    def put(self, place: Place, made: float, value: T) -> None:
+        """Keep a value."""
+        self._kept[place] = _Kept(value, made)
+        if len(self._kept) > self._entries:
+            self._kept.popitem(last=False)
+
     async def fetch(self, place: Place, made: float, source: Callable[[], Awaitable[T]]) -> T:
         """Return what source makes; those who come while it is being made wait for the same."""
         coming = self._coming.get(place)
@@ -64,9 +70,7 @@ class _Shelf(Generic[T]):
                 future.cancel()
             raise
         if self._settle(place, future):  # not forgotten meanwhile
-            self._kept[place] = _Kept(value, made)
-            if len(self._kept) > self._entries:
-                self._kept.popitem(last=False)
+            self.put(place, made, value)
         future.set_result(value)
         return value
 
@@ -111,14 +115,20 @@ class CachedKeys:
             return await self._keys.generate(name, context)
         now, place = self._now(), (name, b"", context)
         found = self._shared.get(place, now - self._keep_seconds())
-        return found or await self._shared.fetch(place, now, lambda: self._keys.generate(name, context))
+        if found is None:
+            found = await self._shared.fetch(place, now, lambda: self._keys.generate(name, context))
+            if self._shared.get(place, now - 1.0) is found:  # not forgotten meanwhile; who writes reads soon
+                self._opened.put((name, found.ciphertext, context), now, found.plaintext)
+        return found
 
     async def unseal(self, key_name: str, ciphertext: bytes, context: bytes) -> Secret:
         """Open a data key, or return one that was opened a short while ago."""
         name = key_name or self._default
         now, place = self._now(), (name, ciphertext, context)
         found = self._opened.get(place, now - self._keep_seconds())
-        return found or await self._opened.fetch(place, now, lambda: self._keys.unseal(name, ciphertext, context))
+        if found is None:
+            found = await self._opened.fetch(place, now, lambda: self._keys.unseal(name, ciphertext, context))
+        return found
 
     def forget(self, key_name: str | None = None) -> None:
         """Drop every data key of a key that was locked, deleted or rotated; without a name, all."""

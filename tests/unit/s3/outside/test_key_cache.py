@@ -80,6 +80,21 @@ async def test_only_shared_data_keys_are_shared(made):
     assert source.calls == 4
 
 
+async def test_a_shared_key_need_not_be_opened_again(made):
+    source, _, cached = made
+    one = await cached.generate("k", b"bucket", shared=True)
+    assert await cached.unseal("k", one.ciphertext, b"bucket") is one.plaintext
+    assert source.calls == 1
+    cached.forget("k")
+    source.gate.clear()
+    task = asyncio.create_task(cached.generate("k", b"bucket", shared=True))
+    await asyncio.sleep(0)
+    cached.forget("k")
+    source.gate.set()
+    await task
+    assert len(cached) == 0
+
+
 async def test_the_least_used_goes_first(made):
     source, _, cached = made
     for number in (1, 2, 3, 1, 4):
