@@ -18,13 +18,11 @@ from strongroom.s3 import operators
 from strongroom.s3.domain.encryption import Encryption, Kind
 from strongroom.s3.domain.iam.directory import Directory
 from strongroom.s3.domain.key_errors import KeyServiceAway
-from strongroom.s3.domain.ports import DataKeys
 from strongroom.s3.domain.principals import Credential
 from strongroom.s3.handlers import health
 from strongroom.s3.handlers.access import PolicyAccess
 from strongroom.s3.handlers.call import Box, BoxSettings
 from strongroom.s3.handlers.entrance import Entrance
-from strongroom.s3.handlers.iam_store import IamStore
 from strongroom.s3.handlers.sealing import Sealing
 from strongroom.s3.outside.kes_service import KesService
 from strongroom.s3.outside.static_key import StaticKey
@@ -108,36 +106,28 @@ async def start(settings: Settings) -> Running:
     service = key_service(settings)
     store: MemoryStore | FilesStore | None = None
     stopped = asyncio.Event()
-    control = operators.ProcessControl(stopped.set)
     try:
         store = await _store(settings.folder)
         root = Credential(settings.root.access, bytes(settings.root.secret).decode(), root=True)
-        iam = operators.iam_store(Directory(root, ready=False), store, service.keys if service else None)
-        warnings, waiting = await _begin(service, iam)
-        box = make_box(settings, store, service, iam.directory)
-        server = await _listen(settings, box, iam, service, control, tls)
+        keys = service.keys if service else None
+        office = operators.make_office(Directory(root, ready=False), store, service, keys, stopped.set)
+        warnings, waiting = await _begin(service, office)
+        box = make_box(settings, store, office)
+        server = await _listen(settings, box, office, tls)
     except BaseException:
         if store is not None:
             await store.close()
         if service is not None:
             await service.close()
         raise
-    return Running(box, server, store, service, control, warnings, waiting, stopped)
+    return Running(box, server, store, service, office.control, warnings, waiting, stopped)
 
 
-async def _listen(
-    settings: Settings,
-    box: Box,
-    iam: IamStore,
-    service: KeyService | None,
-    control: operators.ProcessControl,
-    tls: TlsContext | None,
-) -> Server:
+async def _listen(settings: Settings, box: Box, office: operators.Office, tls: TlsContext | None) -> Server:
     endpoint = f"{settings.host or '127.0.0.1'}:{settings.port}"
     deployment = await operators.deployment_id(box.system) if box.system else ""
     facts = operators.facts(endpoint, deployment, str(settings.folder or "/"), settings.region)
-    admin = operators.admin(box, iam, facts, control, service, service.keys if service else None)
-    entrance, limits = Entrance(box, (health.special, admin)), Limits(head_bytes=128 * 1024)
+    entrance, limits = Entrance(box, (health.special, office.admin(box, facts))), Limits(head_bytes=128 * 1024)
     try:
         return await listen(entrance, settings.host, settings.port, tls=tls, limits=limits, refuse=refuse_http)
     except OSError as error:
@@ -145,24 +135,24 @@ async def _listen(
         raise BadSettings(f"cannot listen on {settings.host or '*'}:{settings.port}: {reason}") from error
 
 
-async def _begin(service: KeyService | None, iam: IamStore) -> "tuple[list[str], asyncio.Task[None] | None]":
+async def _begin(service: KeyService | None, office: operators.Office) -> "tuple[list[str], asyncio.Task[None] | None]":
     try:
         warnings = await service.start() if service else []
-        await operators.load(iam)
+        await office.load()
         return warnings, None
     except KeyServiceAway as error:
         text = f"the key service is away, trying again: {error.detail or error}"
-        return [text], asyncio.create_task(_retry(service, iam))
+        return [text], asyncio.create_task(_retry(service, office))
 
 
-async def _retry(service: KeyService | None, iam: IamStore) -> None:
+async def _retry(service: KeyService | None, office: operators.Office) -> None:
     pause = 0.5
     while True:
         await asyncio.sleep(pause)
         try:
             if service is not None:
                 await service.start()
-            await operators.load(iam)
+            await office.load()
         except KeyServiceAway:
             pause = min(pause * 2, RETRY_SECONDS)
         except Error as error:
@@ -173,14 +163,14 @@ async def _retry(service: KeyService | None, iam: IamStore) -> None:
             return
 
 
-def make_box(
-    settings: Settings, store: "MemoryStore | FilesStore", service: KeyService | None, directory: Directory
-) -> Box:
+def make_box(settings: Settings, store: "MemoryStore | FilesStore", office: operators.Office) -> Box:
     """Put the parts together."""
     automatic = Encryption(Kind(settings.kms.auto_encryption)) if settings.kms.auto_encryption else None
+    directory, keys = office.iam.directory, office.keys
     verifier = Verifier(directory, settings.region, settings.sigv2, settings.domains)
-    keys: DataKeys | None = service.keys if service else None
-    shared = settings.kms.bucket_keys and isinstance(service, KesService)  # making one of a static key costs nothing
+    shared = settings.kms.bucket_keys and isinstance(
+        office.service, KesService
+    )  # making one of a static key costs nothing
     sealing = Sealing(keys, store, time.time, automatic=automatic, bucket_keys=shared)
     box_settings = BoxSettings(settings.region, settings.domains, settings.trusted_proxies)
     return Box(store, store, verifier, PolicyAccess(directory), sealing, box_settings, time.time)
@@ -228,8 +218,8 @@ def serve(settings: Settings) -> int:
             signals.on_reload(lambda: _reload(tls))
         ends = [asyncio.create_task(event.wait()) for event in (signals.stopped, running.stopped)]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        again.append(running.control.again and not signals.stopped.is_set())
         await running.stop()
+        again.append(running.control.again and not signals.stopped.is_set())
         return 0
 
     again: list[bool] = []

@@ -16,6 +16,7 @@ from strongroom.s3.handlers.admin.desk import Desk, ServerFacts
 from strongroom.s3.handlers.admin.entrance import AdminEntrance
 from strongroom.s3.handlers.call import Box
 from strongroom.s3.handlers.iam_store import ClearEntries, IamStore
+from strongroom.s3.outside.counted_keys import CountedKeys
 from strongroom.s3.outside.entry_seal import SealedEntries
 
 DEPLOYMENT = "deployment"  # the system entry that names this folder for ever; not secret
@@ -45,16 +46,37 @@ def execute_again() -> None:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # our own command line
 
 
-def iam_store(directory: Directory, system: SystemStore, keys: DataKeys | None) -> IamStore:
-    """Return the IAM entries' keeper: sealed under the default key when there is a key service."""
-    return IamStore(directory, system, SealedEntries(keys) if keys else ClearEntries(), time.time)
+@dataclass(slots=True)
+class Office:
+    """IAM entries, the key service and its counted use, and the process: what the admin API is made of."""
+
+    iam: IamStore
+    control: ProcessControl
+    service: KeyService | None = None
+    keys: CountedKeys | None = None
+
+    async def load(self) -> None:
+        """Read the IAM entries; from then on users are known. Raises what the key service raises."""
+        await self.iam.load()
+        self.iam.directory.ready = True
+        await self.iam.forget_expired()
+
+    def admin(self, box: Box, facts: ServerFacts) -> AdminEntrance:
+        """Return the admin API's entrance."""
+        return AdminEntrance(Desk(box, self.iam, facts, self.control, self.keys, self.service, self.keys))
 
 
-async def load(iam: IamStore) -> None:
-    """Read the IAM entries; from then on users are known. Raises what the key service raises."""
-    await iam.load()
-    iam.directory.ready = True
-    await iam.forget_expired()
+def make_office(
+    directory: Directory,
+    system: SystemStore,
+    service: KeyService | None,
+    keys: DataKeys | None,
+    end: Callable[[], None],
+) -> Office:
+    """Put an office together: IAM entries are sealed under the default key when there is a key service."""
+    counted = CountedKeys(keys) if keys else None
+    seal = SealedEntries(counted) if counted else ClearEntries()
+    return Office(IamStore(directory, system, seal, time.time), ProcessControl(end), service, counted)
 
 
 async def deployment_id(system: SystemStore) -> str:
@@ -65,18 +87,6 @@ async def deployment_id(system: SystemStore) -> str:
         made = str(uuid.uuid4())
         await system.save(DEPLOYMENT, made.encode())
         return made
-
-
-def admin(
-    box: Box,
-    iam: IamStore,
-    facts: ServerFacts,
-    control: ProcessControl,
-    keys: KeyService | None,
-    data_keys: DataKeys | None,
-) -> AdminEntrance:
-    """Return the admin API's entrance."""
-    return AdminEntrance(Desk(box, iam, facts, control, keys, data_keys))
 
 
 def facts(endpoint: str, deployment: str, path: str, region: str) -> ServerFacts:

@@ -38,3 +38,22 @@ class KeyService(Protocol):
 
     async def describe(self, name: str) -> Mapping[str, Any]:
         """Return a key's state: versions, disabled, deletion due, …"""
+
+
+class KeyCounters(Protocol):
+    """What uses of data keys cost: counted by the server, shown to operators."""
+
+    @property
+    def success(self) -> int:
+        """Uses that succeeded."""
+
+    @property
+    def error(self) -> int:
+        """Uses that failed for the caller's or the key's reason (4xx)."""
+
+    @property
+    def failure(self) -> int:
+        """Uses that failed for the service's reason (5xx)."""
+
+    def histogram(self) -> Mapping[str, int]:
+        """Return nanoseconds, as text, → uses that took at most so long; cumulative."""

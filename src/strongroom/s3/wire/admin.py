@@ -8,6 +8,7 @@ from typing import Any
 from strongroom import errors
 from strongroom.messages import Response
 from strongroom.s3.domain.iam import directory
+from strongroom.s3.domain.key_errors import NoKeyService
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.wire.errors import refusal, status_and_text
 
@@ -61,13 +62,17 @@ def mismatch(path: str) -> Refused:
         return refused(
             "XMinioAdminVersionMismatch",
             f"Server expects client requests with 'admin' API version 'v3', found '{version}', "
-            "please upgrade the client to latest release",
+            "please upgrade the client to latest releases",
         )
     return refused("XMinioAdminVersionMismatch")
 
 
 def to_refusal(error: errors.Error) -> Refused:
     """Return what an admin client gets for an error."""
+    if isinstance(error, NoKeyService):
+        return Refused("NotImplemented", "Server side encryption specified but KMS is not configured")
+    if isinstance(error, errors.NotSupported) and not isinstance(error, Refused):
+        return Refused("NotImplemented", str(error))
     code = next((_KINDS[kind] for kind in type(error).__mro__ if kind in _KINDS), None)
     return refused(code) if code else refusal(error)
 

@@ -93,7 +93,7 @@ class Server:
         )
         self.iam = IamStore(self.directory, self.system, ClearEntries(), time.time)
         facts = ServerFacts("127.0.0.1:9000", "test", time.time(), "d" * 36, "/tmp")
-        self.desk = Desk(box, self.iam, facts, self.control, Keys())
+        self.desk = Desk(box, self.iam, facts, self.control, None, Keys())
         self.entrance = Entrance(box, (AdminEntrance(self.desk),))
 
     async def call(self, method, path, body=b"", who=ROOT, **query):

@@ -9,7 +9,7 @@ from strongroom.crypto import madmin
 from strongroom.errors import Denied, Malformed, Tampered
 from strongroom.messages import Body, Request, Response
 from strongroom.s3.domain.iam.directory import Directory
-from strongroom.s3.domain.key_service import KeyService
+from strongroom.s3.domain.key_service import KeyCounters, KeyService
 from strongroom.s3.domain.policy.decide import Question, Verdict
 from strongroom.s3.domain.ports import DataKeys
 from strongroom.s3.domain.principals import Principal
@@ -52,6 +52,7 @@ class Desk:
     iam: IamStore
     facts: ServerFacts
     control: Control
+    counters: KeyCounters | None = None
     keys: KeyService | None = None
     data_keys: DataKeys | None = None
     containers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONTAINERS))

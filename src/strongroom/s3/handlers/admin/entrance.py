@@ -56,6 +56,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", _V3 + "kms/key/create"): Route(keys.create, "admin:KMSCreateKey", ("key-id",)),
     ("GET", _V3 + "kms/key/status"): Route(keys.key_status, "admin:KMSKeyStatus"),
     ("GET", _KMS + "status"): Route(keys.status, "kms:Status"),
+    ("GET", _KMS + "metrics"): Route(keys.metrics, "kms:Metrics"),
     ("GET", _KMS + "version"): Route(keys.version, "kms:Version"),
     ("GET", _KMS + "apis"): Route(keys.apis, "kms:API"),
     ("POST", _KMS + "key/create"): Route(keys.create, "kms:CreateKey", ("key-id",)),

@@ -55,6 +55,21 @@ async def apis(errand: Errand) -> Response:
     return render_json(list(await service(errand).apis()))
 
 
+async def metrics(errand: Errand) -> Response:
+    """Return how often data keys were used, with what end, how fast."""
+    counters = errand.desk.counters
+    if counters is None:
+        raise NoKeyService()
+    return render_json(
+        {
+            "kms_req_success": counters.success,
+            "kms_req_error": counters.error,
+            "kms_req_failure": counters.failure,
+            "kms_resp_time": dict(counters.histogram()),
+        }
+    )
+
+
 async def create(errand: Errand) -> Response:
     """Make a key. An existing one is 409, which the original meant and answered 500 instead."""
     keys = service(errand)

@@ -34,6 +34,7 @@ async def info(errand: Errand) -> Response:
         "endpoint": facts.endpoint,
         "uptime": max(0, int(errand.desk.box.now() - facts.started)),
         "version": facts.version,
+        "commitID": facts.version,
         "network": {facts.endpoint: "online"},
         "drives": [drive],
         "poolNumber": 1,
@@ -57,8 +58,22 @@ async def info(errand: Errand) -> Response:
             "totalDrivesPerSet": [1],
         },
         "servers": [server],
+        "pools": {"0": {"0": _pool(drive, usage)}},
     }
     return render_json({**record, **({"region": facts.region} if facts.region else {})})
+
+
+def _pool(drive: dict[str, Any], usage: dict[str, int]) -> dict[str, Any]:
+    return {
+        "id": 0,
+        "rawUsage": drive["usedspace"],
+        "rawCapacity": drive["totalspace"],
+        "usage": usage["bytes"],
+        "objectsCount": usage["objects"],
+        "versionsCount": usage["versions"],
+        "deleteMarkersCount": usage["markers"],
+        "healDisks": 0,
+    }
 
 
 async def _services(errand: Errand) -> dict[str, Any]:
