@@ -42,6 +42,8 @@ def open_folder(folder: Path, *, worker: bool = False) -> Opened:
     try:
         if (folder / FOREIGN).exists():
             raise BadSettings(f"{folder} holds the data of another server: import it with `strongroom s3 import`")
+        if worker and not (folder / "system.db").exists():
+            raise BadSettings(f"{folder}: a worker process starts after its server")
         make_folder(folder / "buckets")
         lock = -1 if worker else _lock(folder)
         system = SystemDb(folder)

@@ -18,10 +18,22 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """What to look for: generations that did not end in order, and bucket folders that no name means."""
+    """What to look for: generations that did not end in order, and bucket folders that no name means.
+
+    When there is any, every unneeded file of a process that has ended may be garbage: a process that crashed between
+    a commit and its unlink leaves files that others made. alive: the generations that still run.
+    """
 
     generations: tuple[int, ...] = ()
     folders: tuple[Path, ...] = ()
+    alive: frozenset[int] = frozenset()
+
+    def may_be(self, name: str) -> bool:
+        """Say whether a file of this name can be garbage."""
+        generation = name.partition("-")[0]
+        if not generation.isdigit():
+            return False
+        return int(generation) <= self.generations[-1] and int(generation) not in self.alive
 
 
 def find(folder: Path, system: SystemDb) -> Leftovers:
@@ -42,7 +54,7 @@ def clean(folder: Path, system: SystemDb, leftovers: Leftovers) -> int:
     complete = True
     for name, bucket in system.buckets().items():
         try:
-            removed += _clean_bucket(folder / "buckets" / bucket, name, system, leftovers.generations)
+            removed += _clean_bucket(folder / "buckets" / bucket, name, system, leftovers)
         except (OSError, apsw.Error) as error:
             complete = False  # the next start tries again
             log.warning("clean-up of bucket %s: %s", name, error)
@@ -51,7 +63,7 @@ def clean(folder: Path, system: SystemDb, leftovers: Leftovers) -> int:
     return removed
 
 
-def _clean_bucket(folder: Path, name: str, system: SystemDb, generations: tuple[int, ...]) -> int:
+def _clean_bucket(folder: Path, name: str, system: SystemDb, leftovers: Leftovers) -> int:
     if not (folder / "index.db").exists():
         system.remove_bucket(name, folder.name)  # the deletion came as far as the folder
         return 0
@@ -61,22 +73,21 @@ def _clean_bucket(folder: Path, name: str, system: SystemDb, generations: tuple[
             system.remove_bucket(name, folder.name)
             shutil.rmtree(folder, ignore_errors=True)
             return 0
-        return _remove_unneeded(folder, connection, generations)
+        return _remove_unneeded(folder, connection, leftovers)
     finally:
         connection.close()
 
 
-def _remove_unneeded(folder: Path, connection: apsw.Connection, generations: tuple[int, ...]) -> int:
+def _remove_unneeded(folder: Path, connection: apsw.Connection, leftovers: Leftovers) -> int:
     removed = 0
     files = BodyFiles(folder, 0)
-    prefixes = tuple(f"{number}-" for number in generations)
     for name in _names(folder / "tmp"):
-        if name.startswith(prefixes):
+        if leftovers.may_be(name):
             files.remove_temporary(name)
             removed += 1
     for subfolder in _names(folder / "data"):
         for name in _names(folder / "data" / subfolder):
-            if name.startswith(prefixes) and not needed(connection, name):
+            if leftovers.may_be(name) and not needed(connection, name):
                 files.remove(name)
                 removed += 1
     return removed

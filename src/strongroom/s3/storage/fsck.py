@@ -1,0 +1,177 @@
+"""Checking a server's folder: rows against totals, files against rows. Format: docs/formats/store.md.
+
+Opens databases through SQLite only, so it may run beside a server; what a running server is writing just then is
+not reported, because every finding about files is looked at twice.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import apsw
+
+from strongroom.errors import Error
+from strongroom.s3.storage import rows, schema
+from strongroom.s3.storage.folders import BodyFiles
+from strongroom.s3.storage.rows import Row
+from strongroom.s3.storage.sweep import needed
+from strongroom.s3.storage.transaction import TOTALS
+
+
+@dataclass(slots=True)
+class Report:
+    """What a check found. problems: one line each, with bucket and key; the rest are counts."""
+
+    problems: list[str] = field(default_factory=list)
+    buckets: int = 0
+    versions: int = 0
+    files: int = 0
+    unneeded_files: int = 0
+    repaired: int = 0
+
+
+def check_folder(folder: Path, *, deep: bool = False, repair: bool = False) -> Report:
+    """Check all buckets and return what was found.
+
+    deep: also SQLite's own integrity check of every page. repair: totals are counted anew and unneeded files
+    removed; only without a running server. Raise BadSettings for a folder of another format.
+    """
+    report = Report()
+    system = schema.connect(folder / "system.db")
+    try:
+        schema.check_format(system, folder / "system.db")
+        found: list[Row] = system.execute("SELECT name, uuid FROM buckets ORDER BY name").fetchall()
+        named: dict[str, str] = dict(found)
+    finally:
+        system.close()
+    for name, uuid in named.items():
+        _Check(folder / "buckets" / uuid, name, report, repair).run(deep)
+    for path in sorted((folder / "buckets").iterdir()):
+        if path.name not in named.values():
+            report.problems.append(f"{path.name}: a folder that no bucket name means")
+    return report
+
+
+class _Check:
+    """One bucket under check."""
+
+    def __init__(self, folder: Path, name: str, report: Report, repair: bool) -> None:
+        self.folder = folder
+        self.name = name
+        self.report = report
+        self.repair = repair
+        self.files = BodyFiles(folder, 0)
+
+    def problem(self, text: str) -> None:
+        """Note a finding."""
+        self.report.problems.append(f"{self.name}: {text}")
+
+    def run(self, deep: bool) -> None:
+        """Check the bucket; whatever its database raises is a finding too."""
+        self.report.buckets += 1
+        try:
+            connection = schema.connect(self.folder / "index.db")
+        except apsw.Error as error:
+            self.problem(f"index.db does not open: {error}")
+            return
+        try:
+            schema.check_format(connection, self.folder / "index.db")
+            if deep:
+                self._integrity(connection)
+            self._rows(connection)
+            self._unneeded(connection)
+        except (apsw.Error, Error) as error:
+            self.problem(f"index.db: {error}")
+        finally:
+            connection.close()
+
+    def _integrity(self, connection: apsw.Connection) -> None:
+        for (text,) in connection.execute("PRAGMA integrity_check").fetchall():
+            if text != "ok":
+                self.problem(f"index.db: {text}")
+
+    def _rows(self, connection: apsw.Connection) -> None:
+        """Compare the totals with the rows, and the rows with the files, in one snapshot."""
+        connection.execute("BEGIN")
+        try:
+            self._totals(connection)
+            wanted = dict(self._wanted(connection))
+            files: list[Row] = connection.execute("SELECT name, stored FROM files").fetchall()
+            kept: dict[str, int] = dict(files)
+        finally:
+            connection.execute("ROLLBACK")
+        for name, (owner, stored) in wanted.items():
+            self._file(connection, name, owner, stored)
+            if kept.get(name) != stored:
+                self.problem(f"{owner}: file {name} is not in the table of files")
+        for name in kept.keys() - wanted.keys():
+            self.problem(f"file {name} is kept for no row")
+
+    def _wanted(self, connection: apsw.Connection) -> Iterator[tuple[str, tuple[str, int]]]:
+        """Yield every file that a row names, with the row's name and the length."""
+        statement = "SELECT key, version, stored, file, parts, length(body), marker FROM versions"
+        for key, version, stored, file, packed, inline, marker in connection.execute(statement):
+            owner = f"{key} {version or 'null'}"
+            self.report.versions += not marker
+            if packed is not None:
+                yield from self._parts(owner, packed, stored, inline or 0)
+            elif file is not None:
+                yield file, (owner, stored)
+            elif not marker and (inline or 0) != stored:
+                self.problem(f"{owner}: {inline or 0} bytes in the row, {stored} announced")
+        statement = "SELECT upload, number, stored, file, length(body) FROM parts"
+        for upload, number, stored, file, inline in connection.execute(statement):
+            if file is not None:
+                yield file, (f"upload {upload} part {number}", stored)
+            elif (inline or 0) != stored:
+                self.problem(f"upload {upload} part {number}: {inline or 0} bytes in the row, {stored} announced")
+
+    def _parts(self, owner: str, packed: bytes, stored: int, inline: int) -> Iterator[tuple[str, tuple[str, int]]]:
+        parts, files = rows.unpack_parts(packed)
+        if sum(part.stored for part in parts) != stored:
+            self.problem(f"{owner}: the parts do not add up to {stored} bytes")
+        if sum(p.stored for p, name in zip(parts, files, strict=True) if name is None) != inline:
+            self.problem(f"{owner}: {inline} bytes in the row are not what its small parts have")
+        for part, name in zip(parts, files, strict=True):
+            if name is not None:
+                yield name, (owner, part.stored)
+
+    def _file(self, connection: apsw.Connection, name: str, owner: str, stored: int) -> None:
+        self.report.files += 1
+        try:
+            found = os.stat(self.files.path(name)).st_size
+        except FileNotFoundError:
+            if needed(connection, name):  # else deleted while we looked
+                self.problem(f"{owner}: file {name} is missing")
+            return
+        if found != stored:
+            self.problem(f"{owner}: file {name} has {found} bytes, {stored} announced")
+
+    def _totals(self, connection: apsw.Connection) -> None:
+        kept: Row = connection.execute(f"SELECT {', '.join(TOTALS)} FROM bucket").get  # noqa: S608
+        counted: Row = connection.execute(COUNT).get
+        if kept != counted:
+            self.problem(f"totals are {kept}, counted {counted}")
+            if self.repair:
+                connection.execute(f"UPDATE bucket SET {', '.join(f'{n} = ?' for n in TOTALS)}", counted)  # noqa: S608
+
+    def _unneeded(self, connection: apsw.Connection) -> None:
+        for path in sorted(self.folder.glob("data/*/*")) + sorted(self.folder.glob("tmp/*")):
+            if path.parent.name == "tmp" or not needed(connection, path.name):
+                self.report.unneeded_files += 1
+                if self.repair:
+                    path.unlink(missing_ok=True)
+                    self.report.repaired += 1
+
+
+COUNT = """
+SELECT (SELECT count(*) FROM versions v WHERE NOT marker
+            AND NOT EXISTS (SELECT 1 FROM versions n WHERE n.key = v.key AND n.seq > v.seq)),
+       (SELECT count(*) FROM versions WHERE NOT marker),
+       (SELECT count(*) FROM versions WHERE marker),
+       (SELECT coalesce(sum(size), 0) FROM versions),
+       (SELECT coalesce(sum(stored), 0) FROM versions),
+       (SELECT count(*) FROM uploads),
+       (SELECT coalesce(sum(stored), 0) FROM parts)
+"""
