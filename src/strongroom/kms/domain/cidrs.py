@@ -37,7 +37,9 @@ def token_blocks(blocks: Iterable[str]) -> list[str]:
     found = []
     for block in blocks:
         try:
-            found.append(str(ipaddress.ip_network(block, strict=False)) if "/" in block else str(ipaddress.ip_address(block)))
+            found.append(
+                str(ipaddress.ip_network(block, strict=False)) if "/" in block else str(ipaddress.ip_address(block))
+            )
         except ValueError as error:
             raise Refused(
                 f'error parsing address "{block}": Unable to convert "{block}" to an IPv4 or IPv6 address, '

@@ -161,9 +161,9 @@ class Work:
             name = head + slash
             if value is not None:
                 found.add(name)
-            elif not slash:
-                found.discard(name)
-            elif not any(changes.get(k, b"") is not None for k in self.entries.store.keys(prefix + name, "", 1000)):
+            elif not slash or not any(
+                changes.get(k, b"") is not None for k in self.entries.store.keys(prefix + name, "", 1000)
+            ):
                 found.discard(name)
         return sorted(found, key=str.encode)
 

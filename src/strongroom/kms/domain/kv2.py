@@ -179,5 +179,3 @@ def subkeys(value: Any, depth: int) -> Any:
     if not isinstance(value, dict) or not value:
         return None
     return {name: None if depth == 1 else subkeys(part, depth - 1) for name, part in value.items()}
-
-

@@ -9,6 +9,7 @@ from strongroom.kms.domain.records import Mount, MountConfig, MountTable
 
 FIXED = ("sys/", "cubbyhole/", "identity/")
 TOKEN = "auth/token/"  # noqa: S105 - a path
+SERVICE = "default-service"
 SPECIAL_TYPES = {"cubbyhole", "system", "identity"}
 
 
@@ -36,9 +37,7 @@ def first_mounts() -> list[Mount]:
             seal_wrap=True,
             config=MountConfig(passthrough_request_headers=accept),
         ),
-        new_mount(
-            TOKEN, "token", description="token based credentials", config=MountConfig(token_type="default-service")
-        ),
+        new_mount(TOKEN, "token", description="token based credentials", config=MountConfig(token_type=SERVICE)),
     ]
 
 

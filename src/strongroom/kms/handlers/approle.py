@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 ROLE, ROLE_ID, SECRET, ACCESSOR = "role/", "role_id/", "secret/", "accessor/"
 INVALID = "invalid role or secret ID"
 TIDY = "Tidy operation successfully started. Any information from the operation will be printed to the server's logs."
-DEPRECATED = 'The "bound_cidr_list" field is deprecated and will be removed. Please use "secret_id_bound_cidrs" instead.'
+DEPRECATED = (
+    'The "bound_cidr_list" field is deprecated and will be removed. Please use "secret_id_bound_cidrs" instead.'
+)
 FIELDS = logins.FIELDS | {
     "bind_secret_id": "bool",
     "secret_id_bound_cidrs": "list",
@@ -278,8 +280,7 @@ class AppRole(Backend):
         ttl = int(call.get("ttl")) if call.has("ttl") else role.secret_id_ttl
         if role.secret_id_ttl and (ttl == 0 or ttl > role.secret_id_ttl):
             raise Refused("ttl cannot be longer than the role's secret_id_ttl")
-        if ttl > self.core.max_ttl(self.mount):
-            ttl = self.core.max_ttl(self.mount)
+        ttl = min(ttl, self.core.max_ttl(self.mount))
         metadata = _metadata(call.get("metadata"))
         blocks, token_blocks = _blocks(call.get("cidr_list")), _blocks(call.get("token_bound_cidrs"))
         key = self._secret_key(role, text)

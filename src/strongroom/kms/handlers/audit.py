@@ -122,7 +122,9 @@ class Device:
         mount, token = call.mount, call.token
         found: dict[str, Any] = {"id": call.request_id}
         if token is not None:
-            found["client_id"] = token.entity_id or b64encode(hmac.digest(b"client", token.hash.encode(), "sha256")).decode()
+            found["client_id"] = (
+                token.entity_id or b64encode(hmac.digest(b"client", token.hash.encode(), "sha256")).decode()
+            )
         found["operation"] = NAMES[call.operation]
         if mount.path:
             found |= {"mount_point": mount.path, "mount_type": mount.type, "mount_accessor": mount.accessor}
@@ -157,7 +159,9 @@ class Device:
         data = _data(reply)
         if data:
             if self.elide and call.operation == 16 and isinstance(data.get("keys"), list):
-                found["data"] = {name: len(value) if isinstance(value, list | dict) else value for name, value in data.items()}
+                found["data"] = {
+                    name: len(value) if isinstance(value, list | dict) else value for name, value in data.items()
+                }
             else:
                 found["data"] = self.shown(data, mount.config.audit_non_hmac_response_keys)
         if reply.wrap is not None:

@@ -108,7 +108,7 @@ class Reply:
     wrap_path: str = ""
 
 
-Handler: TypeAlias = "Callable[[Call], Reply | None | Awaitable[Reply | None]]"
+Handler: TypeAlias = "Callable[[Call], Reply | Awaitable[Reply | None] | None]"
 
 
 @dataclass(slots=True)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-
 import msgspec
 
 from strongroom.kms.domain.acl import Acl
@@ -229,5 +228,3 @@ def request_id() -> str:
     """Return a random UUID's text."""
     data = os.urandom(16).hex()
     return f"{data[:8]}-{data[8:12]}-4{data[13:16]}-{'89ab'[int(data[16], 16) & 3]}{data[17:20]}-{data[20:]}"
-
-

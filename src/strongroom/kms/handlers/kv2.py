@@ -24,7 +24,9 @@ META = {
     "metadata_cas_required": "bool",
     "metadata_cas": "int",
 }
-CONFIG = {name: META[name] for name in ("max_versions", "cas_required", "delete_version_after", "metadata_cas_required")}
+CONFIG = {
+    name: META[name] for name in ("max_versions", "cas_required", "delete_version_after", "metadata_cas_required")
+}
 VERBS = {acl.READ: "get", acl.UPDATE: "put", acl.CREATE: "put", acl.LIST: "list", acl.DELETE: "delete"}
 WRONG_PATH = (
     "Invalid path for a versioned K/V secrets engine. See the API docs for the appropriate API endpoints to use. If "

@@ -38,7 +38,7 @@ class TokenRules(msgspec.Struct):
     token_num_uses: int = 0
     token_bound_cidrs: list[str] = msgspec.field(default_factory=list)
     token_no_default_policy: bool = False
-    token_type: str = "default"
+    token_type: str = "default"  # noqa: S105 - a kind
     token_strictly_bind_ip: bool = False
     old: list[str] = msgspec.field(default_factory=list)
 
@@ -78,9 +78,7 @@ class TokenRules(msgspec.Struct):
         if self.token_max_ttl and self.token_ttl > self.token_max_ttl:
             raise Refused("'token_ttl' cannot be greater than 'token_max_ttl'")
         if "batch" in self.token_type and (self.token_period or self.token_num_uses):
-            raise Refused(
-                "'token_type' cannot be 'batch' or 'default_batch' when set to generate periodic tokens"
-            )
+            raise Refused("'token_type' cannot be 'batch' or 'default_batch' when set to generate periodic tokens")
 
     def shown(self) -> dict[str, Any]:
         """Return the fields as a read answers them, old names included when they were used."""
@@ -112,9 +110,7 @@ def log_in(
     if "root" in policies:
         raise Refused("auth methods cannot create root tokens")
     maximum = min(rules.token_max_ttl or core.max_ttl(mount), core.max_ttl(mount))
-    life = Lifetime(
-        core.default_ttl(mount), maximum, rules.token_ttl, rules.token_period, rules.token_explicit_max_ttl
-    )
+    life = Lifetime(core.default_ttl(mount), maximum, rules.token_ttl, rules.token_period, rules.token_explicit_max_ttl)
     ttl, warnings = issue_ttl(life)
     kind = rules.token_type if rules.token_type in ("service", "batch") else ""
     if not kind:

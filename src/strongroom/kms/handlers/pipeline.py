@@ -30,7 +30,7 @@ from strongroom.kms.domain.values import parse_duration
 from strongroom.kms.handlers.bare import BARE, no_texts
 from strongroom.kms.handlers.call import HELP, Call, Reply
 from strongroom.kms.handlers.core import Core, request_id
-from strongroom.kms.handlers.render import DENIED, error_response, json_response, reply_response
+from strongroom.kms.handlers.render import BODILESS, DENIED, error_response, json_response, reply_response
 from strongroom.kms.handlers.sealing import Sealing
 from strongroom.kms.handlers.wrapping import wrap
 from strongroom.kms.wire import gojson
@@ -49,7 +49,7 @@ OPERATIONS = {
 VERBS = frozenset({"LIST", "SCAN", "HELP"})
 WRITES = acl.UPDATE | acl.PATCH
 LISTS = acl.LIST | acl.SCAN
-PLAIN_404 = Response(404, (("Content-Type", "text/plain; charset=utf-8"),), b"404 page not found\n")
+PLAIN_404 = Response(404, (*BODILESS, ("Content-Type", "text/plain; charset=utf-8")), b"404 page not found\n")
 
 
 class Pipeline:
@@ -291,9 +291,7 @@ class Pipeline:
         answer = self._error(error, request)
         return answer if ticket is None or ticket.done else _when_durable(ticket, answer)
 
-    def _settle(
-        self, request: Request, call: Call, reply: Reply | None, last: bool
-    ) -> Response | Awaitable[Response]:
+    def _settle(self, request: Request, call: Call, reply: Reply | None, last: bool) -> Response | Awaitable[Response]:
         """Send the writes on their way, wrap if asked, audit, render."""
         core = self.core
         try:

@@ -122,4 +122,3 @@ def _filled(policy: Policy, identity: dict[str, str]) -> Policy:
         if "{{" not in pattern:
             rules.append(rule if pattern == rule.pattern else replace(rule, pattern=pattern))
     return Policy(policy.name, tuple(rules))
-

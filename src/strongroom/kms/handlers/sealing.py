@@ -36,7 +36,10 @@ def check_split(shares: int, threshold: int, keys: list[str] | None = None) -> N
         (shares > 1 and threshold == 1, "threshold must be greater than one for multiple shares"),
         (shares > shamir.MAX_SHARES, "shares must be less than 256"),
         (threshold > shares, "threshold cannot be larger than shares"),
-        (bool(keys) and len(keys or ()) != shares, "count mismatch between number of provided PGP keys and number of shares"),
+        (
+            bool(keys) and len(keys or ()) != shares,
+            "count mismatch between number of provided PGP keys and number of shares",
+        ),
     )
     for broken, text in rules:
         if broken:
@@ -52,7 +55,7 @@ def decode_share(text: str) -> bytes:
     """Return a share given as hex or base64; raise Refused (vault.md 2.3)."""
     try:
         data = bytes.fromhex(text)
-        if not SHORTEST <= len(data):
+        if not len(data) >= SHORTEST:
             data = b64decode(text, validate=True)
             if len(data) < SHORTEST or text.strip("0123456789abcdefABCDEF") == "":
                 raise Refused("'key' must be a valid hex or base64 string")

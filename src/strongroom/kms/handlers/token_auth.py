@@ -82,7 +82,7 @@ class Role(msgspec.Struct):
     token_bound_cidrs: list[str] = msgspec.field(default_factory=list)
     token_num_uses: int = 0
     token_no_default_policy: bool = False
-    token_type: str = "default-service"
+    token_type: str = "default-service"  # noqa: S105 - a kind
 
 
 def _lasting(call: Call, name: str) -> float:
@@ -182,9 +182,7 @@ class TokenAuth(Backend):
         if call.get("id"):
             warnings.append(SHA1)
         known = self.core.live.policies
-        warnings += [
-            f'Policy "{name}" does not exist' for name in policies if known.read(call.work, name) is None
-        ]
+        warnings += [f'Policy "{name}" does not exist' for name in policies if known.read(call.work, name) is None]
         return Reply(auth=Auth(text, token, token.ttl, token.renewable), warnings=warnings or None)
 
     def _path(self, call: Call, role: Role | None) -> str:
@@ -350,7 +348,7 @@ class TokenAuth(Backend):
         ttl, warnings = issue_ttl(rules[0], elapsed) if elapsed < rules[0].maximum or rules[1] else (0, [])
         if ttl <= 0:
             raise Refused("past the max TTL, cannot renew")
-        token.renewed = call.seconds
+        token.renewed, token.granted = call.seconds, ttl
         self.core.live.tokens.reschedule(call.work, token, call.seconds + ttl)
         return Reply(auth=Auth(text, token, ttl, token.renewable), warnings=warnings or None)
 
@@ -364,7 +362,7 @@ class TokenAuth(Backend):
         if token.source:
             found = self.core.live.backends[mount.uuid].renewed(call, token)
         if found is None:
-            found = Renewal(token.ttl, 0, token.period, token.explicit_max_ttl)
+            found = Renewal(token.granted or token.ttl, 0, token.period, token.explicit_max_ttl)
         maximum = min(found.max_ttl or self.core.max_ttl(mount), self.core.max_ttl(mount))
         default = found.ttl or token.ttl or self.core.default_ttl(mount)
         life = Lifetime(default, maximum, increment, found.period, token.explicit_max_ttl)
@@ -486,7 +484,7 @@ def described(token: Token, text: str, now: int) -> dict[str, Any]:
     }
     if token.path != "auth/token/root":
         found |= {"issue_time": rfc3339(token.issued), "renewable": token.renewable}
-    if token.period:
+    if token.period and not token.role:
         found["period"] = token.period
     if token.role:
         found["role"] = token.role

@@ -35,7 +35,7 @@ def random_bytes(call: Call) -> Reply:
     if count > MAX_BYTES:
         raise Refused(f"'bytes' should be less than {MAX_BYTES}")
     if form not in ("base64", "hex"):
-        raise Refused(f"unsupported encoding format \"{form}\"; must be \"hex\" or \"base64\"")
+        raise Refused(f'unsupported encoding format "{form}"; must be "hex" or "base64"')
     data = os.urandom(count)
     return Reply(data={"random_bytes": data.hex() if form == "hex" else b64encode(data).decode()})
 
@@ -50,7 +50,7 @@ def hashed(call: Call) -> Reply:
     if algorithm not in HASHES or algorithm == "sha1":
         raise Refused(f"unsupported algorithm {algorithm}")
     if form not in ("base64", "hex"):
-        raise Refused(f"unsupported encoding format {form}; must be \"hex\" or \"base64\"")
+        raise Refused(f'unsupported encoding format {form}; must be "hex" or "base64"')
     digest = hashlib.new(HASHES[algorithm], data).digest()
     return Reply(data={"sum": digest.hex() if form == "hex" else b64encode(digest).decode()})
 

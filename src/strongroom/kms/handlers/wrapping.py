@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from strongroom.kms.domain.acl import Asked, UPDATE
+from strongroom.kms.domain.acl import UPDATE, Asked
 from strongroom.kms.domain.errors import Forbidden, Refusal, Refused
 from strongroom.kms.domain.records import Token
 from strongroom.kms.domain.tokens import random_text

@@ -73,7 +73,7 @@ class SocketSink:
     def _connect(self) -> socket.socket:
         if self.kind == "unix":
             made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            target: object = self.address
+            target: str | tuple[str, int] = self.address
         else:
             host, _, port = self.address.rpartition(":")
             made = socket.socket(type=socket.SOCK_DGRAM if self.kind == "udp" else socket.SOCK_STREAM)

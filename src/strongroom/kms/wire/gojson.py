@@ -120,7 +120,7 @@ class _Scanner:
                     if self.place >= len(self.text):
                         raise _Broken("unexpected EOF")
                     if self.text[self.place] != c:
-                        raise _Broken(self.invalid(f"in literal {word} (expecting '{word[index]}')"))
+                        raise _Broken(self.invalid(f"in literal {word} (expecting '{c}')"))
                     self.place += 1
                 return
         raise _Broken(self.invalid("looking for beginning of value"))

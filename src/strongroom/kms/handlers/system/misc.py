@@ -80,7 +80,7 @@ class Misc:
     def host_info(self, call: Call) -> Reply:
         """Describe the machine."""
         uname = platform.uname()
-        host = {"hostname": uname.node, "os": uname.system.lower(), "kernelVersion": uname.release}
+        host: dict[str, Any] = {"hostname": uname.node, "os": uname.system.lower(), "kernelVersion": uname.release}
         host |= {"kernelArch": uname.machine, "procs": os.cpu_count()}
         return Reply(data={"timestamp": rfc3339(call.now), "host": host})
 
@@ -205,5 +205,3 @@ class Misc:
 def routes(core: "Core") -> list[Route]:
     """Return the routes of this family."""
     return Misc(core).routes()
-
-

@@ -4,7 +4,6 @@ import copy
 import uuid
 from typing import TYPE_CHECKING, Any
 
-
 from strongroom.kms.domain import acl
 from strongroom.kms.domain.errors import Nothing, Refused
 from strongroom.kms.domain.fields import to_list, to_seconds, to_text
@@ -166,13 +165,13 @@ class MountRoutes:
         if self.head and not config.token_type:
             config.token_type = "default-service"  # noqa: S105
         mount = new_mount(path, kind, description=call.get("description"), config=config)
-        given = call.data.get("options")
-        mount.options = options if options or kind in ("kv", "generic") or given is not None else None
+        mount.options = options if options or "options" not in call.data else None
         mount.local, mount.seal_wrap = call.get("local"), call.get("seal_wrap")
         mount.external_entropy_access = call.get("external_entropy_access")
         live = self.core.live
+        backend = self.core.backend(mount)
         live.mounts.add(mount)
-        live.backends[mount.uuid] = self.core.backend(mount)
+        live.backends[mount.uuid] = backend
         self.core.save_mounts(call.work)
 
     def _check_place(self, path: str, kind: str) -> None:
@@ -305,7 +304,7 @@ class Remount:
         made = str(uuid.uuid4())
         self.moves[made] = (source, target)
         warning = (
-            "Mount move has been queued. Progress will be reported in the server log, tagged with the returned "
+            "Mount move has been queued. Progress will be reported in the server's log, tagged with the returned "
             "migration_id"
         )
         return Reply(data={"migration_id": made}, warnings=[warning], hoist=True)
@@ -323,5 +322,3 @@ class Remount:
 def routes(core: "Core") -> list[Route]:
     """Return the routes of this family."""
     return [*MountRoutes(core, "").routes(), *MountRoutes(core, "auth/").routes(), *Remount(core).routes()]
-
-

@@ -163,7 +163,9 @@ class Shares:
                     return None
                 data = msgspec.json.decode(reply.bare)
                 kept = ("otp",)
-                return Reply(data={k: v for k, v in data.items() if v not in ("", None) or k in kept} | self._trim(data))
+                return Reply(
+                    data={k: v for k, v in data.items() if v not in ("", None) or k in kept} | self._trim(data)
+                )
 
             return run
 

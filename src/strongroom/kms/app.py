@@ -1,0 +1,230 @@
+"""The kms put together: storage, seal, pipeline, listeners, the tasks that time asks for."""
+
+import asyncio
+import contextlib
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from strongroom.errors import BadSettings, Error
+from strongroom.kms.backends import FACTORIES
+from strongroom.kms.domain.ports import AutoSeal, EntryStore
+from strongroom.kms.handlers.core import PROTOCOL_VERSION, Core
+from strongroom.kms.handlers.pipeline import VERBS, Pipeline
+from strongroom.kms.handlers.render import error_body, json_response
+from strongroom.kms.handlers.sealing import Sealing
+from strongroom.kms.outside.sinks import open_sink
+from strongroom.kms.settings import Listener, Settings
+from strongroom.kms.storage.memory import MemoryStore
+from strongroom.kms.storage.sqlite import SqliteStore, open_folder
+from strongroom.messages import Response
+from strongroom.net.limits import Limits
+from strongroom.net.run import Signals, run
+from strongroom.net.server import Server, listen
+from strongroom.net.tls import TlsContext, server_tls
+
+TICK = 1.0  # seconds between looks at what has expired
+
+
+def open_store(settings: Settings) -> EntryStore:
+    """Open the storage that the settings name; raise BadSettings."""
+    if settings.storage in ("file", "sqlite"):
+        return SqliteStore(open_folder(Path(settings.storage_options["path"])), settings.storage)
+    return MemoryStore()
+
+
+def open_seal(settings: Settings) -> AutoSeal | None:
+    """Open the outside seal that the settings name, None for Shamir; raise BadSettings."""
+    return None
+
+
+def refuse(status: int, message: str) -> Response:
+    """Render net's own refusals in the protocol's form."""
+    return json_response(status, error_body([message] if status in (408, 413, 500) else []))
+
+
+@dataclass(slots=True)
+class Running:
+    """A started server. port: the first listener's, the one that the system chose included."""
+
+    core: Core
+    sealing: Sealing
+    pipeline: Pipeline
+    servers: list[Server] = field(default_factory=list)
+    tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+    root_token: str = ""
+    unseal_key: str = ""
+
+    @property
+    def port(self) -> int:
+        """Where the first listener listens."""
+        return int(self.servers[0].port)
+
+    async def stop(self, grace_seconds: float = 5.0) -> None:
+        """Finish what runs, seal, close the storage."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await asyncio.gather(*(server.stop(grace_seconds) for server in self.servers))
+        self.sealing.seal()
+        await asyncio.to_thread(self.core.store.close)
+
+    def reload(self) -> None:
+        """Read certificates again and open audit files anew (SIGHUP)."""
+        for server in self.servers:
+            if server.tls is not None:
+                try:
+                    server.tls.reload()
+                except BadSettings as error:
+                    print(f"reload: {error}; the old certificate stays", file=sys.stderr)
+        self.core.audit.reopen()
+
+
+def tls_of(listener: Listener) -> TlsContext | None:
+    """Return a listener's TLS; raise BadSettings."""
+    if listener.tls_disable:
+        return None
+    return server_tls(
+        listener.tls_cert_file,
+        listener.tls_key_file,
+        client_ca=listener.tls_client_ca_file or None,
+        client_required=listener.require_client_cert,
+        min_version="1.3" if listener.tls_min_version == "1.3" else "1.2",
+    )
+
+
+async def start(settings: Settings) -> Running:
+    """Start a server and return it once it accepts requests; raise BadSettings or OSError."""
+    store = open_store(settings)
+    core = Core(settings, store, time.time_ns, FACTORIES, open_seal(settings))
+    core.audit.open_sink = open_sink
+    sealing = Sealing(core)
+    size = max((listener.max_request_size for listener in settings.listeners), default=32 * 1024 * 1024)
+    running = Running(core, sealing, Pipeline(core, sealing, size))
+    try:
+        for listener in settings.listeners:
+            running.servers.append(await _listen(running.pipeline, listener))
+        await sealing.unseal_by_itself()
+        if settings.dev:
+            await _develop(running)
+    except BaseException:
+        await running.stop(0)
+        raise
+    running.tasks.append(asyncio.create_task(_tick(core)))
+    return running
+
+
+async def _listen(pipeline: Pipeline, listener: Listener) -> Server:
+    limits = Limits(
+        head_seconds=listener.http_read_header_timeout,
+        idle_seconds=listener.http_idle_timeout,
+        body_stall_seconds=listener.http_read_timeout or 30,
+    )
+    try:
+        return await listen(
+            pipeline,
+            listener.host,
+            listener.port,
+            tls=tls_of(listener),
+            limits=limits,
+            verbs=VERBS,
+            refuse=refuse,
+        )
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BadSettings(f"cannot listen on {listener.host}:{listener.port}: {reason}") from error
+
+
+async def _tick(core: Core) -> None:
+    """Let the core do what time asks for, once a second; a failing storage seals it."""
+    while True:
+        await asyncio.sleep(TICK)
+        try:
+            ticket = core.tick()
+            if ticket is not None:
+                await ticket.wait()
+        except Error as error:
+            print(f"background work failed: {error}", file=sys.stderr)
+
+
+async def _develop(running: Running) -> None:
+    """Make a development server ready: one share, unsealed, `secret/` as KV version 2 (vault.md 10.4)."""
+    from strongroom.kms.domain.mounts import new_mount
+
+    keys = await running.sealing.init({"secret_shares": 1, "secret_threshold": 1})
+    running.root_token, running.unseal_key = keys["root_token"], keys["keys_base64"][0]
+    running.sealing.unseal({"key": running.unseal_key})
+    core, mount = running.core, new_mount("secret/", "kv", options={"version": "2"}, description="key/value secrets")
+    core.live.mounts.add(mount)
+    core.live.backends[mount.uuid] = core.backend(mount)
+    work = core.work()
+    core.save_mounts(work)
+    work.commit()
+
+
+def banner(running: Running) -> str:
+    """Return what people see when a server has started (vault.md 10.4)."""
+    settings = running.core.settings
+    rows = {
+        "Api Address": settings.api_addr or "(derived)",
+        "Log Level": settings.log_level,
+        "Storage": settings.storage + (" (HA available)" if running.core.ha_enabled else ""),
+        "Seal": settings.seal,
+        "Version": f"Strongroom kms, protocol {PROTOCOL_VERSION}",
+    }
+    for number, listener in enumerate(settings.listeners, 1):
+        tls = "disabled" if listener.tls_disable else "enabled"
+        rows[f"Listener {number}"] = f'tcp (addr: "{listener.host}:{listener.port}", tls: "{tls}")'
+    lines = [f"{name:>24}: {rows[name]}" for name in sorted(rows)]
+    head = "==> Vault server configuration:\n\n"
+    return head + "\n".join(lines) + "\n\n==> Vault server started! Log data will stream in below:\n"
+
+
+async def _serve(settings: Settings, signals: Signals) -> int:
+    try:
+        running = await start(settings)
+    except (BadSettings, Error) as error:
+        print(f"Error initializing: {error}")
+        return 1
+    signals.on_reload(running.reload)
+    print(banner(running), flush=True)
+    if settings.dev:
+        print(_dev_banner(running), flush=True)
+    for server in running.servers:
+        print(f"listening on {server.host}:{server.port}", flush=True)
+    await signals.stopped.wait()
+    print("==> Vault shutdown triggered", flush=True)
+    await running.stop()
+    return 0
+
+
+def _dev_banner(running: Running) -> str:
+    listener, server = running.core.settings.listeners[0], running.servers[0]
+    scheme = "http" if listener.tls_disable else "https"
+    return (
+        "WARNING! dev mode is enabled! In this mode, Vault runs entirely in-memory\n"
+        "and starts unsealed with a single unseal key. The root token is already\n"
+        "authenticated to the CLI, so you can immediately begin using Vault.\n\n"
+        f"You may need to set the following environment variables:\n\n"
+        f"    $ export VAULT_ADDR='{scheme}://{server.host}:{server.port}'\n\n"
+        "The unseal key and root token are displayed below in case you want to\n"
+        "seal/unseal the Vault or re-authenticate.\n\n"
+        f"Unseal Key: {running.unseal_key}\nRoot Token: {running.root_token}\n\n"
+        "Development mode should NOT be used in production installations!\n"
+    )
+
+
+def serve(settings: Settings) -> int:
+    """Run a server until SIGTERM or SIGINT; return its exit code. SIGHUP reloads certificates and audit files."""
+    for warning in settings.warnings:
+        print(f"[WARN]  {warning}", file=sys.stderr)
+    if not settings.disable_mlock and not settings.dev:
+        from strongroom.kms.outside.memory import lock_memory
+
+        problem = lock_memory()
+        if problem:
+            print(f"[WARN]  memory is not locked: {problem}", file=sys.stderr)
+    with contextlib.suppress(KeyboardInterrupt):
+        return run(lambda signals: _serve(settings, signals))
+    return 0

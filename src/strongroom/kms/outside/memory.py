@@ -1,0 +1,31 @@
+"""Locks the process's memory, so that keys never reach swap, where the system allows it (settled.md, mlock)."""
+
+import ctypes
+import os
+import resource
+
+_CURRENT, _FUTURE = 1, 2
+_IPC_LOCK = 1 << 14  # CAP_IPC_LOCK in the effective set
+
+
+def _may_lock() -> bool:
+    soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    if soft == resource.RLIM_INFINITY:
+        return True
+    try:
+        with open("/proc/self/status", encoding="ascii") as status:
+            effective = next((line.split()[1] for line in status if line.startswith("CapEff:")), "0")
+    except OSError:
+        return False
+    return bool(int(effective, 16) & _IPC_LOCK)
+
+
+def lock_memory() -> str:
+    """Lock what is and will be in memory; return why it was not done, "" when it was."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    if not _may_lock():
+        return "neither CAP_IPC_LOCK nor an unlimited RLIMIT_MEMLOCK; grant one, or set disable_mlock = true"
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.mlockall(_CURRENT | _FUTURE):
+        return os.strerror(ctypes.get_errno())
+    return ""
