@@ -95,12 +95,15 @@ class _Check:
         """Compare the totals with the rows, and the rows with the files, in one snapshot."""
         connection.execute("BEGIN")
         try:
-            self._totals(connection)
+            totals = self._totals(connection)
             wanted = dict(self._wanted(connection))
             files: list[Row] = connection.execute("SELECT name, stored FROM files").fetchall()
             kept: dict[str, int] = dict(files)
         finally:
             connection.execute("ROLLBACK")
+        if totals is not None and self.repair:
+            connection.execute(f"UPDATE bucket SET {', '.join(f'{name} = ?' for name in TOTALS)}", totals)  # noqa: S608
+            self.report.repaired += 1
         for name, (owner, stored) in wanted.items():
             self._file(connection, name, owner, stored)
             if kept.get(name) != stored:
@@ -148,13 +151,14 @@ class _Check:
         if found != stored:
             self.problem(f"{owner}: file {name} has {found} bytes, {stored} announced")
 
-    def _totals(self, connection: apsw.Connection) -> None:
+    def _totals(self, connection: apsw.Connection) -> Row | None:
+        """Compare the totals with what is there; return the true ones when they differ."""
         kept: Row = connection.execute(f"SELECT {', '.join(TOTALS)} FROM bucket").get  # noqa: S608
         counted: Row = connection.execute(COUNT).get
-        if kept != counted:
-            self.problem(f"totals are {kept}, counted {counted}")
-            if self.repair:
-                connection.execute(f"UPDATE bucket SET {', '.join(f'{n} = ?' for n in TOTALS)}", counted)  # noqa: S608
+        if kept == counted:
+            return None
+        self.problem(f"totals are {kept}, counted {counted}")
+        return counted
 
     def _unneeded(self, connection: apsw.Connection) -> None:
         for path in sorted(self.folder.glob("data/*/*")) + sorted(self.folder.glob("tmp/*")):

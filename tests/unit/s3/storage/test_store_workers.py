@@ -1,0 +1,138 @@
+"""Several worker processes on one folder, and the limits of the writing side."""
+
+import asyncio
+import os
+from dataclasses import replace
+
+import pytest
+
+from strongroom.errors import Unavailable
+from strongroom.s3.domain.ports import NoSuchBucket, NoSuchVersion
+from strongroom.s3.domain.records import VERSIONING, ListQuery, NewVersion
+from strongroom.s3.storage import bucket, checkpoints, committer, fsck
+from strongroom.s3.storage.files import open_store
+
+LARGE = os.urandom(300_000)
+
+
+async def put(store, key, body=b"x", check=None):
+    staged = store.stage("b", len(body))
+    staged.write(body)
+    return await store.put("b", NewVersion(key, len(body), b"e", b"m"), staged, check)
+
+
+async def test_workers_see_each_other(tmp_path):
+    first = await open_store(tmp_path)
+    second = await open_store(tmp_path, worker=True)
+    await first.create_bucket("b")
+    await put(second, "k")
+    assert (await first.get("b", "k")).size == 1
+    await first.configure("b", {VERSIONING: b"Enabled", "policy": b"p"})
+    assert (await second.bucket("b")).config == {"policy": b"p"}
+    versions = await asyncio.gather(*(put(store, "k") for store in (first, second) for _ in range(20)))
+    assert len({v.version_id for v in versions}) == 40
+    assert (await second.usage("b")).versions == 41
+    await second.save("users/a", b"1")
+    assert await first.load("users/a") == b"1"
+    opened = second.open("b", await second.get("b", "k"))
+    await first.delete_bucket("b", force=True)
+    for store in (first, second):
+        with pytest.raises(NoSuchBucket):
+            await put(store, "k")
+    opened.close()
+    await second.close()
+    await first.close()
+    assert fsck.check_folder(tmp_path).problems == []
+
+
+async def test_a_write_on_its_way_into_a_deleted_bucket_is_refused(tmp_path):
+    first = await open_store(tmp_path)
+    second = await open_store(tmp_path, worker=True)
+    await first.create_bucket("b")
+    handle = second._bucket("b")
+    staged = second.stage("b", None)
+    staged.write(LARGE)
+    await first.delete_bucket("b")
+    with pytest.raises(NoSuchBucket):
+        await handle.write(lambda tx: None)
+    with pytest.raises((NoSuchBucket, Unavailable)):
+        await handle.write_staged(staged, lambda tx, *rest: None)
+    await second.close()
+    await first.close()
+
+
+async def test_a_cancelled_writer_disturbs_nobody(tmp_path):
+    store = await open_store(tmp_path)
+    await store.create_bucket("b")
+    tasks = [asyncio.create_task(put(store, f"k{n}", LARGE if n % 2 else b"x")) for n in range(20)]
+    await asyncio.sleep(0)
+    for task in tasks[::3]:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert len((await store.list("b", ListQuery())).entries) >= 13
+    await store.close()
+    report = fsck.check_folder(tmp_path)
+    assert (report.problems, report.unneeded_files) == ([], 0)
+
+
+async def test_the_queue_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(bucket, "QUEUE_WRITES", 8)
+    store = await open_store(tmp_path)
+    await store.create_bucket("b")
+    most = 0
+
+    async def watch():
+        nonlocal most
+        while True:
+            most = max(most, store._bucket("b")._pending)
+            await asyncio.sleep(0)
+
+    watcher = asyncio.create_task(watch())
+    await asyncio.gather(*(put(store, f"k{n}") for n in range(200)))
+    watcher.cancel()
+    assert most <= 8
+    assert (await store.usage("b")).versions == 200
+    await store.close()
+
+
+async def test_an_idle_committer_ends_and_starts_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(committer, "IDLE_SECONDS", 0.01)
+    store = await open_store(tmp_path)
+    await store.create_bucket("b")
+    for n in range(5):
+        await put(store, f"k{n}")
+        await asyncio.sleep(0.03 * (n % 2))
+    await asyncio.sleep(0.1)
+    assert store._bucket("b")._committer.idle
+    assert (await store.usage("b")).versions == 5
+    await store.close()
+
+
+async def test_the_log_is_checkpointed_and_restarts(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "START_PAGES", 200)
+    store = await open_store(tmp_path)
+    await store.create_bucket("b")
+    body = os.urandom(20_000)
+    for _ in range(40):
+        await asyncio.gather(*(put(store, f"k{n}", body) for n in range(20)))
+    log = store._bucket("b").folder / "index.db-wal"
+    assert log.stat().st_size < 15_000_000  # 800 writes made 19 MB of pages
+    await store.close()
+    assert not log.exists()
+
+
+async def test_a_body_whose_file_is_gone_says_so(tmp_path):
+    store = await open_store(tmp_path)
+    await store.create_bucket("b")
+    old = await put(store, "k", LARGE)
+    middle = await put(store, "m", b"y" * 50_000)
+    await put(store, "k", LARGE[:200_000])
+    await put(store, "m", b"z" * 50_000)
+    await asyncio.sleep(0.05)
+    found = await store.get("b", "m")
+    for version in (old, middle):
+        with pytest.raises(NoSuchVersion):
+            store.open("b", replace(version, place=replace(version.place, body=None)))
+    body = store.open("b", found)
+    assert body.inline == b"z" * 50_000
+    await store.close()
