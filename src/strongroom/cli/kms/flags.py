@@ -10,16 +10,21 @@ from strongroom.cli.kms.faults import Fault
 
 
 class Kind(Enum):
-    """What a flag's value is; the text is how help shows it."""
+    """What a flag's value is; the second part is how help shows it."""
 
-    TEXT = "string"
-    SWITCH = ""
-    NUMBER = "int"
-    SPAN = "duration"  # nanoseconds
-    LIST = "string,..."  # repeated or separated by commas
-    WORDS = "string"  # repeated, commas are part of the value
-    PAIRS = "key=value"  # repeated
-    LATER = "unset"  # a switch that can also stay unset
+    TEXT = ("text", "string")
+    SWITCH = ("switch", "")
+    NUMBER = ("number", "int")
+    SPAN = ("span", "duration")  # nanoseconds
+    LIST = ("list", "string,...")  # repeated or separated by commas
+    WORDS = ("words", "string")  # repeated, commas are part of the value
+    PAIRS = ("pairs", "key=value")  # repeated
+    LATER = ("later", "")  # a switch that can also stay unset
+
+    @property
+    def shown(self) -> str:
+        """How help shows the value; empty for a switch."""
+        return str(self.value[1])
 
 
 _EMPTY: dict[Kind, Any] = {

@@ -68,6 +68,5 @@ def _flags(flags: tuple[Flag, ...]) -> str:
 
 
 def _head(flag: Flag) -> str:
-    kind = flag.kind.value
-    value = "" if kind in ("", "unset") else f"=<{kind}>"
+    value = f"=<{flag.kind.shown}>" if flag.kind.shown else ""
     return ", ".join(f"-{name}" for name in (flag.name, *flag.aliases)) + value

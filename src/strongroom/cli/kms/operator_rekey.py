@@ -183,7 +183,7 @@ def _drop_backup(call: Call, family: Family) -> int:
 
 
 def _show(call: Call, state: dict[str, Any]) -> int:
-    rows: list[tuple[str, Any]] = [("Nonce", state.get("nonce")), ("Started", bool(state.get("started")))]
+    rows: list[tuple[str, Any]] = [("Nonce", state.get("nonce") or ""), ("Started", bool(state.get("started")))]
     if state.get("started"):
         rows += [
             ("Progress", f"{state.get('progress', 0)}/{state.get('required', 0)}"),

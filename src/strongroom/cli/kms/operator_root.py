@@ -134,7 +134,7 @@ def _not_started(call: Call, state: dict[str, Any]) -> str:
 def _show(call: Call, state: dict[str, Any]) -> int:
     progress = f"{state.get('progress', 0)}/{state.get('required', 0)}"
     rows: list[tuple[str, Any]] = [
-        ("Nonce", state.get("nonce")),
+        ("Nonce", state.get("nonce") or ""),
         ("Started", state.get("started")),
         ("Progress", progress),
         ("Complete", state.get("complete")),

@@ -12,8 +12,9 @@ _NUMBER = re.compile(
 )
 _TIME = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([Tt ]\s*\d.*)?")
 _PLAIN_START = re.compile(r"[^\s\-?:,\[\]{}#&*!|>'\"%@`=]|[-?:](?=\S)")
-_PLAIN_BREAK = re.compile(r": |:$| #|\t|\s$")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_PLAIN_BREAK = re.compile(r":\s|:$|\s#|\t|\s$")
+# What YAML does not allow in plain text, and its line breaks other than the newline.
+_SPECIAL = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 def dumps_yaml(value: Any) -> str:
@@ -26,7 +27,7 @@ def dumps_yaml(value: Any) -> str:
 
 def _lines(value: Any) -> list[str]:
     if isinstance(value, dict) and value:
-        return [line for key in sorted(value) for line in _member(_scalar(key), value[key])]
+        return [line for key in sorted(value) for line in _member(_key(key), value[key])]
     if isinstance(value, list) and value:
         return [line for item in value for line in _item(item)]
     return _scalar(value).split("\n")
@@ -64,20 +65,31 @@ def _number(value: Number) -> str:
 
 def _text(value: str) -> str:
     if value == "" or value.lower() in _WORDS or _NUMBER.fullmatch(value) or _TIME.fullmatch(value):
-        return dumps(value)
-    if _CONTROL.search(value):
-        return dumps(value)
+        return _quoted(value)
+    if _SPECIAL.search(value):
+        return _quoted(value)
     if "\n" in value:
-        return _literal(value)
+        return _literal(value) if not value[0].isspace() else _quoted(value)
     if _PLAIN_START.match(value) and not _PLAIN_BREAK.search(value):
         return value
     return "'" + value.replace("'", "''") + "'"
+
+
+def _key(value: str) -> str:
+    return _quoted(value) if "\n" in value else _text(value)
+
+
+def _quoted(value: str) -> str:
+    return _SPECIAL.sub(lambda found: _escape(ord(found[0])), dumps(value))
+
+
+def _escape(code: int) -> str:
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _literal(value: str) -> str:
     """Return a block scalar; the mark says how many newlines end the text."""
     body = value.rstrip("\n")
     mark = {0: "-", 1: ""}.get(len(value) - len(body), "+")
-    lead = "2" if value.startswith((" ", "\n")) else ""
     kept = value[:-1] if mark == "+" else body
-    return f"|{lead}{mark}\n{kept}"
+    return f"|{mark}\n{kept}"
