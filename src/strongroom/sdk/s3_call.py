@@ -17,7 +17,7 @@ from strongroom.errors import BadSettings, Malformed
 from strongroom.messages import Buffer
 from strongroom.net.blocking import Answer, Dialling, Origin, Pool, Unreachable, Untrusted
 from strongroom.s3.wire import sigv4
-from strongroom.sdk import s3_body, s3_sigv2
+from strongroom.sdk import s3_body
 from strongroom.sdk.s3_body import CHECKSUMS, Bytes, Content, Seal, base64
 from strongroom.sdk.s3_errors import S3Error, from_answer, make
 
@@ -250,6 +250,8 @@ class Caller:
         if who.token:
             sent["x-amz-security-token"] = who.token
         if self.settings.api.lower() == "s3v2":
+            from strongroom.sdk import s3_sigv2  # old servers only
+
             bucket = "" if self.path_style else pool.origin.host.partition(".")[0]
             return s3_sigv2.sign(method, path, query, sent, who.access_key, who.secret_key, self.now(), bucket)
         sent["host"] = pool.origin.authority

@@ -1,0 +1,226 @@
+"""mc find (mc.md 9.9)."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+from urllib.parse import parse_qsl
+
+from strongroom.cli.mc.failures import INVALID, Fatal, missing_object, missing_path
+from strongroom.cli.mc.flags import Line
+from strongroom.cli.mc.formats import local, parse_size, size
+from strongroom.cli.mc.listing import (
+    EPOCH_TEXT,
+    Entry,
+    Look,
+    age_test,
+    local_entries,
+    local_entry,
+    look_up,
+    remote_entries,
+)
+from strongroom.cli.mc.shell import Local, Remote, Shell, Target
+from strongroom.errors import Error
+from strongroom.sdk.s3_call import presigned
+
+Test = Callable[[str, Entry], bool]
+WEEK_SECONDS = 7 * 24 * 3600
+
+
+def find(shell: Shell, line: Line) -> None:
+    """mc find TARGET."""
+    word = line.args[0] if line.args else "."
+    test, show = _tests(line), _Shower(shell, line)
+    target = shell.located(word, "Unable to stat `{}`.")
+    try:
+        for name, entry, place in _walk(target, line, deep=True):
+            if test(name, entry):
+                show(name, entry, place)
+    except (Error, OSError) as error:
+        if isinstance(error, Fatal):
+            raise
+        raise Fatal(f"Unable to stat `{word}`.", error) from error
+    if line.on("watch"):
+        _watch(shell, line, target, test, show)
+
+
+def _walk(target: Target, line: Line, *, deep: bool) -> Iterator[tuple[str, Entry, Target]]:
+    """Yield full name, entry and address of everything below."""
+    if isinstance(target, Local):
+        yield from _walk_local(target)
+        return
+    look = Look(recursive=deep, versions=line.on("versions"),
+                metadata=bool(line.many("metadata") or line.many("tags")))  # fmt: skip
+    if not target.bucket:
+        for bucket in target.client.buckets():
+            yield from _walk(Remote(target.alias, target.client, bucket.key), line, deep=deep)
+        return
+    found = look_up(target)
+    if found.kind == "missing":
+        raise missing_object()
+    for entry in remote_entries(target, target.key if found.kind == "object" else found.prefix, look):
+        if found.kind != "object" or entry.key == target.key:
+            place = target.at(entry.key)
+            yield place.name, entry, place
+
+
+def _walk_local(target: Local) -> Iterator[tuple[str, Entry, Target]]:
+    path = target.path
+    if not path.exists():
+        raise missing_path(path)
+    root = local_entry(path, "")
+    root.size = 0 if path.is_dir() else root.size
+    yield str(path), root, target
+    if not path.is_dir():
+        return
+    for entry in local_entries(path, Look()):
+        if entry.folder:
+            below = Local(str(entry.path))
+            for name, each, place in _walk_local(below):
+                if each.key == "":
+                    each.size = entry.size
+                yield name, each, place
+        else:
+            yield str(entry.path), entry, Local(str(entry.path))
+
+
+# ---- tests ----
+
+
+def _sizes(line: Line, name: str) -> int | None:
+    if not line.text(name):
+        return None
+    try:
+        return parse_size(line.text(name))
+    except ValueError as error:
+        raise Fatal(f"Unable to parse --{name}=`{line.text(name)}`.", str(error)) from error
+
+
+def _pairs(line: Line, name: str) -> list[tuple[str, "re.Pattern[str]"]]:
+    found = []
+    for text in line.many(name):
+        key, equals, pattern = text.partition("=")
+        if not equals:
+            raise Fatal(f"Unable to parse --{name}=`{text}`.", INVALID)
+        found.append((key.lower(), re.compile(pattern)))
+    return found
+
+
+def _metadata_test(pairs: list[tuple[str, "re.Pattern[str]"]], values: Callable[[Entry], dict[str, str]]) -> Test:
+    def test(_: str, entry: Entry) -> bool:
+        low = {key.lower().removeprefix("x-amz-meta-"): value for key, value in values(entry).items()}
+        return all(key in low and pattern.search(low[key]) for key, pattern in pairs)
+
+    return test
+
+
+def _tests(line: Line) -> Test:
+    """Return the conjunction of what the flags demand; raise Fatal for what cannot be read."""
+    tests: list[Test] = []
+    add = tests.append
+    name, path, ignore = line.text("name"), line.text("path"), line.text("ignore")
+    if name:
+        add(lambda full, _: fnmatchcase(full.rstrip("/").rpartition("/")[2], name))
+    if path:
+        add(lambda full, _: fnmatchcase(full, path))
+    if ignore:
+        add(lambda full, _: not fnmatchcase(full, ignore))
+    if line.text("regex"):
+        try:
+            pattern = re.compile(line.text("regex").replace("\\\\", "\\"))
+        except re.error as error:
+            raise Fatal("Unable to parse --regex value.", str(error)) from error
+        add(lambda full, _: pattern.search(full) is not None)
+    larger, smaller = _sizes(line, "larger"), _sizes(line, "smaller")
+    if larger is not None:
+        add(lambda _, entry: entry.size > larger)
+    if smaller is not None:
+        add(lambda _, entry: entry.size < smaller)
+    age = age_test(line.text("older-than"), line.text("newer-than"))
+    add(lambda _, entry: age(entry))
+    depth = line.text("maxdepth")
+    if depth:
+        add(lambda _, entry: entry.key.count("/") + 2 <= int(depth))  # the folder itself counts as one, as recorded
+    if line.many("metadata"):
+        add(_metadata_test(_pairs(line, "metadata"), lambda entry: entry.metadata))
+    if line.many("tags"):
+        add(_metadata_test(_pairs(line, "tags"), tags_of))
+    return lambda full, entry: all(test(full, entry) for test in tests)
+
+
+def tags_of(entry: Entry) -> dict[str, str]:
+    """Return an entry's tags."""
+    return dict(parse_qsl(entry.tags, keep_blank_values=True))
+
+
+# ---- output ----
+
+
+class _Shower:
+    """Prints, or runs a program for, what was found."""
+
+    def __init__(self, shell: Shell, line: Line) -> None:
+        self.shell, self.format, self.command = shell, line.text("print"), line.text("exec")
+
+    def __call__(self, name: str, entry: Entry, place: Target) -> None:
+        if self.command:
+            self._run(name, entry, place)
+            return
+        shown = self._filled(self.format, name, entry, place) if self.format else name
+        fields: dict[str, object] = {"status": "success", "type": "", "lastModified": entry.modified or EPOCH_TEXT,
+                                     "size": entry.size, "key": shown, "etag": ""}  # fmt: skip
+        if entry.version_id:
+            fields["versionId"] = entry.version_id
+        if entry.metadata:
+            fields["metadata"] = entry.metadata
+        if entry.tags:
+            fields["tags"] = tags_of(entry)
+        self.shell.console.say(fields, shown, "good")
+
+    def _filled(self, text: str, name: str, entry: Entry, place: Target) -> str:
+        words: dict[str, Callable[[], str]] = {
+            "": lambda: name, "base": lambda: name.rpartition("/")[2], "dir": lambda: name.rpartition("/")[0],
+            "size": lambda: size(entry.size), "time": lambda: local(entry.when), "version": lambda: entry.version_id,
+            "url": lambda: _url(place),
+        }  # fmt: skip
+
+        def fill(match: "re.Match[str]") -> str:
+            quoted, plain = match[1], match[2]
+            word = words.get(quoted if quoted is not None else plain)
+            if word is None:
+                return match[0]
+            return f'"{word()}"' if quoted is not None else word()
+
+        return re.sub(r'\{"([a-z]*)"\}|\{([a-z]*)\}', fill, text)
+
+    def _run(self, name: str, entry: Entry, place: Target) -> None:
+        """Run the command without a shell: each word of it is one argument, whatever a key holds."""
+        words = [self._filled(word, name, entry, place) for word in shlex.split(self.command)]
+        sys.stdout.flush()
+        done = subprocess.run(words, stdout=subprocess.PIPE, check=False)  # noqa: S603  # what the user asked for
+        sys.stdout.buffer.write(done.stdout)
+        sys.stdout.flush()
+        if done.returncode:
+            self.shell.console.error(f"Unable to run `{self.command}`.", f"exit code {done.returncode}")
+
+
+def _url(place: Target) -> str:
+    if isinstance(place, Local):
+        return str(place.path)
+    region = place.client.region(place.bucket)
+    return presigned(place.client.caller, "GET", place.bucket, place.key, [], region, WEEK_SECONDS)
+
+
+def _watch(shell: Shell, line: Line, target: Target, test: Test, show: _Shower) -> None:
+    from strongroom.cli.mc.cmd_watch import events
+
+    if isinstance(target, Local):
+        raise Fatal("Unable to watch.", "`Watch` is not supported for `filesystem`.")
+    for event in events(shell, target, ["put"], target.key, ""):
+        place = target.at(event.key)
+        entry = Entry(event.key, event.size, event.time, etag=event.etag)
+        if test(place.name, entry):
+            show(place.name, entry, place)
+            shell.console.flush()

@@ -1,0 +1,281 @@
+"""mc mirror and mc diff: two folders compared in step (mc.md 9.9)."""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from strongroom.cli.mc.cmd_copy import Cleaner, Report, below, mover_of, run_jobs, workers_of
+from strongroom.cli.mc.encryption import encryption
+from strongroom.cli.mc.failures import Failed, Fatal, missing_path
+from strongroom.cli.mc.flags import Line
+from strongroom.cli.mc.listing import Entry, Look, Test, age_test, local_entries, look_up, remote_entries
+from strongroom.cli.mc.moving import Job, Mover
+from strongroom.cli.mc.progress import Progress
+from strongroom.cli.mc.shell import Local, Remote, Shell, Target
+from strongroom.errors import AlreadyExists, Error
+
+SAME, SIZE, NEWER, FIRST, SECOND = 0, 2, 4, 5, 6  # as --json of diff numbers them
+CONDITIONS = {SIZE: "size", NEWER: "time"}
+POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One name that the two sides do not agree on. kind: SAME, SIZE, NEWER, FIRST (only there) or SECOND."""
+
+    kind: int
+    key: str
+    first: Entry | None = None
+    second: Entry | None = None
+
+
+def folder_entries(target: Target) -> Iterator[Entry]:
+    """Yield every object below an address, keys relative to it, sorted by key; nothing when it is missing."""
+    if isinstance(target, Local):
+        if target.path.is_dir():
+            yield from local_entries(target.path, Look(recursive=True))
+        return
+    prefix = target.key if not target.key or target.key.endswith("/") else target.key + "/"
+    for entry in remote_entries(target, prefix, Look(recursive=True)):
+        if entry.key != prefix:
+            entry.key = entry.key[len(prefix) :]
+            yield entry
+
+
+def compare(first: Iterator[Entry], second: Iterator[Entry]) -> Iterator[Difference]:
+    """Go through both sides in step; memory: one entry of each."""
+    one, two = next(first, None), next(second, None)
+    while one is not None or two is not None:
+        if two is None or (one is not None and _order(one.key) < _order(two.key)):
+            if one is not None:
+                yield Difference(FIRST, one.key, one)
+            one = next(first, None)
+        elif one is None or _order(two.key) < _order(one.key):
+            yield Difference(SECOND, two.key, None, two)
+            two = next(second, None)
+        else:
+            yield Difference(_difference(one, two), one.key, one, two)
+            one, two = next(first, None), next(second, None)
+
+
+def _order(key: str) -> bytes:
+    return key.encode("utf-8", "surrogateescape")
+
+
+def _difference(one: Entry, two: Entry) -> int:
+    if one.size != two.size:
+        return SIZE
+    return NEWER if one.when > two.when else SAME
+
+
+def diff(shell: Shell, line: Line) -> None:
+    """mc diff FIRST SECOND."""
+    first, second = (shell.located(word) for word in line.args)
+    try:
+        for side, word in ((first, line.args[0]), (second, line.args[1])):
+            _must_be_folder(side, word)
+        for found in compare(folder_entries(first), folder_entries(second)):
+            _show(shell, found, first, second)
+    except (Error, OSError) as error:
+        if isinstance(error, Fatal):
+            raise
+        raise Fatal("Unable to calculate difference.", error) from error
+
+
+def _must_be_folder(side: Target, word: str) -> None:
+    if isinstance(side, Remote):
+        if side.bucket and look_up(side).kind == "object":
+            raise Failed(f"`{word}` is not a folder.")
+    elif not side.path.exists():
+        raise missing_path(side.path)
+
+
+def url_of(side: Target, key: str) -> str:
+    """Return where a name lies on one side."""
+    place = below(side, key)
+    return str(place.path) if isinstance(place, Local) else place.url
+
+
+def _show(shell: Shell, found: Difference, first: Target, second: Target) -> None:
+    if found.kind not in {SIZE, FIRST, SECOND}:
+        return
+    left = url_of(first, found.key) if found.first else ""
+    right = url_of(second, found.key) if found.second else ""
+    mark, shown, style = {SIZE: ("!", right, "warn"), FIRST: ("<", left, "bad"), SECOND: (">", right, "ok")}[found.kind]
+    record = {"status": "success", "first": left, "second": right, "diff": found.kind}
+    shell.console.say(record, f"{mark} {shown}", style)
+
+
+# ---- mirror ----
+
+
+def mirror(shell: Shell, line: Line) -> None:
+    """mc mirror SOURCE TARGET."""
+    source, target = (shell.located(word) for word in line.args)
+    if isinstance(source, Local) and not source.path.is_dir():
+        raise Fatal(f"Unable to stat source `{line.args[0]}`.", missing_path(source.path))
+    work = _Mirror(shell, line)
+    work.run(source, target)
+    if line.on("watch"):
+        work.watch(source, target)
+
+
+class _Mirror:
+    """One run of mirror."""
+
+    def __init__(self, shell: Shell, line: Line) -> None:
+        self.shell, self.line = shell, line
+        self.rules = encryption(line, line.args)
+        self.test: Test = age_test(line.text("older-than"), line.text("newer-than"))
+        self.excluded, self.classes = line.many("exclude"), set(line.many("exclude-storageclass"))
+        self.dry = line.on("dry-run")
+
+    def run(self, source: Target, target: Target) -> None:
+        """Compare and copy once; print the summary."""
+        shell = self.shell
+        progress = Progress(shell.console)
+        mover, report = mover_of(shell, self.line, progress, self.rules), _MirrorReport(shell, progress)
+        report.silent = self.line.on("summary") or self.dry
+        verb = "Failed to copy `{}`."
+        try:
+            jobs = self._jobs(source, target, mover, report)
+            if self.dry:
+                for job in jobs:
+                    progress.expect(job.entry.size)
+                    progress.add(job.entry.size)
+            else:
+                run_jobs(shell, jobs, mover, report, Cleaner(shell, mover, enabled=False), workers_of(self.line), verb)
+        except (Error, OSError) as error:
+            if isinstance(error, Fatal):
+                raise
+            shell.console.error("Failed to perform mirroring", error)
+        report.summary()
+
+    def _jobs(self, source: Target, target: Target, mover: Mover, report: "_MirrorReport") -> Iterator[Job]:
+        if isinstance(source, Remote) and not source.bucket:
+            for bucket in source.client.buckets():
+                if not any(fnmatchcase(bucket.key, pattern) for pattern in self.line.many("exclude-bucket")):
+                    yield from self._bucket_jobs(source, target, bucket.key, mover, report)
+            return
+        yield from self._pair(source, target, mover, report)
+
+    def _bucket_jobs(self, source: Remote, target: Target, bucket: str, mover: Mover,
+                     report: "_MirrorReport") -> Iterator[Job]:  # fmt: skip
+        one = replace(source, bucket=bucket, key="")
+        if isinstance(target, Remote) and not target.bucket:
+            two: Target = replace(target, bucket=bucket, key="")
+            if not self.dry:
+                with suppress(AlreadyExists):
+                    target.client.make_bucket(bucket, self.line.text("region").replace("us-east-1", ""))
+        else:
+            two = below(target, bucket + "/")
+        yield from self._pair(one, two, mover, report)
+
+    def _pair(self, source: Target, target: Target, mover: Mover, report: "_MirrorReport") -> Iterator[Job]:
+        if isinstance(target, Remote):
+            target.client.region(target.bucket)
+        pairs = compare(folder_entries(source), folder_entries(target))
+        remover = _Remover(self, target, report)
+        for found in pairs:
+            job = self._decide(found, source, target, remover)
+            if job is not None:
+                yield job
+        remover.finish()
+
+    def _decide(self, found: Difference, source: Target, target: Target, remover: "_Remover") -> Job | None:
+        """Return the job that a difference asks for; removals are noted, refusals reported."""
+        if self._left_out(found):
+            return None
+        if found.kind == SECOND:
+            if self.line.on("remove"):
+                remover.add(found.key)
+            return None
+        if found.kind == SAME or found.first is None:
+            return None
+        if found.second is not None and not self.line.on("overwrite"):
+            text = (
+                f"Overwrite not allowed for `{url_of(target, found.key)}`. Use `--overwrite` to override this behavior."
+            )
+            condition = CONDITIONS[found.kind]
+            self.shell.console.error(f"Failed to perform mirroring, with error condition ({condition})", text)
+            return None
+        place = Local(str(found.first.path)) if isinstance(source, Local) else below(source, found.key)
+        return Job(place, below(target, found.key), found.first)
+
+    def _left_out(self, found: Difference) -> bool:
+        if any(fnmatchcase(found.key, pattern) for pattern in self.excluded):
+            return True
+        entry = found.first
+        return entry is not None and (entry.storage_class in self.classes or not self.test(entry))
+
+    # ---- --watch ----
+
+    def watch(self, source: Target, target: Target) -> None:
+        """Go on until interrupted: a local source is looked at every second, a remote one tells of its changes."""
+        if isinstance(source, Local):
+            before = {entry.key: (entry.size, entry.modified) for entry in folder_entries(source)}
+            while True:
+                time.sleep(POLL_SECONDS)
+                now = {entry.key: (entry.size, entry.modified) for entry in folder_entries(source)}
+                if now != before:
+                    before = now
+                    self.run(source, target)
+                    self.shell.console.flush()
+        from strongroom.cli.mc.cmd_watch import events
+
+        for _ in events(self.shell, source, ["put", "delete"], source.key, ""):
+            self.run(source, target)
+            self.shell.console.flush()
+
+
+class _Remover:
+    """Deletes what only the target has, 1,000 at a time."""
+
+    def __init__(self, mirror: _Mirror, target: Target, report: "_MirrorReport") -> None:
+        self._mirror, self._target, self._report = mirror, target, report
+        self._batch: list[Target] = []
+
+    def add(self, key: str) -> None:
+        """Note one name."""
+        self._batch.append(below(self._target, key))
+        if len(self._batch) == 1000:
+            self.finish()
+
+    def finish(self) -> None:
+        """Delete what was noted."""
+        batch, self._batch = self._batch, []
+        if not batch or self._mirror.dry:
+            return
+        console = self._mirror.shell.console
+        for place in batch:
+            if isinstance(place, Local):
+                place.path.unlink(missing_ok=True)
+            self._report.removed(place)
+        remote = [place for place in batch if isinstance(place, Remote)]
+        if remote:
+            keys = [(place.key, "") for place in remote]
+            for outcome in remote[0].client.delete(remote[0].bucket, keys):
+                if outcome.code:
+                    console.error(f"Failed to remove `{remote[0].at(outcome.key).name}`.", outcome.message)
+
+
+class _MirrorReport(Report):
+    """As Report; the records carry running totals and the members that --watch fills in the original."""
+
+    def started(self, job: Job, **_: object) -> None:
+        """Say what is copied."""
+        super().started(
+            job, totalCount=self.progress.objects, totalSize=self.progress.total, eventTime="", eventType=""
+        )
+
+    def removed(self, place: Target) -> None:
+        """Say what was removed."""
+        self.progress.objects += 1
+        if self.progress.drawn or self.silent:
+            return
+        record = {"status": "success", "source": "", "target": place.name, "size": 0,
+                  "totalCount": self.progress.objects, "totalSize": self.progress.total, "eventTime": "",
+                  "eventType": ""}  # fmt: skip
+        self.console.say(record, f"`` -> `{place.name}`")
