@@ -125,12 +125,13 @@ class OpenBucket:
         await self._admit(0)
         future: asyncio.Future[T] = self._loop.create_future()
         settle = self._settle(future, 0)
+        staged.claim()
 
         def publish() -> None:
             try:
                 staged.publish()
             except OSError as error:
-                staged.discard()
+                staged.drop()
                 self._stop_writing(f"{self.folder}: {error}")
                 self._loop.call_soon_threadsafe(settle, None, StoreClosed(str(error)))
                 return
@@ -138,10 +139,8 @@ class OpenBucket:
             self._committer.submit(Job(lambda tx: apply(tx, None, name, stored), finish))
 
         def finish(result: Any, error: BaseException | None) -> None:
-            if error is None or isinstance(error, StoreClosed):  # closed: the row may have reached the disk
-                staged.taken()
-            else:
-                self._pool.submit(staged.discard)
+            if error is not None and not isinstance(error, StoreClosed):  # closed: the row may have reached the disk
+                self._pool.submit(staged.drop)
             settle(result, error)
 
         self._pool.submit(publish)

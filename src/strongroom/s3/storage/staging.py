@@ -11,7 +11,7 @@ INLINE = 128 * 1024  # bytes: the largest body that lies in its row (architectur
 class FileStaged:
     """Bytes that are not published yet; one thread at a time."""
 
-    __slots__ = ("_chunks", "_descriptor", "_files", "_large", "name", "stored")
+    __slots__ = ("_chunks", "_claimed", "_descriptor", "_files", "_large", "name", "stored")
 
     def __init__(self, files: BodyFiles, expected: int | None) -> None:
         self.stored = 0
@@ -20,6 +20,7 @@ class FileStaged:
         self._large = expected is not None and expected > INLINE
         self._chunks: list[bytes] = []
         self._descriptor = -1
+        self._claimed = False
 
     def write(self, data: Buffer) -> None:
         """Append data; raise DiskFull or OSError."""
@@ -55,13 +56,20 @@ class FileStaged:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def taken(self) -> None:
-        """The bytes belong to a row now: discard() must not touch them."""
-        self.name = None
-        self._chunks.clear()
+    def claim(self) -> None:
+        """The store has begun to publish: from here on it, not the writer, decides what becomes of the bytes.
+
+        A writer that is cancelled meanwhile discards what it staged, while the row may be on its way to the disk.
+        """
+        self._claimed = True
 
     def discard(self) -> None:
-        """Throw the bytes away, wherever they are."""
+        """Throw the bytes away, wherever they are; does nothing once the store has claimed them."""
+        if not self._claimed:
+            self.drop()
+
+    def drop(self) -> None:
+        """Throw the bytes away; the store's own way."""
         self._chunks.clear()
         if self._descriptor >= 0:
             os.close(self._descriptor)

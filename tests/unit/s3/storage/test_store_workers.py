@@ -61,15 +61,28 @@ async def test_a_write_on_its_way_into_a_deleted_bucket_is_refused(tmp_path):
     await first.close()
 
 
-async def test_a_cancelled_writer_disturbs_nobody(tmp_path):
+async def put_or_discard(store, key, body):
+    """What a handler does."""
+    staged = store.stage("b", len(body))
+    staged.write(body)
+    try:
+        await store.put("b", NewVersion(key, len(body), b"e", b"m"), staged)
+    except BaseException:
+        staged.discard()
+        raise
+
+
+@pytest.mark.parametrize("turns", [0, 1, 5])
+async def test_a_cancelled_writer_disturbs_nobody(tmp_path, turns):
     store = await open_store(tmp_path)
     await store.create_bucket("b")
-    tasks = [asyncio.create_task(put(store, f"k{n}", LARGE if n % 2 else b"x")) for n in range(20)]
-    await asyncio.sleep(0)
+    tasks = [asyncio.create_task(put_or_discard(store, f"k{n}", LARGE if n % 2 else b"x")) for n in range(40)]
+    for _ in range(turns):
+        await asyncio.sleep(0.001)
     for task in tasks[::3]:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert len((await store.list("b", ListQuery())).entries) >= 13
+    assert len((await store.list("b", ListQuery())).entries) >= 26
     await store.close()
     report = fsck.check_folder(tmp_path)
     assert (report.problems, report.unneeded_files) == ([], 0)
