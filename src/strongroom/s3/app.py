@@ -127,7 +127,7 @@ async def _listen(settings: Settings, box: Box, office: operators.Office, tls: T
     endpoint = f"{settings.host or '127.0.0.1'}:{settings.port}"
     deployment = await operators.deployment_id(box.system) if box.system else ""
     facts = operators.facts(endpoint, deployment, str(settings.folder or "/"), settings.region)
-    entrance, limits = Entrance(box, (health.special, office.admin(box, facts))), Limits(head_bytes=128 * 1024)
+    entrance, limits = Entrance(box, (health.special, *office.entrances(box, facts))), Limits(head_bytes=128 * 1024)
     try:
         return await listen(entrance, settings.host, settings.port, tls=tls, limits=limits, refuse=refuse_http)
     except OSError as error:

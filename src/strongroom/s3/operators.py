@@ -14,6 +14,7 @@ from strongroom.s3.domain.key_service import KeyService
 from strongroom.s3.domain.ports import DataKeys, SystemStore
 from strongroom.s3.handlers.admin.desk import Desk, ServerFacts
 from strongroom.s3.handlers.admin.entrance import AdminEntrance
+from strongroom.s3.handlers.admin.sts import StsEntrance
 from strongroom.s3.handlers.call import Box
 from strongroom.s3.handlers.iam_store import ClearEntries, IamStore
 from strongroom.s3.outside.counted_keys import CountedKeys
@@ -61,9 +62,10 @@ class Office:
         self.iam.directory.ready = True
         await self.iam.forget_expired()
 
-    def admin(self, box: Box, facts: ServerFacts) -> AdminEntrance:
-        """Return the admin API's entrance."""
-        return AdminEntrance(Desk(box, self.iam, facts, self.control, self.keys, self.service, self.keys))
+    def entrances(self, box: Box, facts: ServerFacts) -> tuple[AdminEntrance, StsEntrance]:
+        """Return the entrances of the admin API and of STS."""
+        desk = Desk(box, self.iam, facts, self.control, self.keys, self.service, self.keys)
+        return AdminEntrance(desk), StsEntrance(desk)
 
 
 def make_office(

@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 from strongroom.errors import Error
 from strongroom.messages import Body, Request, Response
 from strongroom.s3.domain.refusals import Refused
-from strongroom.s3.handlers import documents, routes
+from strongroom.s3.handlers import cors, documents, routes
 from strongroom.s3.handlers.call import Box, Call, log
 from strongroom.s3.wire import errors, sigv4, sse_headers
 
@@ -17,7 +17,7 @@ _PLAIN = frozenset(["GET", "HEAD", "DELETE"])
 MAX_PATH = 32 * 1024  # bytes
 
 Special = Callable[[Box, Request, Body, str], Awaitable[Response] | None]
-"""Takes requests outside S3 (`/minio/…`): returns None for what is not its own."""
+"""Takes requests outside S3 (`/minio/…`, STS): returns None for what is not its own."""
 
 
 class Entrance:
@@ -42,7 +42,7 @@ class Entrance:
         request_id = self._request_id()
         bucket = key = ""
         try:
-            response = await self._special(request, body, request_id) if request.path.startswith("/minio/") else None
+            response = await self._special(request, body, request_id) if _outside_s3(request) else None
             if response is None:
                 bucket, key = address(request, self.box.settings.domains)
                 response = await self._operate(request, body, request_id, bucket, key)
@@ -54,6 +54,8 @@ class Entrance:
             log.exception("request %s %s %s failed", request_id, request.method, request.path)
             response = _refusal(request, Refused("InternalError"), bucket, key, request_id)
         headers = [*errors.COMMON_HEADERS, ("x-amz-request-id", request_id), *response.headers]
+        if "origin" in request.headers and request.method != "OPTIONS":
+            headers += await cors.headers(self.box, request, bucket)
         return Response(response.status, headers, response.body, response.close, response.after)
 
     async def _special(self, request: Request, body: Body, request_id: str) -> Response | None:
@@ -65,6 +67,8 @@ class Entrance:
 
     async def _operate(self, request: Request, body: Body, request_id: str, bucket: str, key: str) -> Response:
         box = self.box
+        if request.method == "OPTIONS":
+            return await cors.preflight(box, request, bucket)
         pairs = sigv4.parse_query(request.query)
         args: dict[str, str] = {}
         for name, value in pairs:
@@ -85,6 +89,10 @@ class Entrance:
         if status >= 500 and refused.code != "NotImplemented":
             detail = getattr(error, "detail", "") or error
             log.error("request %s %s %s: %s %s", request_id, request.method, request.path, refused.code, detail)
+
+
+def _outside_s3(request: Request) -> bool:
+    return request.path.startswith("/minio/") or (request.method == "POST" and request.path == "/")
 
 
 def _refusal(request: Request, refused: Refused, bucket: str, key: str, request_id: str) -> Response:
@@ -124,4 +132,4 @@ def address(request: Request, domains: tuple[str, ...]) -> tuple[str, str]:
             if host.endswith("." + domain):
                 return host[: -len(domain) - 1], path[1:]
     bucket, _, key = path[1:].partition("/")
-    return bucket, key.removeprefix("/")
+    return bucket, key.removeprefix("/") or key

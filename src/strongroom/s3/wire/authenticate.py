@@ -76,13 +76,24 @@ class Verifier:
     domains: tuple[str, ...] = ()
     keys: SigningKeys = field(default_factory=SigningKeys)
 
-    def verify(self, request: Request, query: sigv4.Pairs, now: float, *, any_region: bool = False) -> Signed:
-        """Return who signed the request (anonymous without a signature); raise Refused."""
+    def verify(
+        self,
+        request: Request,
+        query: sigv4.Pairs,
+        now: float,
+        *,
+        any_region: bool = False,
+        body_hash: str = sigv4.EMPTY_SHA256,
+    ) -> Signed:
+        """Return who signed the request (anonymous without a signature); raise Refused.
+
+        body_hash: what a SigV4 header without x-amz-content-sha256 covers (STS requests: the body's SHA-256).
+        """
         headers = request.headers
         names = dict(query) if query else {}
         scheme = _scheme(headers.get("authorization"), names)
         if scheme == "v4":
-            return self._v4_header(request, query, names, now, any_region)
+            return self._v4_header(request, query, names, now, any_region, body_hash)
         if scheme == "v4-query":
             return self._v4_query(request, query, names, now, any_region)
         if scheme == "none":
@@ -92,7 +103,13 @@ class Verifier:
         return self._v2(request, query, names, now, scheme)
 
     def _v4_header(
-        self, request: Request, query: sigv4.Pairs, names: Mapping[str, str], now: float, any_region: bool
+        self,
+        request: Request,
+        query: sigv4.Pairs,
+        names: Mapping[str, str],
+        now: float,
+        any_region: bool,
+        body_hash: str,
     ) -> Signed:
         headers = request.headers
         amz_date = header_date(headers, now)
@@ -102,7 +119,7 @@ class Verifier:
             raise Refused("AuthorizationParametersError", _WRONG_SERVICE)
         credential = self.credential(access_key)
         self._check_region(region, any_region)
-        payload = headers.get("x-amz-content-sha256", sigv4.EMPTY_SHA256)
+        payload = headers.get("x-amz-content-sha256", body_hash)
         check_token(credential, headers.get("x-amz-security-token", ""), now)
         if date != amz_date[:8]:
             raise Refused("SignatureDoesNotMatch")
