@@ -135,5 +135,7 @@ class CachedKeys:
         self._opened.forget(key_name)
         self._shared.forget(key_name)
 
-    def __len__(self) -> int:
+    @property
+    def kept(self) -> int:
+        """How many data keys are in memory."""
         return len(self._opened) + len(self._shared)
