@@ -24,6 +24,7 @@ from strongroom.kes.domain.settings import (
     LockSettings,
     RouteSettings,
     Settings,
+    StoreSettings,
     TlsSettings,
 )
 
@@ -55,6 +56,18 @@ def load(file: str | Path, env: Mapping[str, str] | None = None, flags: Flags = 
     settings = loads(data.decode(errors="replace"), os.environ if env is None else env, flags)
     watched = (str(file), *filter(None, (settings.tls.key, settings.tls.cert)))
     return dataclasses.replace(settings, files=watched)
+
+
+def load_store(file: str | Path, env: Mapping[str, str] | None = None) -> StoreSettings:
+    """Return only the key store that a configuration file names; the rest need not be complete. Raises BadSettings."""
+    try:
+        text = Path(file).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise BadSettings(f"open {file}: {(error.strerror or str(error)).lower()}") from error
+    document = parse(text, os.environ if env is None else env, "kesconf.ymlFile")
+    _check_version(document)
+    found = kes_old.read(document, "")[0] if kes_old.is_old(document) else document.read(kes_schema.CURRENT)
+    return read_store(found.get("keystore") or {})
 
 
 def loads(text: str, env: Mapping[str, str], flags: Flags = Flags()) -> Settings:
@@ -111,6 +124,7 @@ def _settings(found: dict[str, Any], hints: list[str], document: Document, flags
         keys=keys,
         store=store,
         warnings=tuple(warnings),
+        old=old,
     )
 
 

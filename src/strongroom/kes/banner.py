@@ -4,7 +4,16 @@ import platform
 import socket
 
 from strongroom.kes.domain.names import valid_name
-from strongroom.kes.domain.settings import OFF, Settings
+from strongroom.kes.domain.settings import (
+    OFF,
+    AwsSettings,
+    AzureSettings,
+    FsSettings,
+    GcpSettings,
+    Settings,
+    StoreSettings,
+    VaultSettings,
+)
 from strongroom.observe.log import INFO, level_name
 
 _TERMINAL, _PIPE, _SECOND = 20, 34, 12  # columns at which values start
@@ -57,3 +66,20 @@ def own_addresses() -> list[str]:
         except OSError:
             return found
     return list(dict.fromkeys(found))
+
+
+def describe(store: StoreSettings) -> str:
+    """Return how operators know a key store."""
+    match store:
+        case FsSettings():
+            return f"Filesystem: {store.path}"
+        case VaultSettings():
+            return f"Hashicorp Vault: {store.endpoint}"
+        case AwsSettings():
+            return f"AWS SecretsManager: {store.endpoint}"
+        case GcpSettings():
+            return f"GCP SecretManager: Project={store.project}"
+        case AzureSettings():
+            return f"Azure KeyVault: {store.endpoint}"
+        case _:
+            return "In Memory"

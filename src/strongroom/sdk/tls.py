@@ -52,8 +52,12 @@ def trust(context: ssl.SSLContext, ca: Path) -> None:
 
 
 def load_api_key(context: ssl.SSLContext, api_key: ApiKey) -> None:
-    """Show a certificate made from api_key. The private key stays in memory: OpenSSL reads it from a memfd."""
-    certificate, key = api_key.certificate(datetime.datetime.now(datetime.UTC))
+    """Show a certificate made from api_key."""
+    load_pair(context, *api_key.certificate(datetime.datetime.now(datetime.UTC)))
+
+
+def load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+    """Show a certificate given as PEM bytes, which never touch a disk."""
     descriptor = os.memfd_create("client-certificate", os.MFD_CLOEXEC)
     try:
         os.write(descriptor, certificate + key)

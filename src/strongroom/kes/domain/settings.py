@@ -188,6 +188,7 @@ class Settings:
     keys: tuple[str, ...] = ()  # created at start if absent
     store: StoreSettings = MemorySettings()
     warnings: tuple[str, ...] = ()  # for the operator, from reading the file
+    old: bool = False  # the file was of an older schema
     files: tuple[str, ...] = ()  # what a change of which asks for a reload
 
     @property

@@ -1,0 +1,62 @@
+"""`kes server --check`: tries everything that a configuration names, without serving."""
+
+import asyncio
+import datetime
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+from strongroom.errors import Error
+
+if TYPE_CHECKING:
+    from strongroom.kes.domain.settings import Settings
+
+SOON = datetime.timedelta(days=30)
+
+
+def check(settings: "Settings") -> int:
+    """Print one line for each thing; return 0 when all are well, else 1. Warnings about the file count."""
+    problems = [f"configuration: {warning}" for warning in settings.warnings]
+    for what, work in (("address", _address), ("certificate", _certificate), ("key store", _store)):
+        try:
+            print(f"{what}: {work(settings)}")
+        except (Error, OSError) as error:
+            problems.append(f"{what}: {error}")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return 1 if problems else 0
+
+
+def _address(settings: "Settings") -> str:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((settings.host, settings.port))
+    return f"{settings.host or '*'}:{settings.port} is free"
+
+
+def _certificate(settings: "Settings") -> str:
+    from strongroom.errors import BadSettings
+    from strongroom.kes.listener import listener_tls
+    from strongroom.net.pem import certificates, read_pem
+
+    listener_tls(settings)
+    end = certificates(read_pem(settings.tls.cert))[0].not_valid_after_utc
+    left = end - datetime.datetime.now(datetime.UTC)
+    if left < SOON:
+        raise BadSettings(f"{settings.tls.cert} expires on {end:%Y-%m-%d}")
+    return f"{settings.tls.cert} matches its key and is valid until {end:%Y-%m-%d}"
+
+
+def _store(settings: "Settings") -> str:
+    from strongroom.kes.storage.open import open_store
+
+    async def main() -> str:
+        store = await open_store(settings.store, lambda text: print(text, file=sys.stderr))
+        try:
+            seconds = await store.status()
+            return f"{store.description} answered within {seconds * 1000:.0f} ms"
+        finally:
+            await store.close()
+
+    return asyncio.run(main())
