@@ -145,7 +145,8 @@ async def lease_role(replay):
     await ask(replay, "PUT", "auth/approle/role/lr", {"token_ttl": "168h", "role_id": "lease-role"})
     made = await ask(replay, "PUT", "auth/approle/role/lr/secret-id")
     body = {"role_id": "lease-role", "secret_id": made["data"]["secret_id"]}
-    for _ in range(8):
+    path = "sys/leases/lookup/auth/approle/login?list=true"
+    for _ in range(8 - len((await ask(replay, "GET", path))["data"]["keys"])):
         token = (await ask(replay, "POST", "auth/approle/login", body))["auth"]["client_token"]
     replay.known["lt"] = token
 
@@ -246,6 +247,9 @@ def difference(case, answer, known):
     if isinstance(body, str):
         return "" if answer.body.decode() == body else f"body {answer.body!r}, wanted {body!r}"
     given = json.loads(answer.body)
+    compare = OVERRIDES.get(case["name"], {}).get("compare")
+    if compare:  # members of data that both have
+        body, given = ({name: found["data"][name] for name in compare} for found in (body, given))
     if isinstance(body, dict) and set(body) == {"data"}:
         given = {"data": given.get("data")}
     if isinstance(given, dict) and "build_date" in given and "commit_date" in given:

@@ -3,11 +3,14 @@
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from strongroom.cli.kms.call import Call
-from strongroom.cli.kms.command import Command
-from strongroom.cli.kms.flags import Flag, Kind
+from strongroom.cli.kms.faults import Fault
+from strongroom.cli.kms.flags import Flag, Kind, Parsed, parse
 from strongroom.errors import BadSettings
+
+if TYPE_CHECKING:
+    from strongroom.kms.settings import Settings
 
 FLAGS = (
     Flag("config", "configuration file, or a folder of them; may be repeated", Kind.WORDS),
@@ -22,33 +25,59 @@ FLAGS = (
 )
 
 
-def run(call: Call) -> int:
-    """Run a server until it is told to stop."""
+USAGE = """Usage: {program} server [flags]
+
+Runs a kms server in the foreground until SIGTERM; SIGHUP reads certificates again and opens audit files anew.
+
+Flags:
+{flags}
+
+Example:
+  {program} server -config kms.hcl
+
+Exit codes: 0 stopped as asked, 1 the configuration cannot be used.
+"""
+
+
+def main(words: list[str], name: str) -> int:
+    """Run a server as the words say; return its exit code. `name` is what the program was called as."""
     from strongroom.config.kms import kms_settings
     from strongroom.kms.app import serve
 
-    paths = call.flag("config") or []
+    if any(word in ("-h", "-help", "--help") for word in words):
+        lines = "\n".join(f"  -{flag.name:<22} {flag.about}" for flag in FLAGS)
+        print(USAGE.format(program=name, flags=lines), end="")
+        return 0
     try:
-        if call.flag("dev"):
-            return serve(_dev_settings(call))
+        given = parse(words, FLAGS)
+        if given.arguments:
+            raise Fault(f"Too many arguments (expected 0, got {len(given.arguments)})")
+        if given.values["dev"]:
+            return serve(_dev_settings(given))
+        paths = given.values["config"]
         if not paths:
-            print("Must specify at least one config path using -config")
-            return 1
-        flags = {"log_level": call.flag("log-level"), "log_format": call.flag("log-format")}
-        return serve(kms_settings(paths, os.environ, **flags))
-    except BadSettings as error:
+            raise BadSettings("Must specify at least one config path using -config")
+        flags = {key: given.values[f"log-{key[4:]}"] for key in ("log_level", "log_format")}
+        return serve(kms_settings(list(paths), os.environ, **flags))
+    except (BadSettings, Fault) as error:
         print(error)
         return 1
 
 
-def _dev_settings(call: Call):  # type: ignore[no-untyped-def]
+def _dev_settings(given: Parsed) -> "Settings":
     from strongroom.kms.settings import Listener, Settings
 
-    environment = os.environ
-    address = call.flag("dev-listen-address") or environment.get("VAULT_DEV_LISTEN_ADDRESS") or "127.0.0.1:8200"
+    environment, values = os.environ, given.values
+    address = values["dev-listen-address"] or environment.get("VAULT_DEV_LISTEN_ADDRESS") or "127.0.0.1:8200"
     host, _, port = address.rpartition(":")
-    token = call.flag("dev-root-token-id") or environment.get("VAULT_DEV_ROOT_TOKEN_ID") or ""
-    if token and not call.flag("dev-no-store-token"):
+    if not port.isdigit():
+        raise BadSettings(f"-dev-listen-address {address!r}: write HOST:PORT")
+    token = values["dev-root-token-id"] or environment.get("VAULT_DEV_ROOT_TOKEN_ID") or ""
+    if not token:
+        from strongroom.kms.domain.tokens import random_text
+
+        token = "s." + random_text(24)
+    if not values["dev-no-store-token"]:
         _store_token(token)
     listener = Listener(host=host or "127.0.0.1", port=int(port), tls_disable=True)
     return Settings(listeners=(listener,), dev=True, dev_root_token=token, disable_mlock=True)
@@ -62,17 +91,3 @@ def _store_token(token: str) -> None:
             file.write(token)
     except OSError as error:
         print(f"the token could not be stored at {path}: {error.strerror}", file=sys.stderr)
-
-
-COMMANDS = {
-    "server": Command(
-        run,
-        "[flags]",
-        "Runs a kms server in the foreground until SIGTERM; SIGHUP reloads certificates and audit files.",
-        "PROGRAM server -config kms.hcl",
-        flags=FLAGS,
-        network=False,
-        format=False,
-        exits="Exit codes: 0 stopped as asked, 1 the configuration cannot be used.",
-    )
-}

@@ -50,7 +50,8 @@ class Token(msgspec.Struct, omit_defaults=True):
 
     Times are seconds since 1970 (created, expires, renewed) or nanoseconds (issued); ttl and period are seconds.
     parent: hash of the parent's text, "" for an orphan. num_uses: 0 without limit, -1 when the last use is spent.
-    granted: the TTL of the last renewal. source: the auth mount's path for tokens made by a login, with the role and what else a renewal needs.
+    granted: the TTL of the last renewal. source: the auth mount's path for tokens made by a login; internal: the role
+    and what else a renewal needs.
     """
 
     hash: str

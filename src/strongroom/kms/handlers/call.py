@@ -200,8 +200,9 @@ class Call:
 class Route:
     """A path pattern of a mount. fields: name → kind (domain.fields); operations: acl bit → handler.
 
-    exists decides create or update; open: no token needed; sudo: the `sudo` capability is needed as well;
-    free: any parameter is welcome; unspent: a call does not count as a use of a limited token; lazy: fields are converted when read, without the validation's text.
+    exists decides create or update; open: no token needed; sudo: the `sudo` capability is needed as well; free: any
+    parameter is welcome; unspent: a call is no use of a limited token; lazy: fields are converted when read, without
+    the validation's text.
     """
 
     pattern: "re.Pattern[str]"

@@ -104,7 +104,7 @@ def reply_response(reply: Reply | None, request_id: str, more: Sequence[tuple[st
         return Response(204, (*BODILESS, *more), b"")
     if reply.bare is not None:
         if reply.content_type:
-            kept = (("Cache-Control", "no-store"), ("Content-Type", reply.content_type), *more)
+            kept = (*BODILESS, ("Content-Type", reply.content_type), *more)
             return Response(reply.status or 200, kept, reply.bare)
         if not reply.bare:
             return Response(reply.status or 200, headers(more), b"")

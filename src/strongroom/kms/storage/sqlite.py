@@ -173,8 +173,8 @@ class SqliteStore:
 
     def _checkpoint(self, mode: str) -> None:
         for _ in range(50):
-            busy, _, _ = self._writer.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
-            if not busy or mode == "PASSIVE":
+            row = self._writer.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+            if row is None or not row[0] or mode == "PASSIVE":
                 return
         raise apsw.BusyError("the WAL cannot be truncated: a reader holds it")
 

@@ -116,7 +116,7 @@ class _Scanner:
     def word(self) -> None:
         for word in ("true", "false", "null"):
             if self.text[self.place] == word[0]:
-                for index, c in enumerate(word):
+                for c in word:
                     if self.place >= len(self.text):
                         raise _Broken("unexpected EOF")
                     if self.text[self.place] != c:

@@ -192,10 +192,7 @@ class _Parser:
         raise Malformed(f"At {line}:{column}: heredoc not terminated")
 
     def document(self) -> Object:
-        if self.token.kind == "LBRACE":
-            found = self.object()
-        else:
-            found = Object(self.items("EOF"))
+        found = self.object() if self.token.kind == "LBRACE" else Object(self.items("EOF"))
         if self.token.kind != "EOF":
             raise Malformed(f"At {self.token.line}:{self.token.column}: unexpected token: {self.token.kind}")
         return found

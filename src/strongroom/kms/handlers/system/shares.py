@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from strongroom.kms.handlers.core import Core
 
 TOKEN_LENGTH = 26
+QUIET = frozenset({"progress", "backup", "verification_required"})
 REKEY_FIELDS = {
     "secret_shares": "int",
     "secret_threshold": "int",
@@ -124,8 +125,8 @@ class Shares:
         """Return the routes."""
         read, up, delete = acl.READ, acl.UPDATE, acl.DELETE
         found = []
-        init = {read: self.rekey_status, up: self.rekey_start, delete: self.rekey_cancel}
-        verify = {read: self.verify_status, up: self.verify_update, delete: self.verify_restart}
+        init: dict[int, Any] = {read: self.rekey_status, up: self.rekey_start, delete: self.rekey_cancel}
+        verify: dict[int, Any] = {read: self.verify_status, up: self.verify_update, delete: self.verify_restart}
         kept = {"fields": REKEY_FIELDS, "open": True}
         found += [
             route("rekey/init", init, **kept),
@@ -134,10 +135,10 @@ class Shares:
             route("rekey/backup", {read: self.no_backup, delete: self.no_backup}, sudo=True),
             route("rekey/recovery-key-backup", {read: self.no_backup, delete: self.no_backup}, sudo=True),
         ]
-        recovery = dict.fromkeys((read, up, delete), self.recovery)
+        recovery: dict[int, Any] = dict.fromkeys((read, up, delete), self.recovery)
         found.append(route("rekey-recovery-key/(init|update|verify)", recovery, **kept))
         found += [
-            route("rotate/(root|recovery)/init", self._enveloped(init), fields=REKEY_FIELDS),
+            route("rotate/(root|recovery)/init", self._enveloped(init, QUIET), fields=REKEY_FIELDS),
             route("rotate/(root|recovery)/update", self._enveloped({up: self.rekey_update}), fields=REKEY_FIELDS),
             route("rotate/(root|recovery)/verify", self._enveloped(verify), fields=REKEY_FIELDS),
             route("rotate/(root|recovery)/backup", {read: self.no_backup, delete: self.no_backup}),
@@ -152,8 +153,8 @@ class Shares:
         ]
         return found
 
-    def _enveloped(self, operations: dict[int, Any]) -> dict[int, Any]:
-        """Return handlers whose bare answers come as `data`, without what is empty."""
+    def _enveloped(self, operations: dict[int, Any], dropped: frozenset[str] = frozenset()) -> dict[int, Any]:
+        """Return handlers whose bare answers come as `data`, without empty texts and without `dropped` when unset."""
 
         def wrapped(handler: Any) -> Any:
             async def run(call: Call) -> Reply | None:
@@ -162,17 +163,14 @@ class Shares:
                 if reply is None:
                     return None
                 data = msgspec.json.decode(reply.bare)
-                kept = ("otp",)
-                return Reply(
-                    data={k: v for k, v in data.items() if v not in ("", None) or k in kept} | self._trim(data)
-                )
+                shown = {
+                    k: v for k, v in data.items() if k == "otp" or (v not in ("", None) and (v or k not in dropped))
+                }
+                return Reply(data=shown)
 
             return run
 
         return {operation: wrapped(handler) for operation, handler in operations.items()}
-
-    def _trim(self, data: dict[str, Any]) -> dict[str, Any]:
-        return {}
 
     def _unauthenticated(self, call: Call, switch: str) -> None:
         """Raise Forbidden where the listener has switched the unauthenticated family off."""
@@ -312,12 +310,12 @@ class Shares:
         if self.core.auto_seal is None:
             raise Refused("recovery rekeying not supported")
         step = call.path.rpartition("/")[2]
-        table = {
+        tables: dict[str, dict[int, Any]] = {
             "init": {acl.READ: self.rekey_status, acl.UPDATE: self.rekey_start, acl.DELETE: self.rekey_cancel},
             "update": {acl.UPDATE: self.rekey_update},
             "verify": {acl.READ: self.verify_status, acl.UPDATE: self.verify_update, acl.DELETE: self.verify_restart},
-        }[step]
-        handler: Any = table.get(call.operation)
+        }
+        handler = tables[step].get(call.operation)
         if handler is None:
             raise Refused("unsupported operation")
         return handler(call)
@@ -351,7 +349,8 @@ class Shares:
         otp, shown_otp = call.get("otp"), ""
         if not otp and call.get("pgp_key"):
             raise Refused(
-                "error parsing PGP key: error parsing given PGP key: openpgp: invalid data: tag byte does not have MSB set"
+                "error parsing PGP key: error parsing given PGP key: openpgp: invalid data: "
+                "tag byte does not have MSB set"
             )
         if otp and len(otp) != TOKEN_LENGTH:
             raise Refused("OTP string has incorrect length")
