@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "auth disable": ("auth", "Remove an auth method and its tokens"),
     "auth help": ("auth", "Show what a login with a method needs"),
     "completion": ("completion", "Print a shell's completion script"),
+    "import": ("import_command", "Copy secrets, policies and AppRoles from another server"),
     "kv put": ("kv", "Store a secret"),
     "kv get": ("kv", "Show a secret"),
     "kv list": ("kv", "List secrets"),
