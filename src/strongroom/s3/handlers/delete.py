@@ -115,9 +115,8 @@ async def _one(call: Call, record: BucketRecord, target: Target, quiet: bool) ->
     try:
         call.authorise(action, record, target.key)
         check_key(target.key)
-        done = await remove(
-            call, record, target.key, target.version_id or None, await _entry_checks(call, record, target)
-        )
+        checks = await _entry_checks(call, record, target)
+        done = await remove(call, record, target.key, _version(target), checks)
     except Error as error:
         return _failed(target, error)
     if quiet:
@@ -128,6 +127,16 @@ async def _one(call: Call, record: BucketRecord, target: Target, quiet: bool) ->
     if done.delete_marker:
         items += [("DeleteMarker", True), ("DeleteMarkerVersionId", done.version_id or target.version_id)]
     return xml.element("Deleted", items)
+
+
+def _version(target: Target) -> str | None:
+    """Return the entry's version id; one that cannot be any is unknown here, not malformed (s3.md 8.1)."""
+    if not target.version_id:
+        return None
+    try:
+        return check_version(target.version_id)
+    except Refused as error:
+        raise Refused("NoSuchVersion") from error
 
 
 async def _entry_checks(call: Call, record: BucketRecord, target: Target) -> list[Check]:

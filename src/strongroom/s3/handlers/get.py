@@ -48,6 +48,11 @@ class Found:
             headers.append(("x-amz-version-id", self.version.version_id))
         return headers
 
+    @property
+    def tag_count(self) -> list[tuple[str, str]]:
+        """The number of tags, when there are any."""
+        return [("x-amz-tagging-count", str(len(unpack_tags(self.version.tags))))] if self.version.tags else []
+
 
 async def find(
     call: Call, record: BucketRecord, key: str, version_id: str | None, *, marker_allowed: bool = False
@@ -193,7 +198,11 @@ def _extent(call: Call, found: Found, part_number: int | None) -> Extent:
     if part_number is not None:
         return _part_extent(found, part_number)
     header = call.headers.get("range")
-    wanted = ranges.parse(header, size) if header else None
+    try:
+        wanted = ranges.parse(header, size) if header else None
+    except Refused as refused:
+        headers = [*refused.headers, *found.headers, *found.tag_count]
+        raise Refused(refused.code, refused.text, extra=refused.extra, headers=headers) from None
     if wanted is None:
         return Extent(0, size, True, [])
     start, stop = wanted
@@ -222,8 +231,7 @@ def _answer_headers(call: Call, found: Found, overrides: dict[str, str]) -> list
     headers = wire.object_headers(shown, etag=found.etag, modified=version.modified)
     if found.record.versioning:
         headers.append(("x-amz-version-id", version.version_id))
-    if version.tags:
-        headers.append(("x-amz-tagging-count", str(len(unpack_tags(version.tags)))))
+    headers += found.tag_count
     if version.lock:
         headers += wire.lock_headers(unpack_lock(version.lock))
     if meta.seal:

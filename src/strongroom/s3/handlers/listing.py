@@ -1,7 +1,7 @@
 """ListObjects V1 and V2, ListObjectVersions, ListParts, ListMultipartUploads (s3.md 5, 6)."""
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 from collections.abc import Callable
 
@@ -31,8 +31,7 @@ def limit_of(call: Call, name: str) -> int:
     text = call.args.get(name, "")
     if text == "":
         return PAGE
-    words = name.split("-")
-    argument = words[0] + "".join([word.title() for word in words[1:]])
+    argument = "maxKeys" if name == "max-keys" else name  # as the original words it
     if not _INTEGER.fullmatch(text) or not 0 <= int(text) <= 2147483647:
         raise Refused("InvalidArgument", f"Argument {argument} must be an integer between 0 and 2147483647")
     return int(text)
@@ -117,8 +116,7 @@ def _token(after: str) -> str:
 
 def _after(token: str) -> str:
     try:
-        data = urlsafe_b64decode(token.encode().translate(bytes.maketrans(b"+/", b"-_")))
-        text = data.decode("utf-8")
+        text = b64decode(token.translate({ord("-"): "+", ord("_"): "/"}), validate=True).decode("utf-8")
     except (NotBase64, ValueError) as error:
         raise Refused("InvalidArgument", "The continuation token provided is incorrect") from error
     return _marker(text)

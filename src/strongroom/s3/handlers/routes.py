@@ -6,7 +6,22 @@ from typing import Literal, TypeAlias
 
 from strongroom.messages import Response
 from strongroom.s3.domain.refusals import Refused
-from strongroom.s3.handlers import bucket_encryption, buckets, copy, delete, get, listing, multipart, put
+from strongroom.s3.handlers import (
+    acl,
+    attributes,
+    bucket_encryption,
+    bucket_policy,
+    buckets,
+    copy,
+    delete,
+    get,
+    listing,
+    multipart,
+    object_lock,
+    put,
+    tagging,
+)
+from strongroom.s3.handlers import bucket_documents as config
 from strongroom.s3.handlers.call import Call
 
 Handle: TypeAlias = Callable[[Call], Awaitable[Response]]
@@ -48,6 +63,52 @@ async def _not_on_objects(call: Call) -> Response:
 
 ABSENT = ("analytics", "inventory", "metrics", "intelligent-tiering", "metadataTable", "metadataConfiguration", "abac")
 
+
+def _stored(name: str, query: str, stored: config.Document) -> tuple[Route, ...]:
+    """Return the three routes of a configuration document."""
+    return (
+        Route(f"Get{name}", "GET", "bucket", stored.get, (query,)),
+        Route(f"Put{name}", "PUT", "bucket", stored.put, (query,)),
+        Route(f"Delete{name}", "DELETE", "bucket", stored.delete, (query,)),
+    )
+
+
+# What the original lets fall through to the plain operation, so that `DELETE /bucket?publicAccessBlock` removes the
+# bucket and `PUT /bucket/key?acl` may overwrite the object (s3.md 1.2): here it is refused.
+GUARDED_BUCKET = (
+    "accelerate",
+    "acl",
+    "cors",
+    "encryption",
+    "lifecycle",
+    "location",
+    "logging",
+    "notification",
+    "object-lock",
+    "ownershipControls",
+    "policy",
+    "policyStatus",
+    "publicAccessBlock",
+    "replication",
+    "requestPayment",
+    "tagging",
+    "uploads",
+    "versioning",
+    "versions",
+    "website",
+)
+GUARDED_OBJECT = (
+    "acl",
+    "attributes",
+    "encryption",
+    "legal-hold",
+    "retention",
+    "tagging",
+    "torrent",
+    "uploads",
+    "versions",
+)
+
 ROUTES: tuple[Route, ...] = (
     Route("ListBuckets", "GET", "service", buckets.list_buckets),
     # buckets
@@ -58,15 +119,50 @@ ROUTES: tuple[Route, ...] = (
     Route("GetBucketEncryption", "GET", "bucket", bucket_encryption.get_encryption, ("encryption",)),
     Route("PutBucketEncryption", "PUT", "bucket", bucket_encryption.put_encryption, ("encryption",)),
     Route("DeleteBucketEncryption", "DELETE", "bucket", bucket_encryption.delete_encryption, ("encryption",)),
+    Route("GetBucketPolicy", "GET", "bucket", bucket_policy.get_policy, ("policy",)),
+    Route("PutBucketPolicy", "PUT", "bucket", bucket_policy.put_policy, ("policy",)),
+    Route("DeleteBucketPolicy", "DELETE", "bucket", bucket_policy.delete_policy, ("policy",)),
+    Route("GetBucketPolicyStatus", "GET", "bucket", bucket_policy.get_policy_status, ("policyStatus",)),
+    Route("GetBucketTagging", "GET", "bucket", tagging.get_bucket_tags, ("tagging",)),
+    Route("PutBucketTagging", "PUT", "bucket", tagging.put_bucket_tags, ("tagging",)),
+    Route("DeleteBucketTagging", "DELETE", "bucket", tagging.delete_bucket_tags, ("tagging",)),
+    Route("GetObjectLockConfiguration", "GET", "bucket", object_lock.get_configuration, ("object-lock",)),
+    Route("PutObjectLockConfiguration", "PUT", "bucket", object_lock.put_configuration, ("object-lock",)),
+    *_stored("BucketLifecycle", "lifecycle", config.LIFECYCLE),
+    *_stored("BucketCors", "cors", config.CORS),
+    *_stored("PublicAccessBlock", "publicAccessBlock", config.PUBLIC_ACCESS),
+    *_stored("BucketOwnershipControls", "ownershipControls", config.OWNERSHIP_CONTROLS),
+    *_stored("BucketNotification", "notification", config.NOTIFICATION)[:2],
+    *_stored("BucketLogging", "logging", config.LOGGING)[:2],
+    *_stored("BucketRequestPayment", "requestPayment", config.PAYMENT)[:2],
+    Route("GetBucketAcl", "GET", "bucket", acl.get_acl, ("acl",)),
+    Route("PutBucketAcl", "PUT", "bucket", acl.put_acl, ("acl",)),
+    Route("GetBucketAccelerate", "GET", "bucket", config.get_accelerate, ("accelerate",)),
+    Route("GetBucketWebsite", "GET", "bucket", config.get_website, ("website",)),
+    Route("DeleteBucketWebsite", "DELETE", "bucket", config.delete_website, ("website",)),
+    Route("GetBucketReplication", "GET", "bucket", config.get_replication, ("replication",)),
+    Route("PutBucketReplication", "PUT", "bucket", config.put_replication, ("replication",)),
+    Route("DeleteBucketReplication", "DELETE", "bucket", config.delete_replication, ("replication",)),
     Route("ListMultipartUploads", "GET", "bucket", listing.list_uploads, ("uploads",)),
     Route("ListObjectVersions", "GET", "bucket", listing.list_versions, ("versions",)),
     Route("ListObjectsV2", "GET", "bucket", listing.list_objects_v2, ("list-type",)),
     Route("ListObjects", "GET", "bucket", listing.list_objects),
+    *(Route("Guarded", "PUT DELETE", "bucket", not_implemented, (name,)) for name in GUARDED_BUCKET),
     Route("DeleteObjects", "POST", "bucket", delete.delete_objects, ("delete",)),
     Route("CreateBucket", "PUT", "bucket", buckets.create_bucket),
     Route("HeadBucket", "HEAD", "bucket", buckets.head_bucket),
     Route("DeleteBucket", "DELETE", "bucket", buckets.delete_bucket),
     # objects
+    Route("GetObjectTagging", "GET", "object", tagging.get_object_tags, ("tagging",)),
+    Route("PutObjectTagging", "PUT", "object", tagging.put_object_tags, ("tagging",)),
+    Route("DeleteObjectTagging", "DELETE", "object", tagging.delete_object_tags, ("tagging",)),
+    Route("GetObjectRetention", "GET", "object", object_lock.get_retention, ("retention",)),
+    Route("PutObjectRetention", "PUT", "object", object_lock.put_retention, ("retention",)),
+    Route("GetObjectLegalHold", "GET", "object", object_lock.get_legal_hold, ("legal-hold",)),
+    Route("PutObjectLegalHold", "PUT", "object", object_lock.put_legal_hold, ("legal-hold",)),
+    Route("GetObjectAttributes", "GET", "object", attributes.get_attributes, ("attributes",)),
+    Route("GetObjectAcl", "GET", "object", acl.get_acl, ("acl",)),
+    Route("PutObjectAcl", "PUT", "object", acl.put_acl, ("acl",)),
     Route("GetObjectTorrent", "GET", "object", not_implemented, ("torrent",)),
     Route("RestoreObject", "POST", "object", not_implemented, ("restore",)),
     Route("SelectObjectContent", "POST", "object", not_implemented, ("select",)),
@@ -80,6 +176,7 @@ ROUTES: tuple[Route, ...] = (
     Route("AbortMultipartUpload", "DELETE", "object", multipart.abort_upload, ("uploadId",)),
     Route("GetObject", "GET", "object", _not_on_objects, ("uploads",)),
     Route("GetObject", "GET", "object", _not_on_objects, ("versions",)),
+    *(Route("Guarded", "PUT DELETE", "object", not_implemented, (name,)) for name in GUARDED_OBJECT),
     Route("CopyObject", "PUT", "object", copy.copy_object, (), copy.SOURCE),
     Route("PutObject", "PUT", "object", put.put_object),
     Route("GetObject", "GET", "object", get.get_object),

@@ -64,3 +64,28 @@ def default_retention(configuration: bytes, now: int) -> Lock:
         return Lock()
     length = int(default.value("Days", "0")) * DAY + int(default.value("Years", "0")) * YEAR
     return Lock(default.value("Mode"), now + length)
+
+
+def render_configuration(node: xml.Node) -> bytes:
+    """Return a checked configuration as it is stored and answered."""
+    items: list[xml.Item] = [("ObjectLockEnabled", "Enabled")]
+    rule = node.first("Rule")
+    default = rule.first("DefaultRetention") if rule is not None else None
+    if default is not None:
+        unit = "Days" if default.has("Days") else "Years"
+        items.append(("Rule", [("DefaultRetention", [("Mode", default.value("Mode")), (unit, default.value(unit))])]))
+    return xml.document("ObjectLockConfiguration", items)
+
+
+def parse_retention(body: bytes, now: int) -> Lock:
+    """Return the retention of a PutObjectRetention body; an empty one removes it. now: nanoseconds."""
+    node = xml.parse(body, ("Retention", "ObjectLockRetention"))
+    mode, until = node.value("Mode"), node.value("RetainUntilDate")
+    if not mode and not until:
+        return Lock()
+    when = parse_time(until.strip())
+    if mode not in MODES or when is None:
+        raise Refused("MalformedXML")
+    if when <= now:
+        raise Refused("MalformedXML", "the retain until date must be in the future")
+    return Lock(mode, when)
