@@ -46,6 +46,7 @@ def _s3(folder: Folder, chain: Chain) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": chain.root_user,
         "AWS_SECRET_ACCESS_KEY": password,
         "AWS_ENDPOINT_URL": url,
+        "S3_ENDPOINT_URL": url,  # s5cmd's own name for it
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "MC_HOST_local": f"{scheme}://{user}:{secret}@{rest}",

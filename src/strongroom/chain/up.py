@@ -39,6 +39,9 @@ DEFAULTS = Wish(s3="127.0.0.1:9000", kes="127.0.0.1:7373", kms="127.0.0.1:8200",
 
 def settle(folder: Folder, wish: Wish) -> Chain:
     """Combine wishes, an existing folder's settings and the defaults; raise BadSettings for what cannot be."""
+    for box in BOXES:
+        if (named := getattr(wish, box)) is not None:
+            Address.parse(named, f"--{box}")
     old = folder.load()
     before = old or Chain(str(DEFAULTS.kms), str(DEFAULTS.kes), str(DEFAULTS.s3), True, str(DEFAULTS.root_user))
     chain = Chain(
