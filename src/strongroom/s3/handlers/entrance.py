@@ -107,6 +107,8 @@ def _check_head(call: Call) -> None:
     sse_headers.refuse_insecure(call.headers, call.secure())
     if call.operation in _READS:
         sse_headers.refuse_on_read(call.headers)
+    if not call.bucket.isascii():
+        raise Refused("InvalidBucketName")
     if call.bucket in ("minio", ".minio.sys"):
         raise Refused("AllAccessDisabled")
 

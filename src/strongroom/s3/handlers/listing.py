@@ -19,6 +19,7 @@ from strongroom.s3.wire.errors import xml_text
 
 PAGE = 1000  # entries at most
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")
 _XML = [("Content-Type", "application/xml")]
 _CACHE_SUFFIX = re.compile(r"\[minio_cache:[^\]]*\]$")  # clients of the original may come with its markers
 OWNER: list[xml.Item] = [("ID", OWNER_ID), ("DisplayName", OWNER_NAME)]
@@ -54,8 +55,13 @@ def check_components(call: Call) -> None:
             raise Refused("XMinioInvalidResourceName")
 
 
+def _text(value: str) -> str:
+    """Return a prefix or marker as the store compares it; bytes that are not UTF-8 sort behind all keys."""
+    return value if value.isascii() else _NOT_UTF8.sub("\U0010ffff", value)
+
+
 def _marker(text: str) -> str:
-    return _CACHE_SUFFIX.sub("", text)
+    return _CACHE_SUFFIX.sub("", _text(text))
 
 
 def _entries(page: Page, keys: ListKeys, encode: Callable[[str], str], *, owner: bool) -> str:
@@ -90,7 +96,7 @@ async def list_objects(call: Call) -> Response:
     check_components(call)
     record = await call.enter("s3:ListBucket")
     prefix, delimiter, marker = (call.args.get(name, "") for name in ("prefix", "delimiter", "marker"))
-    page = await _page(call, ListQuery(prefix, _marker(marker), delimiter, min(limit, PAGE)))
+    page = await _page(call, ListQuery(_text(prefix), _marker(marker), _text(delimiter), min(limit, PAGE)))
     keys = await call.box.sealing.list_keys(record)
     more = page.truncated and bool(delimiter)
     head: list[xml.Item] = [
@@ -132,8 +138,8 @@ async def list_objects_v2(call: Call) -> Response:
         raise Refused("InvalidArgument", "The continuation token provided is incorrect")
     record = await call.enter("s3:ListBucket")
     prefix, delimiter, start = (args.get(name, "") for name in ("prefix", "delimiter", "start-after"))
-    after = _after(token) if token is not None else start
-    page = await _page(call, ListQuery(prefix, after, delimiter, min(limit, PAGE)))
+    after = _after(token) if token is not None else _text(start)
+    page = await _page(call, ListQuery(_text(prefix), after, _text(delimiter), min(limit, PAGE)))
     keys = await call.box.sealing.list_keys(record)
     head: list[xml.Item] = [
         ("Name", call.bucket),
@@ -162,7 +168,12 @@ async def list_versions(call: Call) -> Response:
     record = await call.enter("s3:ListBucketVersions")
     prefix, delimiter = args.get("prefix", ""), args.get("delimiter", "")
     query = ListQuery(
-        prefix, _marker(key_marker), delimiter, min(limit, PAGE), versions=True, after_version=version_marker or None
+        _text(prefix),
+        _marker(key_marker),
+        _text(delimiter),
+        min(limit, PAGE),
+        versions=True,
+        after_version=version_marker or None,
     )
     page = await _page(call, query)
     keys = await call.box.sealing.list_keys(record)
@@ -179,7 +190,7 @@ async def list_versions(call: Call) -> Response:
     ]
     rows = "".join([_version(entry, keys, encode) for entry in page.entries])
     return Response(
-        200, _XML, xml.wrap("ListVersionsResult", _head(head) + rows + _prefixes(page, encode) + _encoding(call))
+        200, _XML, xml.wrap("ListVersionsResult", _head(head) + _prefixes(page, encode) + rows + _encoding(call))
     )
 
 
@@ -265,7 +276,11 @@ async def list_uploads(call: Call) -> Response:
     prefix, delimiter, key_marker = (args.get(name, "") for name in ("prefix", "delimiter", "key-marker"))
     upload_marker = args.get("upload-id-marker", "")
     await call.enter("s3:ListBucketMultipartUploads")
-    page = await call.box.store.uploads(call.bucket, prefix, key_marker, upload_marker, delimiter, min(limit, PAGE))
+    upload_marker = upload_marker if key_marker and upload_marker.isascii() else ""
+    after = _text(key_marker)
+    page = await call.box.store.uploads(
+        call.bucket, _text(prefix), after, upload_marker, _text(delimiter), min(limit, PAGE)
+    )
     items: list[xml.Item] = [
         ("Bucket", call.bucket),
         ("KeyMarker", encode(key_marker)),
@@ -274,8 +289,8 @@ async def list_uploads(call: Call) -> Response:
         ("NextUploadIdMarker", page.next_upload if page.truncated else ""),
         ("Delimiter", encode(delimiter) if delimiter else None),
         ("Prefix", encode(prefix)),
-        ("MaxUploads", limit),
         ("EncodingType", "url" if args.get("encoding-type") else None),
+        ("MaxUploads", limit),
         ("IsTruncated", page.truncated),
     ]
     for upload in page.uploads:

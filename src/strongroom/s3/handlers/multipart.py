@@ -89,6 +89,8 @@ class Upload:
 async def find_upload(call: Call, action: str) -> Upload:
     """Return the upload that a request names; raise NoSuchUpload."""
     record = await call.enter(action)
+    if not call.args.get("uploadId", "").isascii():
+        raise NoSuchUpload("not an id of ours")
     upload = await call.box.store.upload(call.bucket, call.key, call.args.get("uploadId", ""))
     return Upload(record, upload, unpack_meta(upload.meta))
 
@@ -130,10 +132,18 @@ def _with_checksum(made: intake.Plan, found: Upload) -> intake.Plan:
     )
 
 
+def _fits_upload(call: Call, found: Upload) -> None:
+    """Refuse a part whose encryption parameters do not fit its upload."""
+    info = call.box.sealing.describe(found.meta.seal)
+    sse_headers.check_part(info, sse_headers.parse_customer_key(call.headers))
+    if info.encrypted:  # a method that is none is refused, another one than the upload's means nothing
+        others = {name: value for name, value in call.headers.items() if name not in sse_headers.CUSTOMER_HEADERS}
+        sse_headers.parse_write(others, Operation.PUT, call.bucket, call.key)
+
+
 async def _open_for_part(call: Call, found: Upload) -> ObjectSeal | None:
-    sealing, stored = call.box.sealing, found.meta.seal
-    sse_headers.check_part(sealing.describe(stored), sse_headers.parse_customer_key(call.headers))
-    return await sealing.open(stored, call.headers, call.bucket, call.key)
+    _fits_upload(call, found)
+    return await call.box.sealing.open(found.meta.seal, call.headers, call.bucket, call.key)
 
 
 async def _receive_part(
@@ -184,6 +194,7 @@ async def upload_part_copy(call: Call) -> Response:
     check_key(call.key)
     source = parse_source(call.headers[SOURCE])
     found = await find_upload(call, "s3:PutObject")
+    _fits_upload(call, found)
     from_object = await find_source(call, source)
     header = call.headers.get("x-amz-copy-source-range")
     size = from_object.version.size
@@ -260,7 +271,7 @@ async def complete_upload(call: Call) -> Response:
     draft = Draft(found.record, call.key, meta, found.meta.tags, found.meta.lock, seal)
     written = await write_up(call, draft, size, etag, checksum, tuple([(part.number, part.size) for part in parts]))
     version = await call.box.store.complete_upload(call.bucket, found.upload, parts, written.new, check)
-    answer = written_headers(call, found.record, version, etag, None, None)[1:]
+    answer = written_headers(call, found.record, version, etag, None, checksum)
     if found.meta.seal:
         answer += call.box.sealing.shown(found.meta.seal, call.headers)
     return _completed(call, etag, answer, checksum)

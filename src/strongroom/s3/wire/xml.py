@@ -40,7 +40,7 @@ def document(name: str, content: list[Item], *, namespace: bool = True, head: bo
 def wrap(name: str, inner: str, *, namespace: bool = True, head: bool = True) -> bytes:
     """Return a document around markup that is written already."""
     attribute = f' xmlns="{NAMESPACE}"' if namespace else ""
-    return f"{HEAD if head else ''}<{name}{attribute}>{inner}</{name}>".encode("utf-8", "surrogateescape")
+    return f"{HEAD if head else ''}<{name}{attribute}>{inner}</{name}>".encode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
