@@ -10,12 +10,14 @@ from msgspec.structs import replace
 from strongroom.messages import Response
 from strongroom.s3.domain import etags, ranges
 from strongroom.s3.domain.checksums import KINDS
+from strongroom.s3.domain.encryption import Kind
 from strongroom.s3.domain.names import check_key, check_version
 from strongroom.s3.domain.object_record import ChecksumRecord, ObjectMeta
 from strongroom.s3.domain.ports import NoSuchVersion
+from strongroom.s3.domain.records import BucketRecord, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.domain.sealing import ObjectSeal
-from strongroom.s3.handlers import intake, locking, outflow
+from strongroom.s3.handlers import intake, locking, outflow, rotate
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.get import Found, checksum_of, find, open_found, reveal
 from strongroom.s3.handlers.put import Draft, conditions, described, tags_of, write_up, written_headers
@@ -97,9 +99,9 @@ async def copy_object(call: Call) -> Response:
     headers = call.headers
     source = parse_source(headers[SOURCE])
     metadata, tagging = directive(headers, "metadata"), directive(headers, "tagging")
-    _check_self(call, source, metadata, tagging)
     record = await call.enter("s3:PutObject")
     found = await find_source(call, source)
+    _check_self(call, source, found, record, metadata, tagging)
     if found.version.size > MAX_COPY:
         raise Refused("InvalidRequest", "The specified copy source is larger than the maximum allowable size: 5 GiB")
     meta = _meta(call, found, metadata)
@@ -107,6 +109,11 @@ async def copy_object(call: Call) -> Response:
     lock = locking.for_write(call, record)
     check = await conditions(call, record)
     opened = await open_found(call, found, source=True)
+    if _onto_itself(call, source) and metadata == "COPY" and rotate.applies(call, found, record):
+        turned = await rotate.customer_key(call, found, opened, record)
+        checksum = checksum_of(found.meta, opened)
+        answer = written_headers(call, record, turned.version, found.etag, turned.seal, checksum)
+        return _copied(found, answer, turned.version, found.etag, checksum)
     seal = await call.box.sealing.begin(headers, record, call.key, Operation.COPY)
     draft = Draft(record, call.key, meta, tags, lock, seal)
     kind = _checksum_kind(headers, checksum_of(found.meta, opened))
@@ -123,7 +130,17 @@ async def copy_object(call: Call) -> Response:
     except BaseException:
         staged.discard()
         raise
-    answer = written_headers(call, record, version, etag, seal, None)[1:]
+    answer = written_headers(call, record, version, etag, seal, checksum)
+    return _copied(found, answer, version, etag, checksum)
+
+
+def _copied(
+    found: Found,
+    answer: list[tuple[str, str]],
+    version: ObjectVersion,
+    etag: str,
+    checksum: ChecksumRecord | None,
+) -> Response:
     if found.record.versioning:
         answer.append(("x-amz-copy-source-version-id", found.version.version_id))
     answer.append(("Content-Type", "application/xml"))
@@ -152,8 +169,18 @@ def checksum_items(checksum: ChecksumRecord | None) -> list[xml.Item]:
     return [(f"Checksum{checksum.kind}", wire.checksum_text(checksum)), ("ChecksumType", checksum.type)]
 
 
-def _check_self(call: Call, source: Source, metadata: str, tagging: str) -> None:
-    if (source.bucket, source.key) != (call.bucket, call.key) or source.version_id is not None:
+def _onto_itself(call: Call, source: Source) -> bool:
+    return (source.bucket, source.key) == (call.bucket, call.key) and source.version_id is None
+
+
+def _wanted_kind(call: Call, record: BucketRecord) -> Kind | None:
+    wanted = call.box.sealing.wanted(call.headers, record, call.key, Operation.COPY)
+    return wanted.kind if wanted is not None else None
+
+
+def _check_self(call: Call, source: Source, found: Found, record: BucketRecord, metadata: str, tagging: str) -> None:
+    """Refuse a copy that changes nothing. One of or to an encrypted object seals it anew, which is a change."""
+    if not _onto_itself(call, source) or found.meta.seal or _wanted_kind(call, record) is not None:
         return
     if metadata == "REPLACE" or tagging == "REPLACE" or any(_CHANGES.fullmatch(name) for name in call.headers):
         return
@@ -181,4 +208,4 @@ def _checksum_kind(headers: Mapping[str, str], source: ChecksumRecord | None) ->
         if asked not in KINDS:
             raise Refused("InvalidArgument", "Invalid checksum provided.")
         return asked
-    return source.kind if source is not None and source.kind in KINDS else ""
+    return source.kind if source is not None and source.kind in KINDS else "CRC64NVME"
