@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import apsw
+from awscrt.checksums import crc32c
 
+from strongroom.errors import Tampered
 from strongroom.s3.domain.ports import NoSuchBucket, NoSuchKey, NoSuchUpload, NoSuchVersion, StoreClosed
 from strongroom.s3.domain.records import (
     BucketRecord,
@@ -26,6 +28,7 @@ from strongroom.s3.storage.schema import check_format, connect
 from strongroom.s3.storage.staging import FileStaged
 from strongroom.s3.storage.transaction import Known, Transaction
 from strongroom.s3.storage.turns import Turns
+from strongroom.s3.storage.writes import Stored
 
 T = TypeVar("T")
 
@@ -114,14 +117,12 @@ class OpenBucket:
         self._committer.submit(Job(apply, self._settle(future, cost), cost))
         return await future
 
-    async def write_staged(
-        self, staged: FileStaged, apply: Callable[[Transaction, bytes | None, str | None, int], T]
-    ) -> T:
+    async def write_staged(self, staged: FileStaged, apply: Callable[[Transaction, Stored], T]) -> T:
         """Like write, for a body: a small one goes along, a large one is first published by the pool of threads."""
         body = staged.inline
-        stored = staged.stored
         if body is not None:
-            return await self.write(lambda tx: apply(tx, body, None, stored), stored)
+            inline = Stored(staged.stored, staged.crc, body, None)
+            return await self.write(lambda tx: apply(tx, inline), inline.size)
         await self._admit(0)
         future: asyncio.Future[T] = self._loop.create_future()
         settle = self._settle(future, 0)
@@ -135,8 +136,8 @@ class OpenBucket:
                 self._stop_writing(f"{self.folder}: {error}")
                 self._loop.call_soon_threadsafe(settle, None, StoreClosed(str(error)))
                 return
-            name = staged.name
-            self._committer.submit(Job(lambda tx: apply(tx, None, name, stored), finish))
+            stored = Stored(staged.stored, staged.crc, None, staged.name)
+            self._committer.submit(Job(lambda tx: apply(tx, stored), finish))
 
         def finish(result: Any, error: BaseException | None) -> None:
             if error is not None and not isinstance(error, StoreClosed):  # closed: the row may have reached the disk
@@ -212,7 +213,7 @@ class OpenBucket:
         row = self.reader.execute(_BY_ID, (key, rows.id_to_column(version_id))).fetchone()
         if row is None:
             raise NoSuchVersion(f"{key} {version_id}")
-        return rows.version(row[:14], latest=row[0] == row[14])
+        return rows.version(row[:15], latest=row[0] == row[15])
 
     def open(self, version: ObjectVersion) -> InlineBody | FileBody:
         """Open the stored bytes; raise NoSuchVersion when they are gone."""
@@ -222,6 +223,8 @@ class OpenBucket:
         whole_in_file = in_files and not version.parts
         inline = b"" if whole_in_file else place.body if place.body is not None else self._body(version, place)
         if not in_files:
+            if not version.parts and crc32c(inline) != place.crc:
+                raise Tampered(f"{version.key}: the stored bytes have changed")
             return InlineBody(inline)
         try:
             return FileBody(self.files, _pieces(version, place, inline))

@@ -174,9 +174,7 @@ class FilesStore:
     async def put(self, bucket: str, version: NewVersion, body: Staged, check: Check | None = None) -> ObjectVersion:
         """See ObjectStore."""
         assert isinstance(body, FileStaged)
-        return await self._bucket(bucket).write_staged(
-            body, lambda tx, data, name, stored: writes.put(tx, version, data, name, stored, check)
-        )
+        return await self._bucket(bucket).write_staged(body, lambda tx, stored: writes.put(tx, version, stored, check))
 
     async def get(self, bucket: str, key: str, version_id: str | None = None) -> ObjectVersion:
         """See ObjectStore."""
@@ -215,7 +213,7 @@ class FilesStore:
         """See ObjectStore."""
         assert isinstance(body, FileStaged)
         return await self._bucket(bucket).write_staged(
-            body, lambda tx, data, name, stored: multipart.put_part(tx, upload, part, data, name, stored)
+            body, lambda tx, stored: multipart.put_part(tx, upload, part, stored)
         )
 
     async def parts(self, bucket: str, upload: UploadRecord, after: int = 0, limit: int = 1000) -> list[PartRecord]:

@@ -8,8 +8,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import apsw
+from awscrt.checksums import crc32c
 
 from strongroom.errors import Error
 from strongroom.s3.storage import rows, schema
@@ -34,7 +36,8 @@ class Report:
 def check_folder(folder: Path, *, deep: bool = False, repair: bool = False) -> Report:
     """Check all buckets and return what was found.
 
-    deep: also SQLite's own integrity check of every page. repair: totals are counted anew and unneeded files
+    deep: also SQLite's own integrity check of every page, and the checksum of every file (those of bodies in rows are
+    always compared). repair: totals are counted anew and unneeded files
     removed; only without a running server. Raise BadSettings for a folder of another format.
     """
     report = Report()
@@ -46,20 +49,39 @@ def check_folder(folder: Path, *, deep: bool = False, repair: bool = False) -> R
     finally:
         system.close()
     for name, uuid in named.items():
-        _Check(folder / "buckets" / uuid, name, report, repair).run(deep)
+        _Check(folder / "buckets" / uuid, name, report, deep=deep, repair=repair).run()
     for path in sorted((folder / "buckets").iterdir()):
         if path.name not in named.values():
             report.problems.append(f"{path.name}: a folder that no bucket name means")
     return report
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stored body, or part of one: in the file of this name, or inline."""
+
+    owner: str
+    file: str | None
+    stored: int
+    crc: int
+    body: bytes = b""
+
+
+def _crc(file: BinaryIO) -> int:
+    crc = 0
+    while data := file.read(1 << 20):
+        crc = crc32c(data, crc)
+    return crc
+
+
 class _Check:
     """One bucket under check."""
 
-    def __init__(self, folder: Path, name: str, report: Report, repair: bool) -> None:
+    def __init__(self, folder: Path, name: str, report: Report, *, deep: bool, repair: bool) -> None:
         self.folder = folder
         self.name = name
         self.report = report
+        self.deep = deep
         self.repair = repair
         self.files = BodyFiles(folder, 0)
 
@@ -67,7 +89,7 @@ class _Check:
         """Note a finding."""
         self.report.problems.append(f"{self.name}: {text}")
 
-    def run(self, deep: bool) -> None:
+    def run(self) -> None:
         """Check the bucket; whatever its database raises is a finding too."""
         self.report.buckets += 1
         try:
@@ -77,7 +99,7 @@ class _Check:
             return
         try:
             schema.check_format(connection, self.folder / "index.db")
-            if deep:
+            if self.deep:
                 self._integrity(connection)
             self._rows(connection)
             self._unneeded(connection)
@@ -96,7 +118,7 @@ class _Check:
         connection.execute("BEGIN")
         try:
             totals = self._totals(connection)
-            wanted = dict(self._wanted(connection))
+            wanted = self._wanted(connection)
             files: list[Row] = connection.execute("SELECT name, stored FROM files").fetchall()
             kept: dict[str, int] = dict(files)
         finally:
@@ -104,52 +126,72 @@ class _Check:
         if totals is not None and self.repair:
             connection.execute(f"UPDATE bucket SET {', '.join(f'{name} = ?' for name in TOTALS)}", totals)  # noqa: S608
             self.report.repaired += 1
-        for name, (owner, stored) in wanted.items():
-            self._file(connection, name, owner, stored)
-            if kept.get(name) != stored:
-                self.problem(f"{owner}: file {name} is not in the table of files")
+        for name, piece in wanted.items():
+            self._file(connection, name, piece)
+            if kept.get(name) != piece.stored:
+                self.problem(f"{piece.owner}: file {name} is not in the table of files")
         for name in kept.keys() - wanted.keys():
             self.problem(f"file {name} is kept for no row")
 
-    def _wanted(self, connection: apsw.Connection) -> Iterator[tuple[str, tuple[str, int]]]:
-        """Yield every file that a row names, with the row's name and the length."""
-        statement = "SELECT key, version, stored, file, parts, length(body), marker FROM versions"
-        for key, version, stored, file, packed, inline, marker in connection.execute(statement):
+    def _wanted(self, connection: apsw.Connection) -> dict[str, Piece]:
+        """Check what lies in rows; return what must lie in files, by name."""
+        wanted: dict[str, Piece] = {}
+        for piece in (*self._versions(connection), *self._uploads(connection)):
+            if piece.file is None:
+                self._inline(piece)
+            elif piece.file in wanted:
+                self.problem(f"{piece.owner} and {wanted[piece.file].owner} have the same file")
+            else:
+                wanted[piece.file] = piece
+        return wanted
+
+    def _versions(self, connection: apsw.Connection) -> Iterator[Piece]:
+        for key, version, stored, file, packed, crc, marker, body in connection.execute(VERSIONS):
             owner = f"{key} {version or 'null'}"
             self.report.versions += not marker
             if packed is not None:
-                yield from self._parts(owner, packed, stored, inline or 0)
-            elif file is not None:
-                yield file, (owner, stored)
-            elif not marker and (inline or 0) != stored:
-                self.problem(f"{owner}: {inline or 0} bytes in the row, {stored} announced")
-        statement = "SELECT upload, number, stored, file, length(body) FROM parts"
-        for upload, number, stored, file, inline in connection.execute(statement):
-            if file is not None:
-                yield file, (f"upload {upload} part {number}", stored)
-            elif (inline or 0) != stored:
-                self.problem(f"upload {upload} part {number}: {inline or 0} bytes in the row, {stored} announced")
+                yield from self._parts(owner, packed, stored, body or b"")
+            elif not marker:
+                yield Piece(owner, file, stored, crc, body or b"")
 
-    def _parts(self, owner: str, packed: bytes, stored: int, inline: int) -> Iterator[tuple[str, tuple[str, int]]]:
-        parts, files = rows.unpack_parts(packed)
+    def _uploads(self, connection: apsw.Connection) -> Iterator[Piece]:
+        for upload, number, stored, file, crc, body in connection.execute(PARTS):
+            yield Piece(f"upload {upload} part {number}", file, stored, crc, body or b"")
+
+    def _parts(self, owner: str, packed: bytes, stored: int, inline: bytes) -> Iterator[Piece]:
+        parts, files, crcs = rows.unpack_parts(packed)
         if sum(part.stored for part in parts) != stored:
             self.problem(f"{owner}: the parts do not add up to {stored} bytes")
-        if sum(p.stored for p, name in zip(parts, files, strict=True) if name is None) != inline:
-            self.problem(f"{owner}: {inline} bytes in the row are not what its small parts have")
-        for part, name in zip(parts, files, strict=True):
+        at = 0
+        for part, name, crc in zip(parts, files, crcs, strict=True):
             if name is not None:
-                yield name, (owner, part.stored)
+                yield Piece(owner, name, part.stored, crc)
+            else:
+                yield Piece(owner, None, part.stored, crc, inline[at : at + part.stored])
+                at += part.stored
+        if at != len(inline):
+            self.problem(f"{owner}: {len(inline)} bytes in the row, its small parts have {at}")
 
-    def _file(self, connection: apsw.Connection, name: str, owner: str, stored: int) -> None:
+    def _inline(self, piece: Piece) -> None:
+        if len(piece.body) != piece.stored:
+            self.problem(f"{piece.owner}: {len(piece.body)} bytes in the row, {piece.stored} announced")
+        elif crc32c(piece.body) != piece.crc:
+            self.problem(f"{piece.owner}: the bytes in the row have changed")
+
+    def _file(self, connection: apsw.Connection, name: str, piece: Piece) -> None:
         self.report.files += 1
         try:
-            found = os.stat(self.files.path(name)).st_size
+            with open(self.files.path(name), "rb") as file:
+                found = os.fstat(file.fileno()).st_size
+                changed = self.deep and found == piece.stored and _crc(file) != piece.crc
         except FileNotFoundError:
             if needed(connection, name):  # else deleted while we looked
-                self.problem(f"{owner}: file {name} is missing")
+                self.problem(f"{piece.owner}: file {name} is missing")
             return
-        if found != stored:
-            self.problem(f"{owner}: file {name} has {found} bytes, {stored} announced")
+        if found != piece.stored:
+            self.problem(f"{piece.owner}: file {name} has {found} bytes, {piece.stored} announced")
+        if changed:
+            self.problem(f"{piece.owner}: the bytes of file {name} have changed")
 
     def _totals(self, connection: apsw.Connection) -> Row | None:
         """Compare the totals with what is there; return the true ones when they differ."""
@@ -169,6 +211,8 @@ class _Check:
                     self.report.repaired += 1
 
 
+VERSIONS = "SELECT key, version, stored, file, parts, crc, marker, body FROM versions"
+PARTS = "SELECT upload, number, stored, file, crc, body FROM parts"
 COUNT = """
 SELECT (SELECT count(*) FROM versions v WHERE NOT marker
             AND NOT EXISTS (SELECT 1 FROM versions n WHERE n.key = v.key AND n.seq > v.seq)),

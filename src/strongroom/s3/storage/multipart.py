@@ -7,10 +7,11 @@ from dataclasses import replace
 from strongroom.s3.domain.ports import Check, NoSuchPart, NoSuchUpload
 from strongroom.s3.domain.records import NewVersion, ObjectVersion, PartRecord, UploadRecord
 from strongroom.s3.storage import rows, writes
-from strongroom.s3.storage.rows import Row
+from strongroom.s3.storage.rows import Place, Row
 from strongroom.s3.storage.transaction import Transaction
+from strongroom.s3.storage.writes import Stored
 
-_STORED_PART = f"{rows.PART}, file, seq"
+_STORED_PART = f"{rows.PART}, file, seq, crc"
 _PART_BY_NUMBER = f"SELECT {_STORED_PART} FROM parts WHERE upload = ? AND number = ?"  # noqa: S608
 _ALL_PARTS = f"SELECT {_STORED_PART} FROM parts WHERE upload = ? ORDER BY number"  # noqa: S608
 
@@ -32,22 +33,23 @@ def _seq(tx: Transaction, upload: UploadRecord) -> int:
     return int(row[0])
 
 
-def put_part(
-    tx: Transaction, upload: UploadRecord, part: PartRecord, body: bytes | None, name: str | None, stored: int
-) -> PartRecord:
-    """Store a part, inline or in the file of this name, in place of an earlier one of its number."""
+def put_part(tx: Transaction, upload: UploadRecord, part: PartRecord, stored: Stored) -> PartRecord:
+    """Store a part in place of an earlier one of its number."""
     seq = _seq(tx, upload)
     tx.check_quota(part.size)
     old = tx.execute(_PART_BY_NUMBER, (seq, part.number)).fetchone()
     if old is not None:
         _remove_part(tx, old)
-    kept = replace(part, stored=stored, modified=tx.now())
+    kept = replace(part, stored=stored.size, modified=tx.now())
     tx.execute(
-        "INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (tx.take_seqs(), seq, part.number, part.size, stored, part.etag, kept.modified, part.meta, name, body),
+        "INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(tx.take_seqs(), seq, part.number, part.size, stored.size, part.etag, kept.modified, part.meta),
+            *(stored.crc, stored.name, stored.body),
+        ),
     )
-    tx.keep_file(name, stored)
-    tx.upload_stored += stored
+    tx.keep_file(stored.name, stored.size)
+    tx.upload_stored += stored.size
     return kept
 
 
@@ -70,8 +72,8 @@ def complete(
     chosen = [_chosen(stored, wanted) for wanted in numbers]
     parts = tuple(rows.part(row[:6]) for row in chosen)
     files = tuple(row[6] for row in chosen)
-    body = _inline_bytes(tx, chosen)
-    version = writes.publish(tx, new, sum(p.stored for p in parts), check, body, files, parts)
+    place = Place(0, _inline_bytes(tx, chosen), files, 0, tuple(row[8] for row in chosen))
+    version = writes.publish(tx, new, sum(p.stored for p in parts), check, place, parts)
     taken = {row[7] for row in chosen}
     for row in stored.values():
         if row[7] not in taken:

@@ -14,7 +14,7 @@ Row: TypeAlias = tuple[Any, ...]
 PARTS_VERSION = 1
 EAGER_BODY = 8 * 1024  # bytes: a body up to this size is read with its row, larger ones when they are opened
 
-VERSION = "seq, key, version, marker, size, stored, modified, etag, tags, lock, file, parts, meta"
+VERSION = "seq, key, version, marker, size, stored, modified, etag, tags, lock, file, parts, meta, crc"
 VERSION_AND_BODY = f"{VERSION}, CASE WHEN stored <= {EAGER_BODY} THEN body END"
 LISTED = "key, seq, version, marker, modified, size, etag"
 UPLOAD = "key, upload, started, meta"
@@ -24,7 +24,7 @@ PART = "number, size, stored, etag, modified, meta"
 # which takes 6 of then 7.5 microseconds.
 OF_NEWEST = "FROM versions WHERE key >= ?1 AND key <= ?1 ORDER BY key, seq DESC LIMIT 1"
 
-_decoder = msgspec.msgpack.Decoder(tuple[int, list[tuple[int, int, int, bytes, int, bytes, str | None]]])
+_decoder = msgspec.msgpack.Decoder(tuple[int, list[tuple[int, int, int, bytes, int, bytes, str | None, int]]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,15 @@ class Place:
 
     body   the inline bytes, when they were read with the row
     files  one name per part (None: inline), or the one file of a body in one piece; empty: inline
+    crc    CRC-32C of the stored bytes of a body in one piece
+    crcs   the same of each part
     """
 
     seq: int
     body: bytes | None = field(default=None, repr=False)
     files: tuple[str | None, ...] = ()
+    crc: int = 0
+    crcs: tuple[int, ...] = ()
 
 
 def id_to_column(version_id: str) -> str | None:
@@ -47,11 +51,12 @@ def id_to_column(version_id: str) -> str | None:
 
 def version(row: Row, *, latest: bool) -> ObjectVersion:
     """Make the record of a VERSION (or VERSION_AND_BODY) row."""
-    seq, key, version_id, marker, size, stored, modified, etag, tags, lock, file, packed, meta = row[:13]
+    seq, key, version_id, marker, size, stored, modified, etag, tags, lock, file, packed, meta, crc = row[:14]
     parts: tuple[PartRecord, ...] = ()
+    crcs: tuple[int, ...] = ()
     files: tuple[str | None, ...] = () if file is None else (file,)
     if packed is not None:
-        parts, files = unpack_parts(packed)
+        parts, files, crcs = unpack_parts(packed)
     return ObjectVersion(
         key,
         version_id or NULL_VERSION,
@@ -65,7 +70,7 @@ def version(row: Row, *, latest: bool) -> ObjectVersion:
         tags,
         lock,
         parts,
-        Place(seq, row[13] if len(row) > 13 else None, files),
+        Place(seq, row[14] if len(row) > 14 else None, files, crc, crcs),
     )
 
 
@@ -85,20 +90,22 @@ def part(row: Row) -> PartRecord:
     return PartRecord(*row)
 
 
-def pack_parts(parts: Sequence[PartRecord], files: Sequence[str | None]) -> bytes:
+def pack_parts(parts: Sequence[PartRecord], place: Place) -> bytes:
     """Return the part table of a multipart object."""
     table = [
-        (p.number, p.size, p.stored, p.etag, p.modified, p.meta, file) for p, file in zip(parts, files, strict=True)
+        (p.number, p.size, p.stored, p.etag, p.modified, p.meta, file, crc)
+        for p, file, crc in zip(parts, place.files, place.crcs, strict=True)
     ]
     return msgspec.msgpack.encode((PARTS_VERSION, table))
 
 
-def unpack_parts(packed: bytes) -> tuple[tuple[PartRecord, ...], tuple[str | None, ...]]:
-    """Read a part table: the parts and their files; raise Tampered when it is not one."""
+def unpack_parts(packed: bytes) -> tuple[tuple[PartRecord, ...], tuple[str | None, ...], tuple[int, ...]]:
+    """Read a part table: the parts, their files and their CRC-32Cs; raise Tampered when it is not one."""
     try:
         number, table = _decoder.decode(packed)
     except msgspec.DecodeError as error:
         raise Tampered(f"part table: {error}") from error
     if number != PARTS_VERSION:
         raise Tampered(f"part table version {number}")
-    return tuple(PartRecord(*entry[:6]) for entry in table), tuple(entry[6] for entry in table)
+    parts = tuple(PartRecord(*entry[:6]) for entry in table)
+    return parts, tuple(entry[6] for entry in table), tuple(entry[7] for entry in table)

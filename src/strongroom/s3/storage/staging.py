@@ -2,6 +2,8 @@
 
 import os
 
+from awscrt.checksums import crc32c
+
 from strongroom.s3.domain.ports import Buffer
 from strongroom.s3.storage.folders import BodyFiles, write_all
 
@@ -11,10 +13,11 @@ INLINE = 128 * 1024  # bytes: the largest body that lies in its row (architectur
 class FileStaged:
     """Bytes that are not published yet; one thread at a time."""
 
-    __slots__ = ("_chunks", "_claimed", "_descriptor", "_files", "_large", "name", "stored")
+    __slots__ = ("_chunks", "_claimed", "_descriptor", "_files", "_large", "crc", "name", "stored")
 
     def __init__(self, files: BodyFiles, expected: int | None) -> None:
         self.stored = 0
+        self.crc = 0  # CRC-32C of what was written
         self.name: str | None = None  # of the file, once there is one
         self._files = files
         self._large = expected is not None and expected > INLINE
@@ -25,6 +28,7 @@ class FileStaged:
     def write(self, data: Buffer) -> None:
         """Append data; raise DiskFull or OSError."""
         self.stored += len(data)
+        self.crc = crc32c(data, self.crc)
         if self.name is None and not self._large and self.stored <= INLINE:
             self._chunks.append(bytes(data))
             return

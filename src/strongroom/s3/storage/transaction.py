@@ -145,8 +145,7 @@ class Transaction:
         """Add a version (or marker) as the newest of its key and count it; newest is the one before."""
         place = version.place
         assert isinstance(place, rows.Place)
-        file = place.files[0] if place.files and packed is None else None
-        self.execute(INSERT, insert_values(version, place.seq, file, packed, place.body))
+        self.execute(INSERT, insert_values(version, place, packed))
         if version.delete_marker:
             self.markers += 1
         else:
@@ -175,12 +174,13 @@ class Transaction:
 
 
 COLUMNS = f"{rows.VERSION}, body"
-INSERT = f"INSERT INTO versions({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+INSERT = f"INSERT INTO versions({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 
 
-def insert_values(v: ObjectVersion, seq: int, file: str | None, packed: bytes | None, body: bytes | None) -> Row:
+def insert_values(v: ObjectVersion, place: rows.Place, packed: bytes | None) -> Row:
     """Return the values of INSERT for a version."""
     version_id = rows.id_to_column(v.version_id)
     marker = int(v.delete_marker)
-    head = (seq, v.key, version_id, marker, v.size, v.stored, v.modified, v.etag)
-    return (*head, v.tags, v.lock, file, packed, v.meta, body)
+    file = place.files[0] if place.files and packed is None else None
+    head = (place.seq, v.key, version_id, marker, v.size, v.stored, v.modified, v.etag)
+    return (*head, v.tags, v.lock, file, packed, v.meta, place.crc, place.body)

@@ -1,7 +1,7 @@
 """What each write on objects does inside a transaction. A refusal is raised before anything is changed."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from strongroom.s3.domain.ports import BucketNotEmpty, Check, NoSuchKey, NoSuchVersion
@@ -18,17 +18,21 @@ def visible(row: Row | None) -> Row | None:
     return None if row is None or row[3] else row
 
 
-def stored_body(body: bytes | None, name: str | None) -> tuple[bytes | None, tuple[str | None, ...]]:
-    """Return a Place's body and files for a body in one piece."""
-    return body, () if name is None else (name,)
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A body that is ready to get its row: inline, or in the published file of this name. crc: its CRC-32C."""
+
+    size: int
+    crc: int
+    body: bytes | None
+    name: str | None
 
 
-def put(
-    tx: Transaction, new: NewVersion, body: bytes | None, name: str | None, stored: int, check: Check | None
-) -> ObjectVersion:
-    """Publish a body, inline or in the file of this name, as the newest version of its key."""
-    version = publish(tx, new, stored, check, *stored_body(body, name))
-    tx.keep_file(name, stored)
+def put(tx: Transaction, new: NewVersion, stored: Stored, check: Check | None) -> ObjectVersion:
+    """Publish a body as the newest version of its key."""
+    files = () if stored.name is None else (stored.name,)
+    version = publish(tx, new, stored.size, check, Place(0, stored.body, files, stored.crc))
+    tx.keep_file(stored.name, stored.size)
     return version
 
 
@@ -37,8 +41,7 @@ def publish(
     new: NewVersion,
     stored: int,
     check: Check | None,
-    body: bytes | None,
-    files: tuple[str | None, ...],
+    place: Place,
     parts: tuple[PartRecord, ...] = (),
 ) -> ObjectVersion:
     """Insert a version in place of one of the same id, if any; the caller keeps its files."""
@@ -63,9 +66,9 @@ def publish(
         new.tags,
         new.lock,
         parts,
-        Place(tx.take_seqs(), body, files),
+        Place(tx.take_seqs(), place.body, place.files, place.crc, place.crcs),
     )
-    return tx.insert(version, rows.pack_parts(parts, files) if parts else None, newest)
+    return tx.insert(version, rows.pack_parts(parts, place) if parts else None, newest)
 
 
 def _same_id(tx: Transaction, new: NewVersion, version_id: str, newest: Row | None) -> Row | None:

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from strongroom.errors import Tampered
 from strongroom.s3.domain.ports import NoSuchKey
 from strongroom.s3.domain.records import NewVersion, PartRecord
 from strongroom.s3.storage import fsck
@@ -64,28 +65,39 @@ async def test_garbage_of_crashed_processes_goes(tmp_path):
 async def test_a_check_finds_and_repairs(tmp_path):
     store = await open_store(tmp_path)
     await store.create_bucket("b")
-    for key in ("short", "gone", "fine"):
+    for key in ("short", "gone", "fine", "rotten"):
         await put(store, key, LARGE)
+    await put(store, "small")
     upload = await store.create_upload("b", "u", b"")
     staged = store.stage("b", None)
     staged.write(LARGE)
     await store.put_part("b", upload, PartRecord(1, len(LARGE), 0, b""), staged)
     home = store._bucket("b").folder
     paths = {}
-    for key in ("short", "gone"):
+    for key in ("short", "gone", "rotten"):
         paths[key] = store._bucket("b").files.path((await store.get("b", key)).place.files[0])
     await store._bucket("b").write(lambda tx: tx.execute("UPDATE bucket SET size = 7") and None)
+    await store._bucket("b").write(
+        lambda tx: tx.execute("UPDATE versions SET body = x'00' WHERE key = 'small'") and None
+    )
+    with pytest.raises(Tampered):
+        store.open("b", await store.get("b", "small"))
     await store.close()
     os.truncate(paths["short"], 100)
+    with open(paths["rotten"], "r+b") as file:
+        file.seek(200_000)
+        file.write(bytes([LARGE[200_000] ^ 1]))
     os.unlink(paths["gone"])
     (home / "data" / "ab").mkdir(exist_ok=True)
     (home / "data" / "ab" / "1-ab").write_bytes(b"x")
     report = fsck.check_folder(tmp_path, deep=True, repair=True)
     text = "\n".join(report.problems)
-    assert len(report.problems) == 3
+    assert len(report.problems) == 5
     assert "short null: file" in text
     assert "has 100 bytes" in text
     assert "gone null: file" in text
     assert "totals are" in text
-    assert (report.versions, report.files, report.unneeded_files, report.repaired) == (3, 4, 1, 2)
-    assert len(fsck.check_folder(tmp_path).problems) == 2
+    assert "rotten null: the bytes of file" in text
+    assert "small null: the bytes in the row have changed" in text
+    assert (report.versions, report.files, report.unneeded_files, report.repaired) == (5, 5, 1, 2)
+    assert len(fsck.check_folder(tmp_path).problems) == 3
