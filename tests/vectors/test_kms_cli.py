@@ -1,5 +1,6 @@
 """The command line against the recording of the reference (tests/vectors/kms/cli.json), case by case and in order."""
 
+import json
 import os
 import shutil
 import socket
@@ -126,8 +127,6 @@ def play(
 
 
 def openbao_config(folder: Path, port: int, cluster: int, *, tls: bool) -> str:
-    import json
-
     listener: dict[str, Any] = {"address": f"127.0.0.1:{port}"}
     if tls:
         listener |= {
@@ -175,6 +174,42 @@ def openbao_plain(tmp_path_factory: pytest.TempPathFactory) -> Played:
     return play("cases_plain_http_inmem", folder, [program, "server"], config, port, cluster, tls=False)
 
 
+def strongroom_config(port: int, *, tls: bool) -> str:
+    listener: dict[str, Any] = {"address": f"127.0.0.1:{port}", "tls_disable": not tls}
+    if tls:
+        listener |= {"tls_cert_file": "vault-tls.crt", "tls_key_file": "vault-tls.key"}
+    return json.dumps(
+        {
+            "storage": {"file": {"path": "vault/file"}} if tls else {"inmem": {}},
+            "listener": {"tcp": listener},
+            "api_addr": f"{'https' if tls else 'http'}://127.0.0.1:{port}",
+            "default_lease_ttl": "168h",
+            "max_lease_ttl": "720h",
+            "disable_mlock": True,
+        }
+    )
+
+
+OURS = [sys.executable, "-m", "strongroom.cli.main", "kms", "server"]
+
+
+@pytest.fixture(scope="module")
+def ours_tls(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    folder = tmp_path_factory.mktemp("ours-tls")
+    certificate(folder)
+    prepare(folder)
+    port = free_port()
+    return play("cases", folder, OURS, strongroom_config(port, tls=True), port, free_port(), tls=True)
+
+
+@pytest.fixture(scope="module")
+def ours_plain(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    folder = tmp_path_factory.mktemp("ours-plain")
+    port = free_port()
+    config = strongroom_config(port, tls=False)
+    return play("cases_plain_http_inmem", folder, OURS, config, port, free_port(), tls=False)
+
+
 def names(group: str) -> list[str]:
     return [
         f"{number:03d} {replay.name_of(case)}"
@@ -183,9 +218,14 @@ def names(group: str) -> list[str]:
     ]
 
 
-def check(played: Played, name: str) -> None:
+def is_status(case: dict[str, Any]) -> bool:
+    return case["argv"][1:2] == ["status"] or case["argv"][1:3] == ["operator", "unseal"]
+
+
+def check(played: Played, name: str, *, ours: bool = False) -> None:
     case, outcome, player = played[name]
     changes = OVERRIDES.get(replay.name_of(case), {})
+    changes = changes | changes.get("ours", {}) if ours else changes
     expected = {
         **case,
         **{member: changes[member] for member in ("exit_code", "stdout", "stderr") if member in changes},
@@ -197,6 +237,8 @@ def check(played: Played, name: str) -> None:
             continue
         wanted = player.comparable(expected[member], printed=False)
         got = player.comparable(printed, printed=True)
+        if is_status(case) and (ours or "unseal" in case["argv"]):  # right behind an unseal nobody may lead yet
+            wanted, got = replay.one_server(wanted), replay.one_server(got)
         if "members" in case["argv"]:  # its column widths follow the host's name and the port
             wanted, got = (" ".join(text.replace("-", "").split()[:12]) for text in (wanted, got))
         assert got == wanted
@@ -210,3 +252,13 @@ def test_against_openbao(openbao_tls: Played, name: str) -> None:
 @pytest.mark.parametrize("name", names("cases_plain_http_inmem"))
 def test_against_openbao_plain_http(openbao_plain: Played, name: str) -> None:
     check(openbao_plain, name)
+
+
+@pytest.mark.parametrize("name", names("cases"))
+def test_against_ours(ours_tls: Played, name: str) -> None:
+    check(ours_tls, name, ours=True)
+
+
+@pytest.mark.parametrize("name", names("cases_plain_http_inmem"))
+def test_against_ours_plain_http(ours_plain: Played, name: str) -> None:
+    check(ours_plain, name, ours=True)

@@ -84,7 +84,7 @@ def take_config(core: "Core", config: MountConfig, given: dict[str, Any]) -> Non
     """Change a mount's tuning by what is given; raise Refused."""
     for name, word in (("default_lease_ttl", "default"), ("max_lease_ttl", "max")):
         value = given.get(name)
-        if value is not None:
+        if value not in (None, ""):  # an empty text leaves it as it is: the command line sends one for flags not given
             setattr(config, name, _ttl(value, word))
     if given.get("force_no_cache") is not None:
         config.force_no_cache = bool(given["force_no_cache"])
