@@ -1,6 +1,7 @@
 """One open bucket: a connection that reads in the event loop, a committer that writes, and its files."""
 
 import asyncio
+import errno
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ import apsw
 from awscrt.checksums import crc32c
 
 from strongroom.errors import Tampered
-from strongroom.s3.domain.ports import NoSuchBucket, NoSuchKey, NoSuchUpload, NoSuchVersion, StoreClosed
+from strongroom.s3.domain.ports import DiskFull, NoSuchBucket, NoSuchKey, NoSuchUpload, NoSuchVersion, StoreClosed
 from strongroom.s3.domain.records import (
     BucketRecord,
     BucketUsage,
@@ -22,7 +23,7 @@ from strongroom.s3.domain.records import (
 from strongroom.s3.storage import rows, transaction
 from strongroom.s3.storage.bodies import FileBody, InlineBody
 from strongroom.s3.storage.checkpoints import Checkpoints, CheckpointThread
-from strongroom.s3.storage.committer import Committer, Hooks, Job
+from strongroom.s3.storage.committer import Committer, Figures, Hooks, Job
 from strongroom.s3.storage.folders import BodyFiles
 from strongroom.s3.storage.schema import check_format, connect
 from strongroom.s3.storage.staging import FileStaged
@@ -101,6 +102,26 @@ class OpenBucket:
         """Read the record again before its next use."""
         self._fresh = False
 
+    @property
+    def figures(self) -> Figures:
+        """What the committer has done."""
+        return self._committer.figures
+
+    @property
+    def pending(self) -> int:
+        """Writes on their way."""
+        return self._pending
+
+    @property
+    def log_pages(self) -> int:
+        """Pages in the write-ahead log after the last commit."""
+        return self._log.pages
+
+    @property
+    def closed(self) -> str:
+        """Why writing has stopped; empty while it goes on."""
+        return self._committer.closed
+
     def usage(self) -> BucketUsage:
         """Return the totals."""
         return transaction.usage(transaction.read_record(self.reader, self._known)[0])
@@ -131,10 +152,9 @@ class OpenBucket:
         def publish() -> None:
             try:
                 staged.publish()
-            except OSError as error:
+            except BaseException as error:
                 staged.drop()
-                self._stop_writing(f"{self.folder}: {error}")
-                self._loop.call_soon_threadsafe(settle, None, StoreClosed(str(error)))
+                self._loop.call_soon_threadsafe(settle, None, self._judge(error))
                 return
             stored = Stored(staged.stored, staged.crc, None, staged.name)
             self._committer.submit(Job(lambda tx: apply(tx, stored), finish))
@@ -146,6 +166,15 @@ class OpenBucket:
 
         self._pool.submit(publish)
         return await future
+
+    def _judge(self, error: BaseException) -> BaseException:
+        """Say what it means that a body could not be published; after a failed fsync, stop writing."""
+        if not isinstance(error, OSError):
+            return error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return DiskFull(f"{self.folder}: {error}")
+        self._stop_writing(f"{self.folder}: {error}")
+        return StoreClosed(self._committer.closed)
 
     def _settle(self, future: asyncio.Future[T], cost: int) -> Callable[[Any, BaseException | None], None]:
         def settle(result: Any, error: BaseException | None) -> None:

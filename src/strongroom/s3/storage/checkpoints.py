@@ -26,7 +26,7 @@ class Checkpoints:
         self._writer = writer
         self._vfs = vfs
         self._failed = failed
-        self._pages = 0
+        self.pages = 0  # in the log after the last commit
         self._busy = False
         self._finish = False
         self._connection: apsw.Connection | None = None
@@ -35,7 +35,7 @@ class Checkpoints:
         writer.set_wal_hook(self._wal_hook)
 
     def _wal_hook(self, connection: apsw.Connection, name: str, pages: int) -> int:
-        self._pages = pages
+        self.pages = pages
         return apsw.SQLITE_OK
 
     def after_commit(self, thread: "CheckpointThread") -> None:
@@ -43,7 +43,7 @@ class Checkpoints:
         if self._finish:
             self._finish = False
             self._last_pass()
-        elif self._pages > START_PAGES and not self._busy:
+        elif self.pages > START_PAGES and not self._busy:
             self._busy = True
             thread.submit(self)
 

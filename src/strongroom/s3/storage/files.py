@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -29,11 +30,28 @@ from strongroom.s3.storage import listing, multipart, settings, sweep, writes
 from strongroom.s3.storage.bucket import OpenBucket
 from strongroom.s3.storage.checkpoints import CheckpointThread
 from strongroom.s3.storage.opening import Opened, make_bucket, open_folder
+from strongroom.s3.storage.space import Space
 from strongroom.s3.storage.staging import FileStaged
 
 T = TypeVar("T")
 
 SYNC_THREADS = 4  # that publish body files (architecture.md, decision 5)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFigures:
+    """What a process's store has done since its buckets were opened. Seconds and bytes."""
+
+    open_buckets: int
+    pending: int  # writes on their way
+    log_pages: int  # the longest write-ahead log, in pages of 4 KiB
+    stopped: tuple[str, ...]  # why buckets take no writes any more
+    groups: int
+    writes: int
+    refused: int
+    commit_seconds: float
+    longest_commit: float
+    free_bytes: int  # above the reserve
 
 
 async def open_store(folder: Path, *, worker: bool = False, vfs: str | None = None) -> "FilesStore":
@@ -59,6 +77,7 @@ class FilesStore:
         self._pool = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="store")
         self._checkpoints = CheckpointThread()
         self._vfs = vfs
+        self._space = Space(self.folder)
         self._open: dict[str, OpenBucket] = {}
         self._seen = self._system.changes()
         self._background: set[asyncio.Future[None]] = set()
@@ -169,7 +188,9 @@ class FilesStore:
 
     def stage(self, bucket: str, expected: int | None) -> Staged:
         """See ObjectStore."""
-        return FileStaged(self._bucket(bucket).files, expected)
+        files = self._bucket(bucket).files
+        self._space.check(expected or 0)
+        return FileStaged(files, expected)
 
     async def put(self, bucket: str, version: NewVersion, body: Staged, check: Check | None = None) -> ObjectVersion:
         """See ObjectStore."""
@@ -265,6 +286,23 @@ class FilesStore:
     async def list(self, bucket: str, query: ListQuery) -> Page:
         """See ObjectStore."""
         return await listing.page(self._bucket(bucket).reader, query)
+
+    def figures(self) -> StoreFigures:
+        """Return what this process has done, for metrics."""
+        open_buckets = self._open.values()
+        done = [bucket.figures for bucket in open_buckets]
+        return StoreFigures(
+            open_buckets=len(done),
+            pending=sum(bucket.pending for bucket in open_buckets),
+            log_pages=max((bucket.log_pages for bucket in open_buckets), default=0),
+            stopped=tuple(bucket.closed for bucket in open_buckets if bucket.closed),
+            groups=sum(f.groups for f in done),
+            writes=sum(f.writes for f in done),
+            refused=sum(f.failed for f in done),
+            commit_seconds=sum(f.seconds for f in done),
+            longest_commit=max((f.longest for f in done), default=0.0),
+            free_bytes=self._space.look(),
+        )
 
     def changes(self) -> int:
         """See ObjectStore."""

@@ -1,7 +1,7 @@
 """Checking a server's folder: rows against totals, files against rows. Format: docs/formats/store.md.
 
-Opens databases through SQLite only, so it may run beside a server; what a running server is writing just then is
-not reported, because every finding about files is looked at twice.
+Opens databases through SQLite only, so it may run beside a server; what a running server is writing just then counts
+as unneeded files. Repairing takes the server's lock.
 """
 
 import os
@@ -16,6 +16,7 @@ from awscrt.checksums import crc32c
 from strongroom.errors import Error
 from strongroom.s3.storage import rows, schema
 from strongroom.s3.storage.folders import BodyFiles
+from strongroom.s3.storage.opening import lock_folder
 from strongroom.s3.storage.rows import Row
 from strongroom.s3.storage.sweep import needed
 from strongroom.s3.storage.transaction import TOTALS
@@ -38,9 +39,17 @@ def check_folder(folder: Path, *, deep: bool = False, repair: bool = False) -> R
 
     deep: also SQLite's own integrity check of every page, and the checksum of every file (those of bodies in rows are
     always compared). repair: totals are counted anew and unneeded files
-    removed; only without a running server. Raise BadSettings for a folder of another format.
+    removed. Raise BadSettings for a folder of another format, or when a server runs and repair is asked for.
     """
-    report = Report()
+    lock = lock_folder(folder) if repair else -1
+    try:
+        return _check_folder(folder, Report(), deep=deep, repair=repair)
+    finally:
+        if lock >= 0:
+            os.close(lock)
+
+
+def _check_folder(folder: Path, report: Report, *, deep: bool, repair: bool) -> Report:
     system = schema.connect(folder / "system.db")
     try:
         schema.check_format(system, folder / "system.db")

@@ -45,7 +45,7 @@ def open_folder(folder: Path, *, worker: bool = False) -> Opened:
         if worker and not (folder / "system.db").exists():
             raise BadSettings(f"{folder}: a worker process starts after its server")
         make_folder(folder / "buckets")
-        lock = -1 if worker else _lock(folder)
+        lock = -1 if worker else lock_folder(folder)
         system = SystemDb(folder)
     except OSError as error:
         if lock >= 0:
