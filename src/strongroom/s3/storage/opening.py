@@ -60,7 +60,8 @@ def open_folder(folder: Path, *, worker: bool = False) -> Opened:
     return Opened(folder, lock, system, system.begin_generation(), leftovers)
 
 
-def _lock(folder: Path) -> int:
+def lock_folder(folder: Path) -> int:
+    """Take a server's lock and return its descriptor; raise BadSettings when another process has it."""
     descriptor = os.open(folder / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
