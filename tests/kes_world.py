@@ -109,6 +109,8 @@ def clients() -> dict[str, Credential]:
     made["withca"] = _credential("withca", admin, leaf, made["ca"])
     ec_key = ec.generate_private_key(ec.SECP256R1())
     made["p256"] = _credential("p256", ec_key, certificate(ec_key, "p256"))
+    p384 = ec.generate_private_key(ec.SECP384R1())
+    made["p384"] = _credential("p384", p384, certificate(p384, "p384"))
     rsa_key = rsa.generate_private_key(65537, 2048)
     made["rsa2048"] = _credential("rsa2048", rsa_key, certificate(rsa_key, "rsa2048"))
     return made

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import strongroom
 from strongroom.audit.log import AuditLog, FileSink, Sink, StreamSink
+from strongroom.crypto.keyciphertext import KeyType
 from strongroom.errors import BadSettings, Error
 from strongroom.kes.domain import storedkey
 from strongroom.kes.domain.errors import KeyExists, KeyNotFound
@@ -128,7 +129,7 @@ async def _make_keys(settings: Settings, keyring: Keyring) -> None:
             if keyring.with_states and await maybe(keyring.store, deleted_entry(name), keyring.warn) is not None:
                 continue
             created_at = Moment(*divmod(time.time_ns(), 10**9))
-            stored = StoredKey(os.urandom(32), hmac_key=os.urandom(32), created_at=created_at)
+            stored = StoredKey(os.urandom(32), KeyType.AES256, os.urandom(32), created_at, settings.admin)
             try:
                 await keyring.store.create(name, storedkey.encode(stored))
             except KeyExists:

@@ -21,6 +21,7 @@ from strongroom.kes.domain.errors import (
     KeyExists,
     KeyNotFound,
     NoHmacKey,
+    StoredKeyDamaged,
     TooManyCiphertexts,
 )
 from strongroom.kes.domain.lifecycle import (
@@ -37,7 +38,7 @@ from strongroom.kes.domain.lifecycle import (
 from strongroom.kes.domain.names import valid_name, valid_pattern
 from strongroom.kes.domain.records import CIPHERS, WIRE_NAMES, Moment, StoredKey
 from strongroom.kes.handlers.call import EMPTY, JSON, Call, failing
-from strongroom.kes.handlers.keyring import answer_headers, maybe, usable
+from strongroom.kes.handlers.keyring import answer_headers, maybe
 from strongroom.kes.handlers.watch import encode
 from strongroom.kes.wire import json
 from strongroom.messages import Response
@@ -50,22 +51,22 @@ _EMPTY_BODY = json.CryptoBody()
 # ---- hot
 def generate(call: Call) -> Response | Awaitable[Response]:
     """`PUT /v1/key/generate/<name>`: a fresh data key, plain and sealed."""
-    return _with_key(call, _body(call, optional=True), _generated)
+    return _with_key(call, _body(call, json.GENERATE, optional=True), _generated)
 
 
 def encrypt(call: Call) -> Response | Awaitable[Response]:
     """`PUT /v1/key/encrypt/<name>`: the client's plaintext, sealed."""
-    return _with_key(call, _body(call), _encrypted)
+    return _with_key(call, _body(call, json.ENCRYPT), _encrypted)
 
 
 def decrypt(call: Call) -> Response | Awaitable[Response]:
     """`PUT /v1/key/decrypt/<name>`: the plaintext of a ciphertext."""
-    return _with_key(call, _body(call), _decrypted)
+    return _with_key(call, _body(call, json.DECRYPT), _decrypted)
 
 
 def hmac(call: Call) -> Response | Awaitable[Response]:
     """`PUT /v1/key/hmac/<name>`: HMAC-SHA-256 of a message under the key's HMAC key."""
-    return _with_key(call, _body(call), _authenticated)
+    return _with_key(call, _body(call, json.HMAC), _authenticated)
 
 
 _Work = Callable[[Call, json.CryptoBody, MasterKey], Response]
@@ -91,12 +92,12 @@ async def _fetched(call: Call, body: json.CryptoBody, work: _Work, *, again: boo
     return work(call, body, key)
 
 
-def _body(call: Call, *, optional: bool = False) -> json.CryptoBody:
+def _body(call: Call, members: frozenset[str], *, optional: bool = False) -> json.CryptoBody:
     if not valid_name(call.argument):
         raise BadKeyName(call.argument)
     if optional and not call.body and not call.chunked:
         return _EMPTY_BODY
-    return json.crypto_body(call.body)
+    return json.crypto_body(call.body, members)
 
 
 def _generated(call: Call, body: json.CryptoBody, key: MasterKey) -> Response:
@@ -218,11 +219,10 @@ async def delete_now(call: Call, name: str) -> None:
     """Write the tombstone, delete versions and markers, tell everybody. Raises KeyNotFound."""
     keyring, store = call.state.keyring, call.state.keyring.store
     keyring.with_states = True
-    first = usable(1, await store.get(name))
-    marks = [first.fingerprint]
+    marks = _fingerprints(await store.get(name))
     number = 2
     while (value := await maybe(store, version_entry(name, number), keyring.warn)) is not None:
-        marks.append(fingerprint(storedkey.decode(value).key).hex())
+        marks += _fingerprints(value)
         number += 1
     await _write_tombstone(call, name, marks)
     await store.delete(name)
@@ -234,6 +234,14 @@ async def delete_now(call: Call, name: str) -> None:
     await call.state.watch.changed("deleted", name)
 
 
+def _fingerprints(value: bytes) -> list[str]:
+    """Return a stored key's fingerprint; a damaged one has none, and can be deleted as well."""
+    try:
+        return [fingerprint(storedkey.decode(value).key).hex()]
+    except StoredKeyDamaged:
+        return []
+
+
 async def _write_tombstone(call: Call, name: str, marks: list[str]) -> None:
     """Remember the fingerprints of a key and of all its forerunners of the same name."""
     store, entry = call.state.keyring.store, deleted_entry(name)
@@ -242,7 +250,9 @@ async def _write_tombstone(call: Call, name: str, marks: list[str]) -> None:
     if old is not None:
         await _delete_if_there(call, entry)
     fresh = tuple(mark for mark in marks if mark not in former)
-    await store.create(entry, encode(Deleted(former + fresh, marks[0], call.identity, iso(call.server.now()))))
+    await store.create(
+        entry, encode(Deleted(former + fresh, marks[0] if marks else "", call.identity, iso(call.server.now())))
+    )
 
 
 async def _delete_if_there(call: Call, entry: str) -> None:

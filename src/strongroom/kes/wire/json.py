@@ -32,20 +32,24 @@ class ImportBody(msgspec.Struct):
 
 
 _strict = msgspec.json.Decoder(CryptoBody).decode
-_BYTES = {"context", "plaintext", "ciphertext", "message"}
+VERSION = "version"
+GENERATE = frozenset({"context", VERSION})  # what each route knows
+ENCRYPT = frozenset({"plaintext", "context"})
+DECRYPT = frozenset({"ciphertext", "context", VERSION})
+HMAC = frozenset({"message"})
 
 
-def crypto_body(data: bytes) -> CryptoBody:
-    """Read a body; raise Malformed. A `version` must be a string, and is not looked at."""
+def crypto_body(data: bytes, members: frozenset[str]) -> CryptoBody:
+    """Read the members that a route knows, others are not looked at; raise Malformed. `version` must be a string."""
     if data[:2] != b'{"' or b"\\" in data or data.count(b'"') > 12:
-        return _lenient_crypto(data)
+        return _lenient_crypto(data, members)
     try:
         body = _strict(data)
     except msgspec.MsgspecError:
-        return _lenient_crypto(data)
+        return _lenient_crypto(data, members)
     # A body of the strict form may still hide a member in another case, or one with a wrong type.
     if data.count(b":") != _members(body):
-        return _lenient_crypto(data)
+        return _lenient_crypto(data, members)
     return body
 
 
@@ -53,11 +57,11 @@ def _members(body: CryptoBody) -> int:
     return (body.context != b"") + (body.plaintext != b"") + (body.ciphertext != b"") + (body.message != b"")
 
 
-def _lenient_crypto(data: bytes) -> CryptoBody:
-    members = go_object(data)
-    if not isinstance(members.get("version"), str | None):
+def _lenient_crypto(data: bytes, members: frozenset[str]) -> CryptoBody:
+    found = go_object(data)
+    if VERSION in members and not isinstance(found.get(VERSION), str | None):
         raise Malformed("version is not a string")
-    return CryptoBody(**{name: go_bytes(members.get(name)) for name in _BYTES})
+    return CryptoBody(**{name: go_bytes(found.get(name)) for name in members if name != VERSION})
 
 
 def import_body(data: bytes) -> ImportBody:
