@@ -40,14 +40,17 @@ class Shell:
         return json.loads(self(*words[:-1], "-format=json", words[-1]))
 
 
-def start(program: str, home: Path) -> tuple[subprocess.Popen[bytes], Shell]:
+OURS = (sys.executable, "-m", "strongroom.cli.main", "kms")
+
+
+def start(program: tuple[str, ...], home: Path) -> tuple[subprocess.Popen[bytes], Shell]:
     for _ in range(5):  # the cluster port is the next one and may be taken
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         home.mkdir(exist_ok=True)
         process = subprocess.Popen(
-            [program, "server", "-dev", "-dev-root-token-id=root", f"-dev-listen-address=127.0.0.1:{port}"],
+            [*program, "server", "-dev", "-dev-root-token-id=root", f"-dev-listen-address=127.0.0.1:{port}"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "HOME": str(home)},
@@ -64,12 +67,12 @@ def start(program: str, home: Path) -> tuple[subprocess.Popen[bytes], Shell]:
     raise RuntimeError("the server does not start")
 
 
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shell, Shell]]:
-    program = peers.find("bao")
+@pytest.fixture(scope="module", params=["from OpenBao", "between two of ours"])
+def servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shell, Shell]]:
+    program = (peers.find("bao"),) if request.param == "from OpenBao" else OURS
     folder = tmp_path_factory.mktemp("import")
     old, source = start(program, folder / "old")
-    new, target = start(program, folder / "new")
+    new, target = start(OURS, folder / "new")
     yield source, target
     for process in (old, new):
         process.terminate()

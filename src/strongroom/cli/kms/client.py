@@ -6,11 +6,11 @@ import http.client
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from strongroom.cli.kms import connection
-from strongroom.cli.kms.faults import Printed, ServerFault
+from strongroom.cli.kms.faults import Fault, Printed, ServerFault
 from strongroom.cli.kms.jsontext import dumps, loads
 from strongroom.cli.kms.preview import preview
 from strongroom.cli.kms.secret import Secret, secret_of
@@ -21,6 +21,10 @@ _MERGE_PATCH = "application/merge-patch+json"
 _REDIRECTS = (301, 302, 307, 308)
 _RETRIED = (412, 429, 500, 502, 503, 504)
 _RETRY_WAIT_SECONDS = 1.0
+_PIECE = 1024 * 1024  # bytes of a large body read at a time
+
+Headers = list[tuple[str, str]]
+Payload = bytes | BinaryIO
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,31 @@ class Client:
             return answer
         raise _refusal(self.settings.namespace, method, url, answer)
 
+    def download(self, path: str, sink: BinaryIO) -> int:
+        """GET a large body into a file; return its length in bytes. Raises ServerFault when it did not come whole."""
+        start = sink.tell()
+        url = self._url(path, ())
+        headers = self._headers("GET")
+        if self.settings.show:
+            raise Printed(preview(self.settings, self._program, "GET", url, headers, b""))
+        answer = self._send("GET", url, headers, b"", sink)
+        if answer.status >= 300:
+            raise _refusal(self.settings.namespace, "GET", url, answer)
+        length = sink.tell() - start
+        if str(length) != answer.headers.get("content-length", str(length)):
+            raise ServerFault(f'Get "{url}": EOF')
+        return length
+
+    def upload(self, path: str, source: BinaryIO) -> None:
+        """POST a file as the body."""
+        url = self._url(path, ())
+        headers = self._headers("POST")
+        if self.settings.show:
+            raise Printed(preview(self.settings, self._program, "POST", url, headers, b"@FILE"))
+        answer = self._send("POST", url, headers, source)
+        if answer.status >= 300:
+            raise _refusal(self.settings.namespace, "POST", url, answer)
+
     def read(self, path: str, query: Iterable[tuple[str, str]] = ()) -> Secret | None:
         """Return what a GET finds; None for a 404 that carries nothing but errors (vault.md 1.8)."""
         return _found(self.request("GET", path, query=query, good=(404, 429)))
@@ -106,32 +135,22 @@ class Client:
             headers.append(("X-Vault-Namespace", settings.namespace))
         return headers
 
-    def _send(self, method: str, url: str, headers: list[tuple[str, str]], data: bytes) -> Answer:
+    def _send(self, method: str, url: str, headers: Headers, data: Payload, sink: BinaryIO | None = None) -> Answer:
         for left in range(self.settings.retries, -1, -1):
-            answer = self._exchange(method, url, headers, data)
+            answer = self._exchange(method, url, headers, data, sink)
             if answer.status in _REDIRECTS and self.settings.follow_redirect:
-                answer = self._follow(method, url, headers, data, answer)
+                answer = self._exchange(method, _redirected(method, url, answer), headers, data, sink)
             if answer.status not in _RETRIED or not left:
                 break
             time.sleep(_RETRY_WAIT_SECONDS)
         return answer
 
-    def _follow(self, method: str, url: str, headers: list[tuple[str, str]], data: bytes, answer: Answer) -> Answer:
-        """Follow one redirect, with token and body, but never from https to http."""
-        target = answer.headers.get("location", "")
-        if target.startswith("/"):
-            split = urlsplit(url)
-            target = f"{split.scheme}://{split.netloc}{target}"
-        if url.startswith("https:") and not target.startswith("https:"):
-            raise ServerFault(f'{method.title()} "{url}": redirect would cause protocol downgrade')
-        return self._exchange(method, target, headers, data)
-
-    def _exchange(self, method: str, url: str, headers: list[tuple[str, str]], data: bytes) -> Answer:
+    def _exchange(self, method: str, url: str, headers: Headers, data: Payload, sink: BinaryIO | None) -> Answer:
         where = urlsplit(self.settings.address if url.startswith("unix:") else url)
         try:
             line = connection.open_connection(self.settings, where)
             try:
-                return _exchange(line, method, _target(urlsplit(url), bool(self.settings.proxy)), headers, data)
+                return _exchange(line, method, _target(urlsplit(url), bool(self.settings.proxy)), headers, data, sink)
             finally:
                 line.close()
         except ServerFault as fault:
@@ -140,25 +159,55 @@ class Client:
             raise ServerFault(f'{method.title()} "{url}": {connection.explain(error, where)}') from None
 
 
+def _redirected(method: str, url: str, answer: Answer) -> str:
+    """Return where a redirect leads; token and body go there too, so never from https to http."""
+    target = answer.headers.get("location", "")
+    if target.startswith("/"):
+        split = urlsplit(url)
+        target = f"{split.scheme}://{split.netloc}{target}"
+    if url.startswith("https:") and not target.startswith("https:"):
+        raise ServerFault(f'{method.title()} "{url}": redirect would cause protocol downgrade')
+    return target
+
+
 def _target(url: SplitResult, through_proxy: bool) -> str:
     path = url.path + (f"?{url.query}" if url.query else "")
     return f"http://{url.netloc}{path}" if through_proxy and url.scheme == "http" else path
 
 
 def _exchange(
-    line: http.client.HTTPConnection, method: str, target: str, headers: list[tuple[str, str]], data: bytes
+    line: http.client.HTTPConnection, method: str, target: str, headers: Headers, data: Payload, sink: BinaryIO | None
 ) -> Answer:
+    """Send one request and return the answer; a good answer's body goes into the sink if there is one."""
     line.putrequest(method, target, skip_accept_encoding=True)
     for name, value in headers:
         line.putheader(name, value)
-    if data or method in ("PUT", "POST", "PATCH"):
-        line.putheader("Content-Length", str(len(data)))
-    line.endheaders(data or None)
+    if isinstance(data, bytes):
+        length = len(data)
+    else:
+        length = data.seek(0, 2)
+        data.seek(0)
+    if length or method in ("PUT", "POST", "PATCH"):
+        line.putheader("Content-Length", str(length))
+    line.endheaders(data if length else None)
     response = line.getresponse()
+    found = {name.lower(): value for name, value in response.getheaders()}
+    if sink is not None and response.status < 300:
+        while piece := response.read(_PIECE):
+            _store(sink, piece)
+        return Answer(response.status, found, b"")
     body = response.read(connection.MAX_ANSWER + 1)
     if len(body) > connection.MAX_ANSWER:
         raise ServerFault(f"the answer is longer than {connection.MAX_ANSWER} bytes")
-    return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
+    return Answer(response.status, found, body)
+
+
+def _store(sink: BinaryIO, piece: bytes) -> None:
+    """Write to a file; its failure is not the connection's."""
+    try:
+        sink.write(piece)
+    except OSError as error:
+        raise Fault(f"Error writing the answer to a file: {error.strerror}") from None
 
 
 def _found(answer: Answer) -> Secret | None:

@@ -108,9 +108,10 @@ COMMANDS = {
         run_import,
         "-from=ADDRESS [flags]",
         "Copies policies, key/value secrets (with all their versions) and AppRoles (with their role ids) from a Vault "
-        "or OpenBao into the server that VAULT_ADDR names. It can be repeated: what is there already is left, and an "
+        "or OpenBao into the server that VAULT_ADDR names; VAULT_FROM_TOKEN and VAULT_TOKEN hold the tokens. "
+        "It can be repeated: what is there already is left, and an "
         "interrupted copy goes on. -dry-run compares and changes nothing, so it also proves a finished copy.",
-        "export VAULT_FROM_TOKEN VAULT_TOKEN\nPROGRAM import -from=https://old:8200 -dry-run\nPROGRAM import -from=https://old:8200",
+        "PROGRAM import -from=https://old:8200 -dry-run\nPROGRAM import -from=https://old:8200",
         flags=(
             Flag("from", "address of the server to copy from"),
             Flag("from-token-file", "file with a token of that server (else VAULT_FROM_TOKEN)"),
@@ -123,6 +124,6 @@ COMMANDS = {
             Flag("overwrite", "replace what differs in the target", Kind.SWITCH),
             Flag("verbose", "show every item", Kind.SWITCH),
         ),
-        exits="Exit codes: 0 all that can be copied is there, 1 wrong usage, 2 some is missing, differs or failed.",
+        exits="Exit codes: 0 all that can be copied is there, 1 wrong usage, 2 something is missing or failed.",
     ),
 }

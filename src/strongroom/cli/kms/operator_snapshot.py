@@ -14,36 +14,36 @@ _ROUTE = "sys/storage/raft/snapshot"
 def save(call: Call) -> int:
     """Write a backup to a file of mode 0600, which appears whole or not at all."""
     target = Path(call.words[0])
-    try:
-        data = call.client.request("GET", _ROUTE).body
-    except ServerFault as fault:
-        raise fault.under("Error taking the snapshot") from None
     temporary = target.with_name(target.name + ".tmp")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                length = call.client.download(_ROUTE, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except ServerFault as fault:
+        raise fault.under("Error taking the snapshot") from None
     except OSError as error:
         raise Fault(f"Error writing the snapshot to {target}: {error.strerror}") from None
-    return call.success(f"Saved {len(data)} bytes to {target}")
+    return call.success(f"Saved {length} bytes to {target}")
 
 
 def restore(call: Call) -> int:
     """Replace the store by a backup."""
     source = Path(call.words[0])
     try:
-        data = source.read_bytes()
-    except OSError as error:
-        raise Fault(f"Error opening {source}: {error.strerror}") from None
-    if not data:
-        raise Fault(f"Error reading the snapshot: {source} is empty")
-    try:
-        call.client.request("POST", f"{_ROUTE}-force" if call.flag("force") else _ROUTE, data)
+        with source.open("rb") as file:
+            if not file.seek(0, os.SEEK_END):
+                raise Fault(f"Error reading the snapshot: {source} is empty")
+            call.client.upload(f"{_ROUTE}-force" if call.flag("force") else _ROUTE, file)
     except ServerFault as fault:
         raise fault.under("Error installing the snapshot") from None
+    except OSError as error:
+        raise Fault(f"Error opening {source}: {error.strerror}") from None
     return call.success(f"Restored {source}")
 
 
