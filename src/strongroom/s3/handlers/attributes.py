@@ -11,7 +11,7 @@ from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.get import Found, checksum_of, find, open_found, reveal
 from strongroom.s3.handlers.tagging import version_headers
 from strongroom.s3.wire import object_headers as wire
-from strongroom.s3.wire import xml
+from strongroom.s3.wire import sse_headers, xml
 
 NAMES = frozenset({"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"})
 _NUMBER = re.compile(r"\d{1,9}")
@@ -27,6 +27,8 @@ def _wanted(call: Call) -> set[str]:
 async def get_attributes(call: Call) -> Response:
     """Tell about an object without its bytes."""
     check_key(call.key)
+    if sse_headers.asks_s3(call.headers) or sse_headers.asks_kms(call.headers):
+        raise Refused("InvalidRequest", sse_headers.NOT_APPLICABLE)
     wanted = _wanted(call)
     version_id = call.args.get("versionId")
     record = await call.enter("s3:GetObjectVersionAttributes" if version_id else "s3:GetObjectAttributes")

@@ -13,7 +13,7 @@ from strongroom.s3.domain.seal_metadata import SealInfo, describe
 from strongroom.s3.domain.sealing import ObjectSeal, new_seal, open_seal
 from strongroom.s3.handlers.list_keys import ListKeyring, ListKeys
 from strongroom.s3.wire import bucket_encryption, sse_headers
-from strongroom.s3.wire.sse_headers import Operation
+from strongroom.s3.wire.sse_headers import CustomerKey, Operation
 
 Headers = Mapping[str, str]
 Shown = list[tuple[str, str]]
@@ -73,10 +73,17 @@ class Sealing:
 
         source: look at the copy-source headers instead.
         """
+        info = describe(stored)
         if source:
-            sse_headers.check_source(describe(stored), sse_headers.parse_source_key(headers))
+            brought = sse_headers.parse_source_key(headers)
+            if not self._left_out(info, brought, headers):
+                sse_headers.check_source(info, brought)
         else:
-            sse_headers.check_read(describe(stored), sse_headers.parse_customer_key(headers))
+            sse_headers.check_read(info, sse_headers.parse_customer_key(headers))
+
+    def _left_out(self, info: SealInfo, brought: CustomerKey | None, headers: Headers) -> bool:
+        """Say whether a copy from SSE-C to SSE-C lacks the source's headers: `open` tells what that means."""
+        return info.kind is Kind.C and brought is None and sse_headers.asks_customer(headers)
 
     async def open(
         self, stored: Stored, headers: Headers, bucket: str, key: str, *, source: bool = False
@@ -85,6 +92,10 @@ class Sealing:
         if not stored:
             return None
         brought = sse_headers.parse_source_key(headers) if source else sse_headers.parse_customer_key(headers)
+        if source and self._left_out(describe(stored), brought, headers):
+            guess = sse_headers.parse_customer_key(headers)
+            await open_seal(stored, bucket, key, self.keys, guess.key if guess is not None else None)
+            raise sse_headers.source_algorithm_missing()  # the destination's key would fit (sse.md 6.5)
         return await open_seal(stored, bucket, key, self.keys, brought.key if brought is not None else None)
 
     def describe(self, stored: Stored) -> SealInfo:

@@ -215,6 +215,11 @@ def _parse_customer(headers: Mapping[str, str], prefix: str, wrap: tuple[str, st
     return CustomerKey(Secret(key), md5)
 
 
+def source_algorithm_missing() -> Refused:
+    """Return the refusal of a copy that brings a customer key for its destination, and none for its source."""
+    return Refused(*Fault.ALGORITHM.value[:2])
+
+
 def _base64(text: str) -> bytes:
     return base64.b64decode(text.encode("ascii", "replace"), validate=True)
 
