@@ -21,7 +21,7 @@ from strongroom.s3.domain.records import (
     UploadRecord,
 )
 from strongroom.s3.storage import rows, transaction
-from strongroom.s3.storage.bodies import FileBody, InlineBody
+from strongroom.s3.storage.bodies import FileBody, Holds, InlineBody
 from strongroom.s3.storage.checkpoints import Checkpoints, CheckpointThread
 from strongroom.s3.storage.committer import Committer, Figures, Hooks, Job
 from strongroom.s3.storage.folders import BodyFiles
@@ -70,6 +70,7 @@ class OpenBucket:
         check_format(self.reader, path)
         self.folder = folder
         self.files = BodyFiles(folder, generation)
+        self._holds = Holds(self._remove)
         self._loop = loop
         self._pool = pool
         self._known = Known()
@@ -215,11 +216,10 @@ class OpenBucket:
         self._committer.closed = why
 
     def _unlink(self, names: list[str]) -> None:
-        self._pool.submit(self._unlink_all, names)
+        self._remove(self._holds.removable(names))
 
-    def _unlink_all(self, names: list[str]) -> None:
-        for name in names:
-            self.files.remove(name)
+    def _remove(self, names: list[str]) -> None:
+        self._pool.submit(self.files.remove_all, names)
 
     def _committed(self) -> None:
         self._log.after_commit(self._checkpoints)
@@ -256,15 +256,18 @@ class OpenBucket:
                 raise Tampered(f"{version.key}: the stored bytes have changed")
             return InlineBody(inline)
         try:
-            return FileBody(self.files, _pieces(version, place, inline))
+            body = FileBody(self.files, _pieces(version, place, inline), self._holds)
         except FileNotFoundError as error:
             raise NoSuchVersion(f"{version.key} {version.version_id}") from error
+        if body.lazy:  # now that its files are held: is it still there?
+            self._body(version, place)
+        return body
 
     def _body(self, version: ObjectVersion, place: rows.Place) -> bytes:
         row = self.reader.execute(_BODY, (place.seq, version.key, version.modified)).fetchone()
         if row is None:
             raise NoSuchVersion(f"{version.key} {version.version_id}")
-        return cast(bytes, row[0]) or b""
+        return cast(bytes | None, row[0]) or b""
 
     def upload(self, key: str, upload_id: str) -> UploadRecord:
         """Return an unfinished upload; raise NoSuchUpload."""

@@ -85,6 +85,11 @@ class BodyFiles:
         except FileNotFoundError:
             return
 
+    def remove_all(self, names: list[str]) -> None:
+        """Unlink published files."""
+        for name in names:
+            self.remove(name)
+
     def remove_temporary(self, name: str) -> None:
         """Unlink an unpublished file; one that is gone already is fine."""
         try:

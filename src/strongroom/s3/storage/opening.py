@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import resource
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ def open_folder(folder: Path, *, worker: bool = False) -> Opened:
 
     Raise BadSettings when another server uses it, it cannot be written or holds another program's data.
     """
+    _raise_descriptor_limit()
     lock = -1
     try:
         if (folder / FOREIGN).exists():
@@ -58,6 +60,13 @@ def open_folder(folder: Path, *, worker: bool = False) -> Opened:
     leftovers = sweep.Leftovers() if worker else sweep.find(folder, system)
     system.bump()  # a crashed process may not have told of its last change
     return Opened(folder, lock, system, system.begin_generation(), leftovers)
+
+
+def _raise_descriptor_limit() -> None:
+    """Allow as many open files as the hard limit says: a bucket takes 11, a body that is read up to 64."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def lock_folder(folder: Path) -> int:

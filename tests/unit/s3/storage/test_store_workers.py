@@ -8,8 +8,8 @@ import pytest
 
 from strongroom.errors import Unavailable
 from strongroom.s3.domain.ports import NoSuchBucket, NoSuchVersion
-from strongroom.s3.domain.records import VERSIONING, ListQuery, NewVersion
-from strongroom.s3.storage import bucket, checkpoints, committer, fsck
+from strongroom.s3.domain.records import VERSIONING, ListQuery, NewVersion, PartRecord
+from strongroom.s3.storage import bodies, bucket, checkpoints, committer, fsck
 from strongroom.s3.storage.files import open_store
 
 LARGE = os.urandom(300_000)
@@ -149,3 +149,51 @@ async def test_a_body_whose_file_is_gone_says_so(tmp_path):
     body = store.open("b", found)
     assert body.inline == b"z" * 50_000
     await store.close()
+
+
+async def many_parts(store, count):
+    upload = await store.create_upload("b", "k", b"")
+    piece = LARGE[:140_000]
+    for number in range(1, count + 1):
+        staged = store.stage("b", len(piece))
+        staged.write(piece)
+        await store.put_part("b", upload, PartRecord(number, len(piece), 0, b""), staged)
+    return await store.complete_upload(
+        "b", upload, range(1, count + 1), NewVersion("k", len(piece) * count, b"e", b"m")
+    ), piece * count
+
+
+async def test_an_object_of_many_parts_is_readable_while_it_is_deleted(tmp_path, monkeypatch):
+    monkeypatch.setattr(bodies, "OPEN_AT_ONCE", 3)
+    store = await open_store(tmp_path)
+    await store.create_bucket("b")
+    version, whole = await many_parts(store, 8)
+    readers = [store.open("b", version) for _ in range(2)]
+    await store.delete("b", "k")
+    buffer = bytearray(len(whole))
+    for reader in readers:
+        await asyncio.sleep(0.02)
+        assert reader.read_into(0, memoryview(buffer)) == len(whole)
+        assert buffer == whole
+        assert reader.read_into(139_990, memoryview(buffer)[:30]) == 30
+        assert len(reader._open) == 3
+        reader.close()
+    with pytest.raises(NoSuchVersion):
+        store.open("b", version)
+    await store.close()
+    assert fsck.check_folder(tmp_path).unneeded_files == 0
+
+
+async def test_another_process_cuts_a_long_reading_short(tmp_path, monkeypatch):
+    monkeypatch.setattr(bodies, "OPEN_AT_ONCE", 3)
+    first = await open_store(tmp_path)
+    second = await open_store(tmp_path, worker=True)
+    await first.create_bucket("b")
+    version, whole = await many_parts(first, 5)
+    reader = first.open("b", version)
+    await second.delete("b", "k")
+    await second.close()
+    with pytest.raises(NoSuchVersion):
+        reader.read_into(0, memoryview(bytearray(len(whole))))
+    reader.close()
+    await first.close()
