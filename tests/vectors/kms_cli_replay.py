@@ -103,8 +103,9 @@ class Replay:
 
 
 # What a status shows of a cluster over raft, and what it shows of one server that keeps its data in a file.
-_CLUSTER_LINES = re.compile(  # noqa: E501
-    r"^ *\"?(HA Cluster|HA Mode|Active Since|Active Node Address|Raft \w+ Index|is_self|active_time|leader_\w+|raft_\w+)\b.*\n",
+_CLUSTER_LINES = re.compile(
+    r"^ *\"?(HA Cluster|HA Mode|Active Since|Active Node Address|Raft \w+ Index"
+    r"|is_self|active_time|leader_\w+|raft_\w+)\b.*\n",
     re.MULTILINE,
 )
 _ONE_SERVER = (
