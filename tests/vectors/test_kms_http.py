@@ -194,6 +194,14 @@ def same(wanted, given, known, place="body"):
     if isinstance(wanted, list) and isinstance(given, list):
         if len(wanted) != len(given):
             return f"{place}: {len(given)} elements, wanted {len(wanted)}: {given}"
+        if "<uuid>" in wanted:  # random names, sorted: the order tells nothing
+            left = list(given)
+            for part in sorted(wanted, key=lambda text: text in ("<uuid>",)):
+                found = next((g for g in left if not same(part, g, known)), None)
+                if found is None:
+                    return f"{place}: {given}, wanted {wanted}"
+                left.remove(found)
+            return ""
         return next(filter(None, (same(w, g, known, f"{place}[]") for w, g in zip(wanted, given))), "")
     if isinstance(wanted, str):
         return "" if text_matches(wanted, given, known) else f"{place}: {given!r}, wanted {wanted!r}"
@@ -208,6 +216,8 @@ def text_matches(wanted, given, known):
         return isinstance(given, int) and given > 1_600_000_000
     if not isinstance(given, str):
         return wanted in ("<openapi document>",) and given is None
+    if re.fullmatch(r"[A-Za-z0-9+/]{43}=", wanted):  # a public key that was left as it was
+        return re.fullmatch(r"[A-Za-z0-9+/]{43}=", given) is not None
     for ours, theirs in WORDS:
         wanted = wanted.replace(ours, theirs)
     pattern, place = "", 0

@@ -10,6 +10,7 @@ from strongroom.kms.handlers.kv1 import Cubbyhole, Kv1
 from strongroom.kms.handlers.kv2 import Kv2
 from strongroom.kms.handlers.system import System
 from strongroom.kms.handlers.token_auth import TokenAuth
+from strongroom.kms.handlers.transit import Transit
 
 
 class Nowhere(Backend):
@@ -33,4 +34,5 @@ FACTORIES: dict[str, Callable[[Core, Mount], Backend]] = {
     "kv": kv,
     "generic": Kv1,
     "approle": AppRole,
+    "transit": Transit,
 }
