@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -98,10 +99,7 @@ class Console:
 
     def columns(self) -> int:
         """Return the terminal's width, 80 when unknown."""
-        try:
-            return os.get_terminal_size(self.out.fileno()).columns or 80
-        except (OSError, ValueError):
-            return 80
+        return shutil.get_terminal_size().columns
 
 
 def sentence(message: str, cause: str) -> str:
