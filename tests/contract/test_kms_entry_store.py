@@ -41,7 +41,8 @@ async def test_deleting_what_is_not_there_is_no_error(store):
 
 
 async def test_list_shows_one_level_in_byte_order(store):
-    await put(store, "p/a", "p/a/x", "p/a/y", "p/A", "p/a.b", "p/zz/deep/er", "q", "p/保", *[f"p/f/{i}" for i in range(600)])
+    many = [f"p/f/{i}" for i in range(600)]
+    await put(store, "p/a", "p/a/x", "p/a/y", "p/A", "p/a.b", "p/zz/deep/er", "q", "p/保", *many)
     assert store.names("p/") == ["A", "a", "a.b", "a/", "f/", "zz/", "保"]
     assert store.names("p/a/") == ["x", "y"]
     assert len(store.names("p/f/")) == 600

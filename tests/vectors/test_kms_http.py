@@ -202,7 +202,7 @@ def same(wanted, given, known, place="body"):
                     return f"{place}: {given}, wanted {wanted}"
                 left.remove(found)
             return ""
-        return next(filter(None, (same(w, g, known, f"{place}[]") for w, g in zip(wanted, given))), "")
+        return next(filter(None, (same(w, g, known, f"{place}[]") for w, g in zip(wanted, given, strict=True))), "")
     if isinstance(wanted, str):
         return "" if text_matches(wanted, given, known) else f"{place}: {given!r}, wanted {wanted!r}"
     return "" if type(wanted) is type(given) and wanted == given else f"{place}: {given!r}, wanted {wanted!r}"

@@ -35,6 +35,7 @@ DIGESTS = {
     "sha3-384": "sha3_384",
     "sha3-512": "sha3_512",
 }
+WHOLE = {"ecdsa-p256": hashes.SHA256(), "ecdsa-p384": hashes.SHA384(), "ecdsa-p521": hashes.SHA512()}
 WIDTHS = {"ecdsa-p256": 32, "ecdsa-p384": 48, "ecdsa-p521": 66}
 
 
@@ -102,7 +103,7 @@ def sign(key: Key, number: int, data: bytes, context: bytes, how: How) -> tuple[
             made = private.sign(data)
             public = private.public_key().public_bytes_raw() if key.derived else b""
         elif isinstance(private, ec.EllipticCurvePrivateKey):
-            made = private.sign(data, ec.ECDSA(_digest(how)))
+            made = private.sign(*_ecdsa(key, data, how))
             if how.marshaling == "jws":
                 made = _raw(key, made)
         else:
@@ -113,10 +114,13 @@ def sign(key: Key, number: int, data: bytes, context: bytes, how: How) -> tuple[
     return f"{PREFIX}{number}:{text.decode()}", public
 
 
-def _digest(how: How) -> "hashes.HashAlgorithm | utils.Prehashed":
-    """Return the hash of an ECDSA signature; `none` is SHA-256 of a hash that came already."""
-    found = HASHES[how.hash] or hashes.SHA256()
-    return utils.Prehashed(found) if how.prehashed else found
+def _ecdsa(key: Key, data: bytes, how: How) -> tuple[bytes, ec.ECDSA]:
+    """Return what is signed and how; with `none` the input is a hash of any length, as a number (FIPS 186-5, 6.4.1)."""
+    found = HASHES[how.hash]
+    if found is not None:
+        return data, ec.ECDSA(utils.Prehashed(found) if how.prehashed else found)
+    whole = WHOLE[key.kind]
+    return data[: whole.digest_size].rjust(whole.digest_size, b"\0"), ec.ECDSA(utils.Prehashed(whole))
 
 
 def _raw(key: Key, der: bytes) -> bytes:
@@ -143,7 +147,7 @@ def verify(key: Key, text: str, data: bytes, context: bytes, how: How) -> bool:
                 made = utils.encode_dss_signature(
                     int.from_bytes(made[:half], "big"), int.from_bytes(made[half:], "big")
                 )
-            public.verify(made, data, ec.ECDSA(_digest(how)))
+            public.verify(made, *_ecdsa(key, data, how))
         else:
             assert isinstance(public, rsa.RSAPublicKey)
             public.verify(made, data, _padding(how, verify=True), _algorithm(how))  # type: ignore[arg-type]
