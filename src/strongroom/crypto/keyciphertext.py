@@ -50,9 +50,9 @@ def seal(key: Buffer, plaintext: Buffer, aad: Buffer, *, kind: KeyType = KeyType
     if version < 1:
         raise ValueError(f"key version {version}")
     header = b"" if version == 1 else _HEADER.pack(MAGIC, version, fingerprint(key)[:8])
-    iv, nonce = os.urandom(_IV), os.urandom(_NONCE)
-    sealed = aead.seal(_subkey(key, iv, kind), nonce, plaintext, header + bytes(aad), _CIPHERS[kind])
-    return header + sealed + iv + nonce
+    random = os.urandom(_IV + _NONCE)  # in one call, because each is a system call
+    sealed = aead.seal(_subkey(key, random[:_IV], kind), random[_IV:], plaintext, header + bytes(aad), _CIPHERS[kind])
+    return header + sealed + random
 
 
 def open(key: Buffer, ciphertext: Buffer, aad: Buffer, *, kind: KeyType = KeyType.AES256) -> bytes:
