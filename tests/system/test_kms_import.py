@@ -40,6 +40,7 @@ class Shell:
         return json.loads(self(*words[:-1], "-format=json", words[-1]))
 
 
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide" / "move-from-vault.md"
 OURS = (sys.executable, "-m", "strongroom.cli.main", "kms")
 
 
@@ -97,11 +98,19 @@ def fill(source: Shell) -> None:
     source("secrets", "enable", "transit")
 
 
+def narrow_token(source: Shell) -> str:
+    """Return a token that has the guide's policy and nothing else."""
+    text = GUIDE.read_text()
+    policy = text[text.index("```hcl") + 6 :].partition("```")[0]
+    source("policy", "write", "copier", "-", stdin=policy + policy.replace('"kv/*"', '"secret/*"'))
+    return source("token", "create", "-policy=copier", "-no-default-policy", "-field=token")
+
+
 def test_import(servers: tuple[Shell, Shell]) -> None:
     source, target = servers
     fill(source)
     run_import = ("import", f"-from={source.address}")
-    token = {"VAULT_FROM_TOKEN": "root"}
+    token = {"VAULT_FROM_TOKEN": narrow_token(source)}
 
     compared = target(*run_import, "-dry-run", code=2, **token)
     assert "missing: secret kv/minio/a\n" in compared
