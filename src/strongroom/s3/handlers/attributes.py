@@ -34,7 +34,7 @@ async def get_attributes(call: Call) -> Response:
     record = await call.enter("s3:GetObjectVersionAttributes" if version_id else "s3:GetObjectAttributes")
     call.authorise("s3:GetObjectVersion" if version_id else "s3:GetObject", record)
     found = await reveal(call, record, await find(call, record, call.key, version_id))
-    call.box.sealing.fits(found.meta.seal, call.headers)
+    call.box.sealing.fits(found.info, call.headers)
     version = found.version
     checksum = None
     if found.meta.checksum and wanted & {"Checksum", "ObjectParts"}:

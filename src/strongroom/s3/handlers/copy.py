@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 from msgspec.structs import replace
 
 from strongroom.messages import Response
-from strongroom.s3.domain import etags, ranges
+from strongroom.s3.domain import ranges
 from strongroom.s3.domain.checksums import KINDS
 from strongroom.s3.domain.encryption import Kind
 from strongroom.s3.domain.names import check_key, check_version
@@ -20,7 +20,7 @@ from strongroom.s3.domain.sealing import ObjectSeal
 from strongroom.s3.handlers import intake, locking, outflow, rotate
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.get import Found, checksum_of, find, open_found, reveal
-from strongroom.s3.handlers.put import Draft, conditions, described, tags_of, write_up, written_headers
+from strongroom.s3.handlers.put import Draft, conditions, described, new_etag, tags_of, write_up, written_headers
 from strongroom.s3.wire import object_headers as wire
 from strongroom.s3.wire import xml
 from strongroom.s3.wire.sse_headers import Operation
@@ -84,7 +84,7 @@ async def find_source(call: Call, source: Source) -> Found:
     own.authorise(action, record)
     check_key(source.key)
     found = await reveal(own, record, await find(own, record, source.key, source.version_id))
-    call.box.sealing.fits(found.meta.seal, call.headers, source=True)
+    call.box.sealing.fits(found.info, call.headers, source=True)
     try:
         if ranges.not_modified(call.headers, found.etag, found.version.modified, f"{SOURCE}-"):
             raise Refused("PreconditionFailed")
@@ -123,7 +123,7 @@ async def copy_object(call: Call) -> Response:
         sealer = seal.sealer(None, made.size) if seal is not None else None
         target = intake.Intake(made, staged, sealer, want_md5=draft.wants_md5)
         received = await transfer(call, found, opened, 0, found.version.size, target)
-        etag = etags.new_etag(seal, received.md5).shown
+        etag = new_etag(seal, received.md5)
         checksum = ChecksumRecord(received.checksum.kind, received.checksum.value) if received.checksum else None
         written = await write_up(call, draft, received.size, etag, checksum)
         version = await call.box.store.put(call.bucket, written.new, staged, check)

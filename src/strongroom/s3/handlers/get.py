@@ -19,6 +19,7 @@ from strongroom.s3.domain.object_record import (
 from strongroom.s3.domain.ports import NoSuchKey, NoSuchVersion
 from strongroom.s3.domain.records import BucketRecord, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
+from strongroom.s3.domain.seal_metadata import SealInfo, describe
 from strongroom.s3.domain.sealing import ObjectSeal, Record
 from strongroom.s3.handlers import outflow
 from strongroom.s3.handlers.call import Call
@@ -36,6 +37,7 @@ class Found:
     version: ObjectVersion
     meta: ObjectMeta
     etag: str
+    info: SealInfo
 
     @property
     def headers(self) -> list[tuple[str, str]]:
@@ -80,7 +82,8 @@ async def find(
 async def reveal(call: Call, record: BucketRecord, version: ObjectVersion) -> Found:
     """Read a version's record and ETag."""
     keys = await call.box.sealing.list_keys(record)
-    return Found(record, version, unpack_meta(version.meta), keys.reveal(version.etag, version.key))
+    meta = unpack_meta(version.meta)
+    return Found(record, version, meta, keys.reveal(version.etag, version.key), describe(meta.seal))
 
 
 async def open_found(call: Call, found: Found, *, source: bool = False) -> ObjectSeal | None:
@@ -110,7 +113,7 @@ async def get_object(call: Call) -> Response:
     overrides = _overrides(call)
     part_number = _part_number(call)
     found = await reveal(call, record, await find(call, record, call.key, version_id))
-    call.box.sealing.fits(found.meta.seal, call.headers)
+    call.box.sealing.fits(found.info, call.headers)
     if _CONDITIONAL & call.headers.keys() and _unchanged(call, found):
         kept = [(wire.SHOWN[n], v) for n, v in found.meta.headers.items() if n in ("cache-control", "expires")]
         return Response(304, found.headers + kept)
@@ -148,8 +151,7 @@ async def _content(call: Call, found: Found, seal: ObjectSeal | None, start: int
 
 def _needs_key(call: Call, found: Found, wants_checksum: bool) -> bool:
     """A HEAD opens the seal only for a checksum, or to prove a customer's key."""
-    info = call.box.sealing.describe(found.meta.seal)
-    return info.kind is Kind.C or (wants_checksum and bool(found.meta.checksum))
+    return found.info.kind is Kind.C or (wants_checksum and bool(found.meta.checksum))
 
 
 def _overrides(call: Call) -> dict[str, str]:
@@ -235,5 +237,5 @@ def _answer_headers(call: Call, found: Found, overrides: dict[str, str]) -> list
     if version.lock:
         headers += wire.lock_headers(unpack_lock(version.lock))
     if meta.seal:
-        headers += call.box.sealing.shown(meta.seal, call.headers)
+        headers += call.box.sealing.shown(found.info, call.headers)
     return headers

@@ -6,13 +6,15 @@ import hmac
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
-from strongroom.crypto.dare import StreamSealer, sealed_size
+from strongroom.crypto.dare import PACKAGE_SIZE, sealed_size
 from strongroom.messages import Body, Buffer
 from strongroom.s3.domain.checksums import Checksum, Running
 from strongroom.s3.domain.object_record import ChecksumRecord
 from strongroom.s3.domain.ports import Staged
 from strongroom.s3.domain.refusals import Refused
+from strongroom.s3.domain.sealing import ObjectSeal
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.wire import aws_chunked, sigv4
 from strongroom.s3.wire.authenticate import STREAMING, Signed
@@ -88,13 +90,47 @@ class Received:
     checksum: Checksum | None = None
 
 
+class Sealer(Protocol):
+    """Plaintext in, sealed bytes out; what is returned may be reused by the next call."""
+
+    def feed(self, data: memoryview, /) -> Buffer:
+        """Take plaintext; return what is sealed."""
+
+    def finish(self) -> Buffer:
+        """Return the rest."""
+
+
+class _AtOnce:
+    """Seals a body that comes in one piece and fits one package."""
+
+    __slots__ = ("_seal",)
+
+    def __init__(self, seal: ObjectSeal) -> None:
+        self._seal = seal
+
+    def feed(self, data: memoryview, /) -> Buffer:
+        return self._seal.seal_small(bytes(data))
+
+    def finish(self) -> Buffer:
+        return b""
+
+
+def sealer_for(body: Body, made: Plan, seal: ObjectSeal | None, part: int | None = None) -> Sealer | None:
+    """Return what seals this body; None stores it plain."""
+    if seal is None:
+        return None
+    if part is None and not made.framing and body.buffered is not None and len(body.buffered) <= PACKAGE_SIZE:
+        return _AtOnce(seal)
+    return seal.sealer(part, made.size)
+
+
 class Intake:
     """The sink of one body. take() gets what the network brings, finish() verifies and says what came.
 
     sealer None stores as it comes; want_md5 when the ETag needs it.
     """
 
-    def __init__(self, made: Plan, staged: Staged, sealer: StreamSealer | None, *, want_md5: bool) -> None:
+    def __init__(self, made: Plan, staged: Staged, sealer: Sealer | None, *, want_md5: bool) -> None:
         self._plan = made
         self._staged = staged
         self._sealer = sealer

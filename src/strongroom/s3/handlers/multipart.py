@@ -24,6 +24,7 @@ from strongroom.s3.domain.object_record import (
 from strongroom.s3.domain.ports import NoSuchUpload, Staged
 from strongroom.s3.domain.records import BucketRecord, PartRecord, UploadRecord
 from strongroom.s3.domain.refusals import Refused
+from strongroom.s3.domain.seal_metadata import describe
 from strongroom.s3.domain.sealing import ObjectSeal
 from strongroom.s3.handlers import intake, locking
 from strongroom.s3.handlers.call import Call
@@ -53,7 +54,7 @@ async def create_upload(call: Call) -> Response:
     sealed = dict(seal.metadata) if seal is not None else {}
     meta = replace(meta, wanted=wanted, tags=tags_of(headers), lock=lock, seal=sealed)
     upload = await call.box.store.create_upload(call.bucket, call.key, pack_meta(meta))
-    answer = [_XML, *(call.box.sealing.shown(sealed, headers) if sealed else [])]
+    answer = [_XML, *(call.box.sealing.shown(seal.info, headers) if seal is not None else [])]
     if wanted:
         algorithm, kind_type = wanted.split()
         answer += [("x-amz-checksum-algorithm", algorithm), ("x-amz-checksum-type", kind_type)]
@@ -109,7 +110,7 @@ async def upload_part(call: Call) -> Response:
     if checksum is not None:
         headers = [header for header in headers if header[0] != "x-amz-checksum-type"]
     if seal is not None:
-        headers += call.box.sealing.shown(found.meta.seal, call.headers)
+        headers += call.box.sealing.shown(describe(found.meta.seal), call.headers)
     return Response(200, headers)
 
 
@@ -134,7 +135,7 @@ def _with_checksum(made: intake.Plan, found: Upload) -> intake.Plan:
 
 def _fits_upload(call: Call, found: Upload) -> None:
     """Refuse a part whose encryption parameters do not fit its upload."""
-    info = call.box.sealing.describe(found.meta.seal)
+    info = describe(found.meta.seal)
     sse_headers.check_part(info, sse_headers.parse_customer_key(call.headers))
     if info.encrypted:  # a method that is none is refused, another one than the upload's means nothing
         others = {name: value for name, value in call.headers.items() if name not in sse_headers.CUSTOMER_HEADERS}
@@ -214,7 +215,7 @@ async def upload_part_copy(call: Call) -> Response:
         raise
     keys = await call.box.sealing.list_keys(found.record)
     etag = keys.reveal(part.etag, call.key)
-    answer = [_XML, *(call.box.sealing.shown(found.meta.seal, call.headers) if found.meta.seal else [])]
+    answer = [_XML, *(call.box.sealing.shown(describe(found.meta.seal), call.headers) if found.meta.seal else [])]
     if from_object.record.versioning:
         answer.append(("x-amz-copy-source-version-id", from_object.version.version_id))
     items: list[xml.Item] = [("LastModified", wire.iso_time(part.modified)), ("ETag", f'"{etag}"')]
@@ -273,7 +274,7 @@ async def complete_upload(call: Call) -> Response:
     version = await call.box.store.complete_upload(call.bucket, found.upload, parts, written.new, check)
     answer = written_headers(call, found.record, version, etag, None, checksum)
     if found.meta.seal:
-        answer += call.box.sealing.shown(found.meta.seal, call.headers)
+        answer += call.box.sealing.shown(describe(found.meta.seal), call.headers)
     return _completed(call, etag, answer, checksum)
 
 
@@ -337,7 +338,7 @@ async def _sealed_checksum(
     call: Call, found: Upload, parts: Sequence[PartRecord], listed: Sequence[Listed]
 ) -> tuple[ObjectSeal | None, ChecksumRecord | None]:
     """Open the upload's seal (a customer's only when it is needed) and make the object's checksum of its parts'."""
-    customer = call.box.sealing.describe(found.meta.seal).kind is Kind.C
+    customer = describe(found.meta.seal).kind is Kind.C
     needed = bool(found.meta.wanted) or any(one.checksums for one in listed)
     if customer and not sse_headers.asks_customer(call.headers):
         if needed:

@@ -1,5 +1,6 @@
 """PutObject, and what all writes of objects share (s3.md 4)."""
 
+import os
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -57,6 +58,13 @@ async def newest(call: Call) -> ObjectVersion | None:
         return await call.box.store.get(call.bucket, call.key)
     except NoSuchKey:
         return None
+
+
+def new_etag(seal: ObjectSeal | None, md5: bytes | None) -> str:
+    """Return the ETag that clients will see: the MD5, or for SSE-KMS and SSE-C something random (sse.md 4)."""
+    if etags.needs_md5(seal.kind if seal is not None else None):
+        return (md5 or b"").hex()
+    return os.urandom(16).hex()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +134,9 @@ async def put_object(call: Call) -> Response:
     store = call.box.store
     staged = store.stage(call.bucket, made.stored(seal is not None))
     try:
-        sealer = seal.sealer(None, made.size) if seal is not None else None
+        sealer = intake.sealer_for(call.body, made, seal)
         received = await intake.receive(call.body, intake.Intake(made, staged, sealer, want_md5=draft.wants_md5))
-        etag = etags.new_etag(seal, received.md5).shown
+        etag = new_etag(seal, received.md5)
         checksum = ChecksumRecord(received.checksum.kind, received.checksum.value) if received.checksum else None
         written = await write_up(call, draft, received.size, etag, checksum)
         version = await store.put(call.bucket, written.new, staged, check)
@@ -151,5 +159,5 @@ def written_headers(
     if record.versioning == "Enabled":
         headers.append(("x-amz-version-id", version.version_id))
     if seal is not None:
-        headers += call.box.sealing.shown(seal.metadata, call.headers)
+        headers += call.box.sealing.shown(seal.info, call.headers)
     return headers + wire.checksum_headers(checksum)

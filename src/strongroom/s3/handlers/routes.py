@@ -194,12 +194,19 @@ def _index(routes: tuple[Route, ...]) -> dict[tuple[str, str], tuple[Route, ...]
 
 
 _INDEX = _index(ROUTES)
+_QUERIES = {key: frozenset([name for route in found for name in route.query]) for key, found in _INDEX.items()}
+_HEADERS = {key: frozenset([route.header for route in found if route.header]) for key, found in _INDEX.items()}
+_PLAIN = {key: route for key, found in _INDEX.items() for route in found if not route.query and not route.header}
 
 
 def find(method: str, bucket: str, key: str, args: Mapping[str, str], headers: Mapping[str, str]) -> Route | None:
     """Return the operation of a request, None when there is none."""
-    level = "object" if key else "bucket" if bucket else "service"
-    for route in _INDEX.get((method, level), ()):
+    place = (method, "object" if key else "bucket" if bucket else "service")
+    if place not in _INDEX:
+        return None
+    if _QUERIES[place].isdisjoint(args) and _HEADERS[place].isdisjoint(headers):
+        return _PLAIN.get(place)
+    for route in _INDEX[place]:
         if route.fits(args, headers):
             return route
     return None

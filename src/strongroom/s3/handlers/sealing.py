@@ -68,12 +68,11 @@ class Sealing:
         multipart = operation is Operation.CREATE
         return await new_seal(want, record.name, key, self.keys, multipart=multipart, bucket_keys=self._bucket_keys)
 
-    def fits(self, stored: Stored, headers: Headers, *, source: bool = False) -> None:
+    def fits(self, info: SealInfo, headers: Headers, *, source: bool = False) -> None:
         """Raise Refused when the request's parameters are of another kind than the object's.
 
         source: look at the copy-source headers instead.
         """
-        info = describe(stored)
         if source:
             brought = sse_headers.parse_source_key(headers)
             if not self._left_out(info, brought, headers):
@@ -102,9 +101,8 @@ class Sealing:
         """Return what is known of a stored seal without any key."""
         return describe(stored)
 
-    def shown(self, stored: Stored, headers: Headers) -> Shown:
+    def shown(self, info: SealInfo, headers: Headers) -> Shown:
         """Return the headers that tell how an object is encrypted."""
-        info = describe(stored)
         md5 = headers.get(sse_headers.CUSTOMER_HEADERS[2], "") if info.kind is Kind.C else ""
         return sse_headers.response_headers(info, md5)
 
