@@ -1,44 +1,19 @@
 """`kms import` between two real servers: what was in the first is in the second, and a second run changes nothing."""
 
-import io
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import peers
-
-from strongroom.cli.kms.brand import brand
-from strongroom.cli.kms.main import run
-
-
-@dataclass
-class Shell:
-    """Runs command lines against one server."""
-
-    address: str
-    home: Path
-
-    def __call__(self, *words: str, code: int = 0, stdin: str = "", **environment: str) -> str:
-        out, err = io.StringIO(), io.StringIO()
-        variables = {"VAULT_ADDR": self.address, "VAULT_TOKEN": "root", "HOME": str(self.home), **environment}
-        got = run(list(words), brand("vault"), variables, (io.StringIO(stdin), out, err))
-        assert got == code, f"{words}: {out.getvalue()}{err.getvalue()}"
-        return out.getvalue()
-
-    def read(self, *words: str) -> Any:
-        return json.loads(self(*words[:-1], "-format=json", words[-1]))
-
+from kms_shell import Shell, free_port
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide" / "move-from-vault.md"
 OURS = (sys.executable, "-m", "strongroom.cli.main", "kms")
@@ -46,9 +21,7 @@ OURS = (sys.executable, "-m", "strongroom.cli.main", "kms")
 
 def start(program: tuple[str, ...], home: Path) -> tuple[subprocess.Popen[bytes], Shell]:
     for _ in range(5):  # the cluster port is the next one and may be taken
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         home.mkdir(exist_ok=True)
         process = subprocess.Popen(
             [*program, "server", "-dev", "-dev-root-token-id=root", f"-dev-listen-address=127.0.0.1:{port}"],
@@ -56,7 +29,7 @@ def start(program: tuple[str, ...], home: Path) -> tuple[subprocess.Popen[bytes]
             stderr=subprocess.DEVNULL,
             env={**os.environ, "HOME": str(home)},
         )
-        shell = Shell(f"http://127.0.0.1:{port}", home)
+        shell = Shell(f"http://127.0.0.1:{port}", home, {"VAULT_TOKEN": "root"})
         for _ in range(200):
             if process.poll() is not None:
                 break
@@ -118,19 +91,23 @@ def test_import(servers: tuple[Shell, Shell]) -> None:
     assert "kv/" not in target("secrets", "list").split()
 
     target(*run_import, **token)
-    assert target.read("read", "kv/minio/a")["data"] == {"n": 1.1, "big": 12345678901234567890, "l": [1]}
+    assert json.loads(target("read", "-format=json", "kv/minio/a"))["data"] == {
+        "n": 1.1,
+        "big": 12345678901234567890,
+        "l": [1],
+    }
     assert '"n": 1.10\n' in target("read", "-format=json", "kv/minio/a")
     assert target("read", "-field=x", "kv/minio/a/b") == "1"
     assert target("read", "-field=x", "kv/ sp ace/é") == "<&>"
     assert target("kv", "get", "-version=1", "-field=password", "secret/app/db") == "p1"
     assert target("kv", "get", "-field=password", "secret/app/db") == "p4"
-    metadata = target.read("kv", "metadata", "get", "secret/app/db")["data"]
+    metadata = json.loads(target("kv", "metadata", "get", "-format=json", "secret/app/db"))["data"]
     assert metadata["current_version"] == 4
     assert metadata["versions"]["2"]["destroyed"] is True
     assert metadata["versions"]["3"]["deletion_time"] != ""
     assert metadata["custom_metadata"] == {"owner": "ops"}
     assert metadata["max_versions"] == 7
-    many = target.read("kv", "metadata", "get", "secret/many")["data"]
+    many = json.loads(target("kv", "metadata", "get", "-format=json", "secret/many"))["data"]
     assert many["current_version"] == 12
     assert target("policy", "read", "minio") == source("policy", "read", "minio")
     place = "auth/approle/role/kes-role"
