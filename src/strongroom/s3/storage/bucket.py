@@ -1,9 +1,10 @@
 """One open bucket: a connection that reads in the event loop, a committer that writes, and its files."""
 
 import asyncio
+import contextlib
 import errno
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -75,17 +76,19 @@ class OpenBucket:
         self._pool = pool
         self._known = Known()
         self._fresh = False
+        self.recent = True  # used since open_buckets.py last looked
+        name = self.record.name
         self._writer = connect(path, vfs=vfs)
         self._turns = Turns(folder)
         self._log = Checkpoints(path, self._writer, vfs, self._stop_writing)
         self._checkpoints = checkpoints
-        self._committer = Committer(
-            self._writer, self._turns, loop, Hooks(self._unlink, self._committed), self.record.name
-        )
+        self._committer = Committer(self._writer, self._turns, loop, Hooks(self._unlink, self._committed), name)
         self._pending = 0
         self._pending_bytes = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._readers = 0
         self._drained: asyncio.Future[None] | None = None
+        self._ended = False
 
     # Configuration
 
@@ -183,8 +186,7 @@ class OpenBucket:
             self._pending_bytes -= cost
             if self._waiting:
                 self._let_in()
-            if not self._pending and self._drained is not None and not self._drained.done():
-                self._drained.set_result(None)
+            self._note_end()
             if future.done():  # its caller has gone
                 return
             if error is None:
@@ -282,16 +284,39 @@ class OpenBucket:
         found = self.reader.execute(_PARTS, (upload.key, upload.upload_id, after, limit)).fetchall()
         return [rows.part(row) for row in found]
 
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[apsw.Connection]:
+        """Lend the reading connection to work that waits in between; the bucket stays open until it is back."""
+        self._readers += 1
+        try:
+            yield self.reader
+        finally:
+            self._readers -= 1
+            self._note_end()
+
     # The end
 
+    @property
+    def idle(self) -> bool:
+        """Nothing is going on."""
+        return not self._pending and not self._readers
+
+    def _note_end(self) -> None:
+        if self.idle and self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
     async def drained(self) -> None:
-        """Wait until no write is on its way."""
-        while self._pending:
-            self._drained = self._loop.create_future()
-            await self._drained
+        """Wait until nothing is going on."""
+        while not self.idle:
+            if self._drained is None or self._drained.done():
+                self._drained = self._loop.create_future()
+            await asyncio.shield(self._drained)
 
     def close(self) -> None:
-        """Finish what is queued and let go of everything. Blocks, while the event loop must not wait for writes."""
+        """Let go of everything, once. Blocks, until a checkpoint or a commit that runs is over."""
+        if self._ended:
+            return
+        self._ended = True
         self._committer.stop()
         self._log.close()
         self._writer.close()

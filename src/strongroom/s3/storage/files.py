@@ -1,15 +1,12 @@
 """The object store in a folder: SQLite for rows and small bodies, files for large. Format: docs/formats/store.md."""
 
 import asyncio
-import shutil
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from strongroom.s3.domain.ports import BucketExists, Check, NoSuchBucket, Staged, StoredBody
 from strongroom.s3.domain.records import (
@@ -27,15 +24,10 @@ from strongroom.s3.domain.records import (
     UploadRecord,
 )
 from strongroom.s3.storage import listing, multipart, settings, sweep, writes
-from strongroom.s3.storage.bucket import OpenBucket
-from strongroom.s3.storage.checkpoints import CheckpointThread
+from strongroom.s3.storage.open_buckets import OpenBuckets
 from strongroom.s3.storage.opening import Opened, make_bucket, open_folder
 from strongroom.s3.storage.space import Space
 from strongroom.s3.storage.staging import FileStaged
-
-T = TypeVar("T")
-
-SYNC_THREADS = 4  # that publish body files (architecture.md, decision 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,61 +65,17 @@ class FilesStore:
         self.generation = opened.generation
         self._opened = opened
         self._system = opened.system
-        self._loop = loop
-        self._pool = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="store")
-        self._checkpoints = CheckpointThread()
-        self._vfs = vfs
         self._space = Space(self.folder)
-        self._open: dict[str, OpenBucket] = {}
-        self._seen = self._system.changes()
-        self._background: set[asyncio.Future[None]] = set()
+        self._buckets = OpenBuckets(self.folder, self.generation, self._system, loop, vfs)
+        self._bucket = self._buckets.get
+        self._run = self._buckets.run
         self._sweep = self._run(sweep.clean, self.folder, self._system, opened.leftovers)
 
     async def cleaned(self) -> int:
         """Wait until the garbage of crashed processes is gone; return how many files that were."""
         return await asyncio.shield(self._sweep)
 
-    def _run(self, function: Callable[..., T], *arguments: object) -> "asyncio.Future[T]":
-        return self._loop.run_in_executor(None, function, *arguments)
-
     # Buckets
-
-    def _bucket(self, name: str) -> OpenBucket:
-        """Return the open bucket of a name; raise NoSuchBucket."""
-        if self._seen != self._system.changes():
-            self._refresh()
-        bucket = self._open.get(name)
-        if bucket is None:
-            bucket = self._open_bucket(name, self._system.bucket_uuid(name))
-            self._open[name] = bucket
-        return bucket
-
-    def _open_bucket(self, name: str, folder_name: str) -> OpenBucket:
-        folder = self.folder / "buckets" / folder_name
-        return OpenBucket(folder, self.generation, self._pool, self._checkpoints, self._loop, self._vfs)
-
-    def _refresh(self) -> None:
-        """Something changed, perhaps in another process: look again at what is open."""
-        self._seen = self._system.changes()
-        names = self._system.buckets()
-        for name, bucket in list(self._open.items()):
-            bucket.forget()
-            if names.get(name) != bucket.folder.name:
-                self._let_go(name)
-
-    def _let_go(self, name: str, *, remove: bool = False) -> None:
-        """Close a bucket, and perhaps remove its folder, beside other work."""
-        self._keep(self._loop.create_task(self._close_bucket(self._open.pop(name), remove)))
-
-    async def _close_bucket(self, bucket: OpenBucket, remove: bool) -> None:
-        await bucket.drained()
-        await self._run(bucket.close)
-        if remove:
-            await self._run(shutil.rmtree, bucket.folder, True)
-
-    def _keep(self, work: "asyncio.Future[None]") -> None:
-        self._background.add(work)
-        work.add_done_callback(self._background.discard)
 
     async def create_bucket(
         self, name: str, *, object_lock: bool = False, config: dict[str, bytes] | None = None
@@ -137,47 +85,46 @@ class FilesStore:
         record = settings.changed(BucketRecord(name, str(uuid.uuid4()), time.time_ns()), wanted)
         await self._finish_deletion(name)
         await self._run(make_bucket, self.folder, self._system, record)
-        return self._bucket(name).record
+        return self._buckets.record(name)
 
     async def _finish_deletion(self, name: str) -> None:
         """Raise BucketExists, unless the bucket of this name is a deletion that a crash has interrupted."""
-        try:
-            record = self._bucket(name).record
-        except NoSuchBucket:
-            folder_name = self._system.buckets().get(name)
-            if folder_name is not None:
-                await self._run(self._system.remove_bucket, name, folder_name)
+        named = self._buckets.names().get(name)
+        if named is None:
             return
-        raise BucketExists(record.name)
+        try:
+            bucket = self._bucket(name)
+            raise BucketExists(bucket.record.name)
+        except NoSuchBucket:
+            await self._run(self._system.remove_bucket, name, named.uuid)
 
     async def delete_bucket(self, name: str, *, force: bool = False) -> None:
         """See ObjectStore."""
         bucket = self._bucket(name)
         record = await bucket.write(lambda tx: writes.drop(tx, force))
         await self._run(self._system.remove_bucket, name, record.uuid)
-        if self._open.get(name) is bucket:
-            self._let_go(name, remove=True)
+        self._buckets.remove(name, bucket)
 
     async def bucket(self, name: str) -> BucketRecord:
         """See ObjectStore."""
-        return self._bucket(name).record
+        return self._buckets.record(name)
 
     async def buckets(self) -> list[BucketRecord]:
         """See ObjectStore."""
         found = []
-        for name in self._system.buckets():
+        for name in self._buckets.names():
             try:
-                found.append(self._bucket(name).record)
+                found.append(self._buckets.record(name))
             except NoSuchBucket:
                 continue  # deleted meanwhile
+            await asyncio.sleep(0)
         return found
 
     async def configure(self, name: str, changes: dict[str, bytes | None]) -> BucketRecord:
         """See ObjectStore."""
-        bucket = self._bucket(name)
-        record = await bucket.write(lambda tx: tx.configure(changes))
-        bucket.forget()
-        self._system.bump()
+        record = await self._bucket(name).write(lambda tx: tx.configure(changes))
+        await self._run(self._system.touch_bucket, name)
+        self._buckets.forget(name)
         return record
 
     async def usage(self, bucket: str) -> BucketUsage:
@@ -217,8 +164,9 @@ class FilesStore:
 
     async def walk(self, bucket: str, prefix: str = "", after: str = "") -> AsyncIterator[ObjectVersion]:
         """See ObjectStore."""
-        async for version in listing.walk(self._bucket(bucket).reader, prefix, after):
-            yield version
+        with self._bucket(bucket).reading() as reader:
+            async for version in listing.walk(reader, prefix, after):
+                yield version
 
     # Multipart uploads
 
@@ -260,8 +208,8 @@ class FilesStore:
         self, bucket: str, prefix: str, after_key: str, after_upload: str, delimiter: str, limit: int
     ) -> UploadPage:
         """See ObjectStore."""
-        reader = self._bucket(bucket).reader
-        return await listing.uploads(reader, prefix, after_key, after_upload, delimiter, limit)
+        with self._bucket(bucket).reading() as reader:
+            return await listing.uploads(reader, prefix, after_key, after_upload, delimiter, limit)
 
     # The server's own entries
 
@@ -285,11 +233,12 @@ class FilesStore:
 
     async def list(self, bucket: str, query: ListQuery) -> Page:
         """See ObjectStore."""
-        return await listing.page(self._bucket(bucket).reader, query)
+        with self._bucket(bucket).reading() as reader:
+            return await listing.page(reader, query)
 
     def figures(self) -> StoreFigures:
         """Return what this process has done, for metrics."""
-        open_buckets = self._open.values()
+        open_buckets = self._buckets.opened()
         done = [bucket.figures for bucket in open_buckets]
         return StoreFigures(
             open_buckets=len(done),
@@ -311,13 +260,5 @@ class FilesStore:
     async def close(self) -> None:
         """Finish what is queued, note an orderly end and let go of the folder."""
         await asyncio.wait([self._sweep])
-        for name in [*self._open]:
-            self._let_go(name)
-        if self._background:
-            await asyncio.wait(self._background)
-        await self._run(self._end)
-
-    def _end(self) -> None:
-        self._pool.shutdown()
-        self._checkpoints.stop()
-        self._opened.close()
+        await self._buckets.close()
+        await self._run(self._opened.close)

@@ -58,7 +58,7 @@ def open_folder(folder: Path, *, worker: bool = False) -> Opened:
             os.close(lock)
         raise
     leftovers = sweep.Leftovers() if worker else sweep.find(folder, system)
-    system.bump()  # a crashed process may not have told of its last change
+    system.touch_all()
     return Opened(folder, lock, system, system.begin_generation(), leftovers)
 
 

@@ -38,7 +38,7 @@ class Leftovers:
 
 def find(folder: Path, system: SystemDb) -> Leftovers:
     """Say what there may be to clean up. Call while no other process of the server runs."""
-    named = set(system.buckets().values())
+    named = {named.uuid for named in system.buckets().values()}
     orphans = tuple(path for path in (folder / "buckets").iterdir() if path.name not in named)
     return Leftovers(tuple(system.open_generations()), orphans)
 
@@ -52,9 +52,9 @@ def clean(folder: Path, system: SystemDb, leftovers: Leftovers) -> int:
     if not leftovers.generations:
         return removed
     complete = True
-    for name, bucket in system.buckets().items():
+    for name, named in system.buckets().items():
         try:
-            removed += _clean_bucket(folder / "buckets" / bucket, name, system, leftovers)
+            removed += _clean_bucket(folder / "buckets" / named.uuid, name, system, leftovers)
         except (OSError, apsw.Error) as error:
             complete = False  # the next start tries again
             log.warning("clean-up of bucket %s: %s", name, error)

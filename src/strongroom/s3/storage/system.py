@@ -6,15 +6,16 @@ import os
 import struct
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import apsw
 
 from strongroom.errors import NotFound
-from strongroom.s3.domain.ports import BucketExists, NoSuchBucket
+from strongroom.s3.domain.ports import BucketExists
 from strongroom.s3.storage import order, schema
 from strongroom.s3.storage.folders import sync_folder
+from strongroom.s3.storage.rows import Row
 
 _COUNTER = struct.Struct("<Q")
 
@@ -49,6 +50,14 @@ class ChangeCounter:
         os.close(self._descriptor)
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a bucket name means: a folder, and how often its configuration has changed."""
+
+    uuid: str
+    changed: int
+
+
 class SystemDb:
     """The database of a server. Every method may block for a moment, and may come from any thread."""
 
@@ -80,9 +89,9 @@ class SystemDb:
             self._connection.execute(statement, values)
             return self._connection.total_changes() - before
 
-    def _read(self, statement: str, values: tuple[str | int | bytes, ...] = ()) -> list[tuple[str, ...]]:
+    def _read(self, statement: str, values: tuple[str | int | bytes, ...] = ()) -> list[Row]:
         with self._using:
-            return cast(list[tuple[str, ...]], self._connection.execute(statement, values).fetchall())
+            return self._connection.execute(statement, values).fetchall()
 
     # Generations
 
@@ -103,10 +112,20 @@ class SystemDb:
 
     # Buckets
 
+    def touch_bucket(self, name: str) -> None:
+        """Note that a bucket's configuration has changed."""
+        self._write("UPDATE buckets SET changed = changed + 1 WHERE name = ?", (name,))
+        self.bump()
+
+    def touch_all(self) -> None:
+        """Note that any bucket may have changed: a process may have crashed before it could say so."""
+        self._write("UPDATE buckets SET changed = changed + 1", ())
+        self.bump()
+
     def add_bucket(self, name: str, uuid: str, created: int) -> None:
         """Give a name to a folder; raise BucketExists."""
         try:
-            self._write("INSERT INTO buckets VALUES (?, ?, ?)", (name, uuid, created))
+            self._write("INSERT INTO buckets VALUES (?, ?, ?, 0)", (name, uuid, created))
         except apsw.ConstraintError as error:
             raise BucketExists(name) from error
         self.bump()
@@ -116,16 +135,10 @@ class SystemDb:
         self._write("DELETE FROM buckets WHERE name = ? AND uuid = ?", (name, uuid))
         self.bump()
 
-    def bucket_uuid(self, name: str) -> str:
-        """Return the folder that a name means; raise NoSuchBucket."""
-        found = self._read("SELECT uuid FROM buckets WHERE name = ?", (name,))
-        if not found:
-            raise NoSuchBucket(name)
-        return found[0][0]
-
-    def buckets(self) -> dict[str, str]:
-        """Return all names, in order, and their folders."""
-        return {row[0]: row[1] for row in self._read("SELECT name, uuid FROM buckets ORDER BY name")}
+    def buckets(self) -> dict[str, Named]:
+        """Return all names, in order, and what they mean."""
+        found: list[Row] = self._read("SELECT name, uuid, changed FROM buckets ORDER BY name")
+        return {name: Named(uuid, changed) for name, uuid, changed in found}
 
     # Entries
 

@@ -9,7 +9,7 @@ import pytest
 from strongroom.errors import Unavailable
 from strongroom.s3.domain.ports import NoSuchBucket, NoSuchVersion
 from strongroom.s3.domain.records import VERSIONING, ListQuery, NewVersion, PartRecord
-from strongroom.s3.storage import bodies, bucket, checkpoints, committer, fsck
+from strongroom.s3.storage import bodies, bucket, checkpoints, committer, fsck, open_buckets
 from strongroom.s3.storage.files import open_store
 
 LARGE = os.urandom(300_000)
@@ -197,3 +197,39 @@ async def test_another_process_cuts_a_long_reading_short(tmp_path, monkeypatch):
         reader.read_into(0, memoryview(bytearray(len(whole))))
     reader.close()
     await first.close()
+
+
+async def test_only_some_buckets_stay_open(tmp_path, monkeypatch):
+    monkeypatch.setattr(open_buckets, "MOST_OPEN", 4)
+    store = await open_store(tmp_path)
+    names = [f"b{n:02d}" for n in range(12)]
+    for name in names:
+        await store.create_bucket(name, config={"tags": name.encode()})
+    for _ in range(3):
+        for name in names:
+            staged = store.stage(name, None)
+            staged.write(b"x")
+            await store.put(name, NewVersion("k", 1, b"e", b"m"), staged)
+            assert len(store._buckets.opened()) <= 4
+    walking = store.walk("b00")
+    assert (await anext(walking)).key == "k"
+    assert [b.name for b in await store.buckets()] == names
+    await store.configure("b03", {"tags": b"new"})
+    assert [dict(b.config)["tags"] for b in await store.buckets()][2:5] == [b"b02", b"new", b"b04"]
+    assert [(await store.usage(name)).versions for name in names] == [1] * 12
+    await walking.aclose()
+    await store.close()
+
+
+async def test_a_bucket_closes_only_when_its_readers_are_done(tmp_path):
+    store = await open_store(tmp_path)
+    await store.create_bucket("b")
+    await put(store, "k1")
+    await put(store, "k2")
+    walking = store.walk("b")
+    await anext(walking)
+    await store.delete_bucket("b", force=True)
+    assert (await anext(walking)).key == "k2"
+    await walking.aclose()
+    await store.close()
+    assert list((tmp_path / "buckets").iterdir()) == []
