@@ -42,7 +42,7 @@ async def send_large(link: "Connection", head: "Head", body: "Body", response: R
         payload = Windows(len(payload), _slices(payload))
     begun = False
     try:
-        keep = link.keeps(head, body, response)
+        keep = link.keeps(head, body, response) and not (head.http10 and isinstance(payload, Stream))
         block = link.shared.renderer.head(response, http10=head.http10, keep_alive=keep)
         if head.method == "HEAD" or response.status in NO_BODY:
             link.out.write(block)
@@ -55,7 +55,6 @@ async def send_large(link: "Connection", head: "Head", body: "Body", response: R
         else:
             first = await anext(payload.source, b"")
             begun = True
-            keep = keep and not head.http10
             link.out.write(block)
             await _send_stream(link, payload.source, first, chunked=not head.http10)
     except (Exception, asyncio.CancelledError) as error:

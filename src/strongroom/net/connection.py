@@ -153,8 +153,8 @@ class Connection(Inlet):
                 self._incomplete(data)
                 return
             self._skip = 0
-            if data[0] == 13:  # an empty line before a request is ignored (RFC 9112, 2.2)
-                data = data.removeprefix(b"\r\n")
+            if data[0] == 13 and data[1] == 10:  # an empty line before a request is ignored (RFC 9112, 2.2)
+                data = data[2:]
                 continue
             block, data = (data, b"") if end == len(data) else (data[:end], data[end:])
             head = self._last_head if block == self._last_block else self._parse(block)
@@ -257,6 +257,8 @@ class Connection(Inlet):
         self._ended = True
         if self._state == BUSY:
             self._wake()
+            if self.streaming and self._task is not None:
+                self._task.cancel()  # nobody listens any more, most likely, and an event stream may never end
         elif self._state != READY or not (self._pending and self.out.paused):
             self._close()
 
@@ -273,14 +275,14 @@ class Connection(Inlet):
         if type(result) is Response:
             payload = result.body
             if type(payload) is bytes and len(payload) <= WINDOW:
-                return self._send(head, body, result) or self._linger()
-            self._state = BUSY
-            self._waited = 0.0
-            self._task = shared.loop.create_task(self._finish(head, body, result))
-            return False
-        self._state = BUSY
-        self._waited = 0.0
-        self._task = shared.loop.create_task(self._wait(head, body, cast("Awaitable[Response]", result)))
+                return self._send(head, body, result) or self._end(body)
+            work = self._finish(head, body, result)
+        else:
+            work = self._wait(head, body, cast("Awaitable[Response]", result))
+        self._state, self._waited = BUSY, 0.0
+        self._task = shared.loop.create_task(work)
+        shared.running.add(self._task)
+        self._task.add_done_callback(shared.running.discard)
         return False
 
     async def _wait(self, head: Head, body: Body, result: Awaitable[Response]) -> None:
@@ -306,7 +308,7 @@ class Connection(Inlet):
             self._state = READY
             self._next()
         else:
-            self._linger()
+            self._end(body)
 
     def keeps(self, head: Head, body: Body, response: Response) -> bool:
         """Say whether another request may follow on this connection."""
@@ -347,21 +349,28 @@ class Connection(Inlet):
         self._send(head, EMPTY, self.shared.refuse(status, message))
         self._linger()
 
-    def _linger(self) -> bool:
+    def _end(self, body: Body) -> bool:
+        """End the connection after an answer; linger when the peer may still be sending. Always False."""
+        if body.done and not self._pending and self._state != CLOSED:
+            self._close()
+        else:
+            self._linger()
+        return False
+
+    def _linger(self) -> None:
         """Send no more; read on for a while so that the peer sees the answer rather than a reset."""
         self._pending, self._parts, self._head = b"", [], None
         if self._state == CLOSED:
-            return False
+            return
         if self._ended:
             self._close()
-            return False
+            return
         self._state = LINGER
         limits = self.shared.limits
         self._missing = limits.linger_bytes
         self._deadline = self.shared.now + limits.linger_seconds
         self.out.end()
         self._resume_reading()
-        return False
 
     def _close(self) -> None:
         if self._state != CLOSED:
@@ -395,8 +404,8 @@ class Connection(Inlet):
             self._transport.abort()
 
     def stop(self) -> None:
-        """Close when idle; else after the answer that is being made."""
-        if self._state == READY and not self._pending:
+        """Close when nothing is under way; else after the answer that is being made."""
+        if (self._state == READY and not self._pending) or self._state == LINGER:
             self._close()
 
     def cut(self) -> None:

@@ -17,7 +17,7 @@ _SLICE = 128 * 1024  # bytes encrypted at a time in the event loop
 class Outlet:
     """Writes to a transport. `write` never blocks; `push` returns when the peer's side has taken all of it."""
 
-    __slots__ = ("_drained", "_fd", "_stuck_at", "_stuck_size", "channel", "paused", "transport", "write")
+    __slots__ = ("_drained", "_fd", "_finished", "_stuck_at", "_stuck_size", "channel", "paused", "transport", "write")
 
     def __init__(self, transport: asyncio.Transport, channel: Channel | None) -> None:
         self.transport = transport
@@ -26,6 +26,7 @@ class Outlet:
         self.write: Callable[[Buffer], None] = transport.write if channel is None else self._write_tls
         self._fd = cast("socket.socket", transport.get_extra_info("socket")).fileno()
         self._drained: asyncio.Future[None] | None = None
+        self._finished = False  # close_notify and FIN are out
         self._stuck_at = 0.0
         self._stuck_size = -1
 
@@ -109,18 +110,18 @@ class Outlet:
 
     def end(self) -> None:
         """Say that no more will come: close_notify, then FIN; the peer may still send."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._finished:
             return
         if self.channel is not None and self.channel.ready:
             self.transport.write(self.channel.close())
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
+        self._finished = True
+        self.transport.write_eof()
 
     def close(self) -> None:
         """Flush and close."""
         if self.transport.is_closing():
             return
-        if self.channel is not None and self.channel.ready:
+        if self.channel is not None and self.channel.ready and not self._finished:
             self.transport.write(self.channel.close())
         self.transport.close()
 

@@ -46,16 +46,24 @@ class Server:
         self._server.close()
         for connection in list(shared.connections):
             connection.stop()
-        if shared.connections:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(shared.empty.wait(), grace_seconds)
+        await self._drained(grace_seconds)
         for connection in list(shared.connections):
             connection.cut()
-        if shared.connections:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(shared.empty.wait(), 1.0)
+        for task in list(shared.running):
+            task.cancel()
+        await self._drained(1.0)
         self._ticker.cancel()
         shared.pool.stop()
+
+    async def _drained(self, seconds: float) -> None:
+        """Wait, for some seconds at most, until all connections and all handlers have ended."""
+        shared = self._shared
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                if shared.connections:
+                    await shared.empty.wait()
+                while shared.running:
+                    await asyncio.wait(shared.running)
 
     async def _tick(self) -> None:
         shared = self._shared

@@ -36,7 +36,8 @@ class Shared:
     loop: asyncio.AbstractEventLoop
     renderer: Renderer = field(default_factory=Renderer)
     connections: "set[Connection]" = field(default_factory=set)
-    empty: asyncio.Event = field(default_factory=asyncio.Event)
+    running: "set[asyncio.Task[None]]" = field(default_factory=set)  # handlers that wait, answers that are long
+    empty: asyncio.Event = field(default_factory=asyncio.Event)  # set when the last connection has gone
     stopping: bool = False
     now: float = 0.0
 

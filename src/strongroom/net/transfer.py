@@ -7,6 +7,7 @@ the connection back to the event loop when the peer stalls, so that slow peers h
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum, auto
@@ -16,6 +17,7 @@ from .channel import Broken, Channel
 from .framing import ByLength, Framing
 
 PATIENCE = 0.25  # seconds that a thread waits for a peer before it gives the connection back
+SLOW = 256 * 1024  # bytes for each second of waiting: a peer that brings less is not worth a thread
 RAW = 256 * 1024  # bytes of wire data taken at a time where they cannot go to their place directly
 THREADS = 64  # that may own a connection at the same time; more bodies than that are served by the event loop
 
@@ -116,17 +118,14 @@ def receive(sock: socket.socket, channel: Channel | None, framing: Framing, sink
     view = memoryview(buffer)
     window = Window(view[:WINDOW], sink)
     raw = view[WINDOW:]
-    take = sock.recv_into if channel is None else _Decrypting(sock, channel).recv_into
+    take = _Timed(sock.recv_into if channel is None else _Decrypting(sock, channel).recv_into)
     outcome = Outcome.DONE
     try:
         if isinstance(framing, ByLength):
             _fill(take, framing, window)
         else:
             while not framing.done:
-                count = take(raw)
-                if not count:
-                    raise EOFError
-                for piece in framing.receive(raw[:count]):
+                for piece in framing.receive(raw[: take(raw)]):
                     window.copy(piece)
     except TimeoutError:
         outcome = Outcome.STALLED
@@ -145,13 +144,36 @@ def _flushed(window: Window, outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _fill(take: Callable[[memoryview], int], framing: ByLength, window: Window) -> None:
+def _fill(take: "_Timed", framing: ByLength, window: Window) -> None:
     while framing.remaining:
         count = take(window.space(framing.remaining))
-        if not count:
-            raise EOFError
         framing.took(count)
         window.put(count)
+
+
+class _Timed:
+    """Receives; raises EOFError at the end and, between two receives, TimeoutError for a peer that only trickles.
+
+    Only the time spent waiting for the peer counts, not what a sink takes.
+    """
+
+    def __init__(self, take: Callable[[memoryview], int]) -> None:
+        self._take = take
+        self._waited = 0.0
+        self._taken = 0
+
+    def __call__(self, view: memoryview) -> int:
+        if self._waited > 2 * PATIENCE:
+            if self._taken < SLOW * self._waited:
+                raise TimeoutError
+            self._waited, self._taken = 0.0, 0
+        began = time.monotonic()
+        count = self._take(view)
+        self._waited += time.monotonic() - began
+        self._taken += count
+        if not count:
+            raise EOFError
+        return count
 
 
 class _Decrypting:

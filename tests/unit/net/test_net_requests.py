@@ -54,7 +54,7 @@ def test_pipelined_requests_are_answered_in_order(in_memory, ok):
     last = transport.written.rindex(b"HTTP/1.1 200")
     assert [body for _, body in answers(transport.written[:last])] == SEEN
     assert transport.written.endswith(b"Content-Length: 12\r\nConnection: close\r\n\r\n")
-    assert transport.finished
+    assert transport.closed
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 5, 17])
@@ -67,7 +67,7 @@ def test_pieces_of_any_size_give_the_same_answers(in_memory, ok, step):
     for at in range(0, len(data), step):
         connection.data_received(data[at : at + step])
     assert without_dates(transport.written) == without_dates(expected.written)
-    assert transport.finished
+    assert transport.closed
 
 
 def test_every_split_in_two_gives_the_same_answers(in_memory, ok):
@@ -185,13 +185,23 @@ def test_head_announces_the_length_and_sends_nothing(in_memory, ok):
     assert transport.written.endswith(b"Content-Length: 9\r\n\r\n")
 
 
+def test_empty_lines_and_stray_returns_before_a_request(in_memory, ok):
+    connection, transport = in_memory(ok)
+    connection.data_received(b"\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert [status for status, _ in answers(transport.written)] == [200]
+    for stray in (b"\r\r\n\r\n", b"\r\r\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"):
+        connection, transport = in_memory(ok)
+        connection.data_received(stray)
+        assert [status for status, _ in answers(transport.written)] == [400]
+
+
 def test_http_1_0(in_memory, ok):
     connection, transport = in_memory(ok)
     connection.data_received(b"GET /x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
     assert b"Connection: keep-alive\r\n" in transport.written
-    assert not transport.finished
+    assert not transport.closed
     connection.data_received(b"GET /x HTTP/1.0\r\n\r\n")
-    assert transport.finished
+    assert transport.closed
 
 
 def test_after_is_called_and_its_failure_is_not_the_peers(in_memory, caplog):
