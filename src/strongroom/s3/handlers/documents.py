@@ -17,15 +17,17 @@ LIMIT = 1024 * 1024  # bytes of a configuration document
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
-async def document(call: Call, *, limit: int = LIMIT, digest_required: bool = False) -> bytes:
+async def document(call: Call, *, limit: int = LIMIT, digest_required: bool = False, of_object: bool = False) -> bytes:
     """Return the body of a request; raise Refused.
 
     digest_required: Content-MD5 or a checksum header must come with it (s3.md 9).
+    of_object: checksum headers describe the finished object, not this body (CompleteMultipartUpload).
     """
     headers = call.headers
     if digest_required and not _has_digest(call):
         raise Refused("MissingContentMD5")
-    md5, checksum, payload = content_md5(headers), wanted_checksum(headers), call.signed.payload
+    md5, payload = content_md5(headers), call.signed.payload
+    checksum = None if of_object else wanted_checksum(headers)
     try:
         body = await call.body.read(limit + 64 * 1024)
     except TooLarge as error:

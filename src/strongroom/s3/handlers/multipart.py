@@ -254,7 +254,7 @@ def parse_complete(body: bytes) -> list[Listed]:
 async def complete_upload(call: Call) -> Response:
     """Publish the listed parts as one object."""
     check_key(call.key)
-    body = await document(call, limit=4 * 1024 * 1024)
+    body = await document(call, limit=4 * 1024 * 1024, of_object=True)
     try:
         found = await find_upload(call, "s3:PutObject")
     except NoSuchUpload:
