@@ -78,13 +78,24 @@ class VaultStore:
             text = await self._wrap(value.decode())
         else:
             raise KeyExists(name)
+        document: dict[str, Any] = {name: text}
         if self._settings.version == "v2":
-            document: dict[str, Any] = {"options": {"cas": 0}, "data": {name: text}}
+            document = {"options": {"cas": 0}, "data": document}
+        try:
             await self._do(lambda: self._write(name, document))
-            return
-        await self._do(lambda: self._write(name, {name: text}))
-        if await self._do(lambda: self._read(name)) != text:
+        except StoreDenied:
+            await self._refuse_if_there(name)
+            raise
+        if self._settings.version == "v1" and await self._do(lambda: self._read(name)) != text:
             raise KeyExists(f"{name}: somebody else was a moment later")
+
+    async def _refuse_if_there(self, name: str) -> None:
+        """A policy without `update` denies writing to what somebody else has made a moment ago: that is no denial."""
+        try:
+            await self._do(lambda: self._read(name))
+        except KeyNotFound:
+            return
+        raise KeyExists(name)
 
     async def get(self, name: str) -> bytes:
         """See KeyStore."""
