@@ -146,7 +146,7 @@ class Client:
         return answer
 
     def _exchange(self, method: str, url: str, headers: Headers, data: Payload, sink: BinaryIO | None) -> Answer:
-        where = urlsplit(self.settings.address if url.startswith("unix:") else url)
+        where = connection.split_address(self.settings.address if url.startswith("unix:") else url)
         try:
             line = connection.open_connection(self.settings, where)
             try:
@@ -155,6 +155,10 @@ class Client:
                 line.close()
         except ServerFault as fault:
             raise ServerFault(f'{method.title()} "{url}": {fault.text}') from None
+        except ValueError:  # its own text would show the header's value
+            raise ServerFault(
+                f'{method.title()} "{url}": the token or a header has characters that HTTP forbids'
+            ) from None
         except (OSError, http.client.HTTPException) as error:
             raise ServerFault(f'{method.title()} "{url}": {connection.explain(error, where)}') from None
 

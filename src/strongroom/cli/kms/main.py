@@ -1,5 +1,6 @@
 """`vault`, `bao`, `strongroom kms`: finds the command, reads its flags, runs it."""
 
+import io
 import os
 import sys
 from collections.abc import Mapping
@@ -21,10 +22,14 @@ Streams = tuple[IO[str], IO[str], IO[str]]
 def main(words: list[str], name: str) -> int:
     """Run the command that the words name; `name` is what the program was called as. Return its exit code."""
     try:
-        code = run(words, brand(name), os.environ, (sys.stdin, sys.stdout, sys.stderr))
+        stdin = sys.stdin or io.StringIO()  # none when it was closed
+        code = run(words, brand(name), os.environ, (stdin, sys.stdout, sys.stderr))
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit does not try to flush again
+        return 1
+    except UnicodeEncodeError:
+        sys.stderr.write("An argument or a value cannot be written as UTF-8.\n")
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -220,6 +220,20 @@ def test_no_server_says_why(vault: Any, address: str, said: str) -> None:
     assert vault("status", VAULT_ADDR=address).code == 1
 
 
+@pytest.mark.parametrize("address", ["http://[::1", "http://127.0.0.1:port"])
+def test_a_bad_address_is_named(vault: Any, address: str) -> None:
+    shown = vault("read", "kv/a", VAULT_ADDR=address)
+    assert shown.code == 2
+    assert shown.err.startswith(f'Error reading kv/a: parse "{address}')
+
+
+@pytest.mark.parametrize("token", ["hvs.a\nX-Evil: 1", "hvs.\u20ac"])
+def test_a_bad_token_is_not_shown(vault: Any, token: str) -> None:
+    shown = vault("read", "kv/a", VAULT_TOKEN=token)
+    assert shown.code == 2
+    assert "hvs" not in shown.err
+
+
 def test_tls_to_a_plain_port_is_named(server: Canned, vault: Any) -> None:
     shown = vault("read", "kv/a", VAULT_ADDR=server.address.replace("http:", "https:"))
     assert "server gave HTTP response to HTTPS client" in shown.err
