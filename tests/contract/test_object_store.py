@@ -24,6 +24,7 @@ from strongroom.s3.domain.records import (
     ListQuery,
     NewVersion,
     PartRecord,
+    SealedBy,
 )
 from strongroom.s3.storage.files import open_store
 from strongroom.s3.storage.memory import MemoryStore
@@ -351,6 +352,22 @@ async def test_usage_follows_everything(store, bucket):
     await store.abort_upload(bucket, upload)
     await store.delete(bucket, "b", "null")
     assert await store.usage(bucket) == BucketUsage(1, 2, 1, 3, 3, 0, 0)
+
+
+async def test_what_a_key_protects_is_counted(store, bucket):
+    await store.configure(bucket, {VERSIONING: b"Enabled"})
+    for _ in range(3):
+        await put(store, "a", b"123", sealed_by="k1")
+    await put(store, "b", b"12345", sealed_by="k2")
+    await put(store, "plain", b"1")
+    await store.delete(bucket, "b")
+    assert await store.sealed_by(bucket) == {"k1": SealedBy(3, 9), "k2": SealedBy(1, 5)}
+    await store.amend(bucket, "a", None, lambda v: replace(v, sealed_by="k3"))
+    assert (await store.get(bucket, "a")).sealed_by == "k3"
+    assert await store.sealed_by(bucket) == {"k1": SealedBy(2, 6), "k2": SealedBy(1, 5), "k3": SealedBy(1, 3)}
+    for version in [v async for v in store.walk(bucket)]:
+        await store.delete(bucket, version.key, version.version_id)
+    assert await store.sealed_by(bucket) == {}
 
 
 # Multipart

@@ -37,6 +37,14 @@ class BucketUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class SealedBy:
+    """What one key protects in a bucket. size is plaintext bytes."""
+
+    versions: int = 0
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PartRecord:
     """One part of a multipart object or upload. Sizes in bytes; meta is the domain's (part checksum, …)."""
 
@@ -66,6 +74,7 @@ class NewVersion:
     lock: bytes = b""
     version_id: str | None = None  # only an import or a replica names its own
     modified: int | None = None  # nanoseconds; None: the store's clock at commit
+    sealed_by: str = ""  # the key (and version) that protects it, opaque to the store, which counts by it
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,7 @@ class ObjectVersion:
     lock: bytes = b""
     parts: tuple[PartRecord, ...] = ()  # empty for an object written in one piece
     place: object = field(default=None, repr=False, compare=False)  # the store's own: inline bytes or file names
+    sealed_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from strongroom.s3.domain.records import (
     BucketUsage,
     ObjectVersion,
     PartRecord,
+    SealedBy,
     UploadRecord,
 )
 from strongroom.s3.storage import rows, transaction
@@ -129,6 +130,11 @@ class OpenBucket:
     def usage(self) -> BucketUsage:
         """Return the totals."""
         return transaction.usage(transaction.read_record(self.reader, self._known)[0])
+
+    def sealed_by(self) -> dict[str, SealedBy]:
+        """Return what each key protects."""
+        found: list[rows.Row] = self.reader.execute("SELECT name, versions, size FROM seals ORDER BY name").fetchall()
+        return {name: SealedBy(versions, size) for name, versions, size in found}
 
     # Writing
 
@@ -244,7 +250,7 @@ class OpenBucket:
         row = self.reader.execute(_BY_ID, (key, rows.id_to_column(version_id))).fetchone()
         if row is None:
             raise NoSuchVersion(f"{key} {version_id}")
-        return rows.version(row[:15], latest=row[0] == row[15])
+        return rows.version(row[:16], latest=row[0] == row[16])
 
     def open(self, version: ObjectVersion) -> InlineBody | FileBody:
         """Open the stored bytes; raise NoSuchVersion when they are gone."""

@@ -20,6 +20,7 @@ from strongroom.s3.domain.records import (
     ObjectVersion,
     Page,
     PartRecord,
+    SealedBy,
     UploadPage,
     UploadRecord,
 )
@@ -130,6 +131,10 @@ class FilesStore:
     async def usage(self, bucket: str) -> BucketUsage:
         """See ObjectStore."""
         return self._bucket(bucket).usage()
+
+    async def sealed_by(self, bucket: str) -> dict[str, SealedBy]:
+        """See ObjectStore."""
+        return self._bucket(bucket).sealed_by()
 
     # Objects
 

@@ -127,11 +127,15 @@ class _Check:
         connection.execute("BEGIN")
         try:
             totals = self._totals(connection)
+            seals = self._seals(connection)
             wanted = self._wanted(connection)
             files: list[Row] = connection.execute("SELECT name, stored FROM files").fetchall()
             kept: dict[str, int] = dict(files)
         finally:
             connection.execute("ROLLBACK")
+        if seals is not None and self.repair:
+            connection.execute(f"DELETE FROM seals; INSERT INTO seals {SEALS}")  # noqa: S608
+            self.report.repaired += 1
         if totals is not None and self.repair:
             connection.execute(f"UPDATE bucket SET {', '.join(f'{name} = ?' for name in TOTALS)}", totals)  # noqa: S608
             self.report.repaired += 1
@@ -211,6 +215,15 @@ class _Check:
         self.problem(f"totals are {kept}, counted {counted}")
         return counted
 
+    def _seals(self, connection: apsw.Connection) -> list[Row] | None:
+        """Compare what keys protect with what is counted; return the true counts when they differ."""
+        kept: list[Row] = connection.execute("SELECT name, versions, size FROM seals ORDER BY name").fetchall()
+        counted: list[Row] = connection.execute(SEALS).fetchall()
+        if kept == counted:
+            return None
+        self.problem(f"counts by key are {kept}, counted {counted}")
+        return counted
+
     def _unneeded(self, connection: apsw.Connection) -> None:
         for path in sorted(self.folder.glob("data/*/*")) + sorted(self.folder.glob("tmp/*")):
             if path.parent.name == "tmp" or not needed(connection, path.name):
@@ -222,6 +235,9 @@ class _Check:
 
 VERSIONS = "SELECT key, version, stored, file, parts, crc, marker, body FROM versions"
 PARTS = "SELECT upload, number, stored, file, crc, body FROM parts"
+SEALS = """
+SELECT sealed_by, count(*), sum(size) FROM versions WHERE sealed_by <> '' GROUP BY sealed_by ORDER BY sealed_by
+"""
 COUNT = """
 SELECT (SELECT count(*) FROM versions v WHERE NOT marker
             AND NOT EXISTS (SELECT 1 FROM versions n WHERE n.key = v.key AND n.seq > v.seq)),

@@ -29,6 +29,7 @@ from strongroom.s3.domain.records import (
     ObjectVersion,
     Page,
     PartRecord,
+    SealedBy,
     UploadPage,
     UploadRecord,
 )
@@ -101,6 +102,14 @@ class MemoryStore:
             upload_stored=sum(p.stored for u in it.uploads.values() for p, _ in u.parts.values()),
         )
 
+    async def sealed_by(self, bucket: str) -> dict[str, SealedBy]:
+        """See ObjectStore."""
+        found: dict[str, SealedBy] = {}
+        for version in (v for versions in self._bucket(bucket).keys.values() for v in versions if v.sealed_by):
+            before = found.get(version.sealed_by, SealedBy())
+            found[version.sealed_by] = SealedBy(before.versions + 1, before.size + version.size)
+        return dict(sorted(found.items()))
+
     # Objects
 
     def stage(self, bucket: str, expected: int | None) -> Staged:
@@ -136,6 +145,7 @@ class MemoryStore:
             lock=new.lock,
             parts=parts,
             place=data,
+            sealed_by=new.sealed_by,
         )
         bucket.push(version)
         return version
@@ -195,7 +205,7 @@ class MemoryStore:
         it = self._bucket(bucket)
         old = self._get(it, key, version_id)
         new = change(old)
-        new = replace(old, meta=new.meta, tags=new.tags, lock=new.lock, etag=new.etag)
+        new = replace(old, meta=new.meta, tags=new.tags, lock=new.lock, etag=new.etag, sealed_by=new.sealed_by)
         it.keys[key] = [new if v.version_id == old.version_id else v for v in it.keys[key]]
         return new
 

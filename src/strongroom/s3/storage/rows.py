@@ -14,7 +14,7 @@ Row: TypeAlias = tuple[Any, ...]
 PARTS_VERSION = 1
 EAGER_BODY = 8 * 1024  # bytes: a body up to this size is read with its row, larger ones when they are opened
 
-VERSION = "seq, key, version, marker, size, stored, modified, etag, tags, lock, file, parts, meta, crc"
+VERSION = "seq, key, version, marker, size, stored, modified, etag, tags, lock, file, parts, meta, crc, sealed_by"
 VERSION_AND_BODY = f"{VERSION}, CASE WHEN stored <= {EAGER_BODY} THEN body END"
 LISTED = "key, seq, version, marker, modified, size, etag"
 UPLOAD = "key, upload, started, meta"
@@ -51,7 +51,9 @@ def id_to_column(version_id: str) -> str | None:
 
 def version(row: Row, *, latest: bool) -> ObjectVersion:
     """Make the record of a VERSION (or VERSION_AND_BODY) row."""
-    seq, key, version_id, marker, size, stored, modified, etag, tags, lock, file, packed, meta, crc = row[:14]
+    seq, key, version_id, marker, size, stored, modified, etag, tags, lock, file, packed, meta, crc, sealed_by = row[
+        :15
+    ]
     parts: tuple[PartRecord, ...] = ()
     crcs: tuple[int, ...] = ()
     files: tuple[str | None, ...] = () if file is None else (file,)
@@ -70,7 +72,8 @@ def version(row: Row, *, latest: bool) -> ObjectVersion:
         tags,
         lock,
         parts,
-        Place(seq, row[14] if len(row) > 14 else None, files, crc, crcs),
+        Place(seq, row[15] if len(row) > 15 else None, files, crc, crcs),
+        sealed_by,
     )
 
 

@@ -44,7 +44,7 @@ CREATE TABLE versions(
     seq INTEGER PRIMARY KEY, key TEXT NOT NULL, version TEXT, marker INTEGER NOT NULL,
     size INTEGER NOT NULL, stored INTEGER NOT NULL, modified INTEGER NOT NULL, etag BLOB NOT NULL,
     tags BLOB NOT NULL, lock BLOB NOT NULL, file TEXT, parts BLOB,
-    crc INTEGER NOT NULL, meta BLOB NOT NULL, body BLOB);
+    crc INTEGER NOT NULL, sealed_by TEXT NOT NULL, meta BLOB NOT NULL, body BLOB);
 CREATE UNIQUE INDEX listing ON versions(key, seq DESC, version, marker, size, modified, etag);
 CREATE TABLE uploads(
     seq INTEGER PRIMARY KEY, key TEXT NOT NULL, upload TEXT NOT NULL, started INTEGER NOT NULL, meta BLOB NOT NULL);
@@ -54,6 +54,7 @@ CREATE TABLE parts(
     size INTEGER NOT NULL, stored INTEGER NOT NULL, etag BLOB NOT NULL, modified INTEGER NOT NULL,
     meta BLOB NOT NULL, crc INTEGER NOT NULL, file TEXT, body BLOB);
 CREATE UNIQUE INDEX parts_by_number ON parts(upload, number);
+CREATE TABLE seals(name TEXT PRIMARY KEY, versions INTEGER NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE files(name TEXT PRIMARY KEY, stored INTEGER NOT NULL) WITHOUT ROWID;
 """
 

@@ -18,6 +18,10 @@ STATE = (
 )
 TOTALS = ("objects", "versions", "markers", "size", "stored", "uploads", "upload_stored")
 _SAVE = f"UPDATE bucket SET next_seq = ?, {', '.join(f'{name} = ?' for name in TOTALS)}"  # noqa: S608
+_COUNT_SEAL = (
+    "INSERT INTO seals VALUES (?, ?, ?) "
+    "ON CONFLICT (name) DO UPDATE SET versions = versions + excluded.versions, size = size + excluded.size"
+)
 _NEWEST = f"SELECT {rows.VERSION} {rows.OF_NEWEST}"
 _BY_ID = f"SELECT {rows.VERSION} FROM versions WHERE key = ? AND version IS ? LIMIT 1"  # noqa: S608
 
@@ -60,6 +64,7 @@ class Transaction:
         self.now = now
         self.known = known
         self.unlink: list[str] = []  # files that no row needs any more, once this is committed
+        self._seals: dict[str, tuple[int, int]] = {}  # changes of the table
         self._next_seq: int = state[7]
         self.objects, self.versions, self.markers, self.size, self.stored, self.uploads, self.upload_stored = state[8:]
         self._before = state[7:]
@@ -80,6 +85,15 @@ class Transaction:
         after = (self._next_seq, *(getattr(self, name) for name in TOTALS))
         if after != self._before:
             self.execute(_SAVE, after)
+        for name, (versions, size) in self._seals.items():
+            self.execute(_COUNT_SEAL, (name, versions, size))
+            self.execute("DELETE FROM seals WHERE name = ? AND versions = 0", (name,))
+
+    def count_seal(self, name: str, versions: int, size: int) -> None:
+        """Count what a key protects."""
+        if name:
+            before = self._seals.get(name, (0, 0))
+            self._seals[name] = (before[0] + versions, before[1] + size)
 
     def new_id(self) -> str:
         """Return the id that the next version gets under the bucket's versioning."""
@@ -109,26 +123,22 @@ class Transaction:
     def remove(self, row: Row, newest: Row | None) -> None:
         """Delete the version of a VERSION row; newest is the newest row of its key before this."""
         seq, key, _, marker, size, stored = row[:6]
+        files = [row[10]] if row[11] is None else rows.unpack_parts(row[11])[1]  # refuses before anything is changed
         self.execute("DELETE FROM versions WHERE seq = ?", (seq,))
-        self._forget_files(row)
+        for name in files:
+            self.forget_file(name)
         if marker:
             self.markers -= 1
         else:
             self.versions -= 1
             self.size -= size
             self.stored -= stored
+            self.count_seal(row[14], -1, -size)
         if newest is None or newest[0] != seq:
             return
         self.objects -= not marker
         older = self.newest(key)
         self.objects += older is not None and not older[3]
-
-    def _forget_files(self, row: Row) -> None:
-        if row[10] is not None:
-            self.forget_file(row[10])
-        if row[11] is not None:
-            for name in rows.unpack_parts(row[11])[1]:
-                self.forget_file(name)
 
     def forget_file(self, name: str | None) -> None:
         """Take a file out of the table; it is unlinked after the commit."""
@@ -152,6 +162,7 @@ class Transaction:
             self.versions += 1
             self.size += version.size
             self.stored += version.stored
+            self.count_seal(version.sealed_by, 1, version.size)
         self.objects += (not version.delete_marker) - (newest is not None and not newest[3])
         return version
 
@@ -174,7 +185,7 @@ class Transaction:
 
 
 COLUMNS = f"{rows.VERSION}, body"
-INSERT = f"INSERT INTO versions({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+INSERT = f"INSERT INTO versions({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 
 
 def insert_values(v: ObjectVersion, place: rows.Place, packed: bytes | None) -> Row:
@@ -183,4 +194,4 @@ def insert_values(v: ObjectVersion, place: rows.Place, packed: bytes | None) -> 
     marker = int(v.delete_marker)
     file = place.files[0] if place.files and packed is None else None
     head = (place.seq, v.key, version_id, marker, v.size, v.stored, v.modified, v.etag)
-    return (*head, v.tags, v.lock, file, packed, v.meta, place.crc, place.body)
+    return (*head, v.tags, v.lock, file, packed, v.meta, place.crc, v.sealed_by, place.body)

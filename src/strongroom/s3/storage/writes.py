@@ -67,6 +67,7 @@ def publish(
         new.lock,
         parts,
         Place(tx.take_seqs(), place.body, place.files, place.crc, place.crcs),
+        new.sealed_by,
     )
     return tx.insert(version, rows.pack_parts(parts, place) if parts else None, newest)
 
@@ -124,10 +125,12 @@ def amend(tx: Transaction, key: str, version_id: str | None, change: Change) -> 
     old = rows.version(row, latest=newest is not None and newest[0] == row[0])
     new = change(old)
     tx.execute(
-        "UPDATE versions SET etag = ?, tags = ?, lock = ?, meta = ? WHERE seq = ?",
-        (new.etag, new.tags, new.lock, new.meta, row[0]),
+        "UPDATE versions SET etag = ?, tags = ?, lock = ?, meta = ?, sealed_by = ? WHERE seq = ?",
+        (new.etag, new.tags, new.lock, new.meta, new.sealed_by, row[0]),
     )
-    return replace(old, meta=new.meta, tags=new.tags, lock=new.lock, etag=new.etag)
+    tx.count_seal(old.sealed_by, -1, -old.size)
+    tx.count_seal(new.sealed_by, 1, old.size)
+    return replace(old, meta=new.meta, tags=new.tags, lock=new.lock, etag=new.etag, sealed_by=new.sealed_by)
 
 
 def drop(tx: Transaction, force: bool) -> BucketRecord:

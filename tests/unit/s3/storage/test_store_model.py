@@ -13,6 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from strongroom.errors import Denied, Error
 from strongroom.s3.domain.records import VERSIONING, ListQuery, NewVersion, ObjectVersion, PartRecord
 from strongroom.s3.storage.files import open_store
+from strongroom.s3.storage.fsck import check_folder
 from strongroom.s3.storage.memory import MemoryStore
 
 KEYS = st.sampled_from(["a", "a/", "a/b", "a/b/c", "a/c", "b", "b/x", "é/1"])
@@ -72,7 +73,8 @@ class Stores(RuleBasedStateMachine):
     @rule(target=versions, key=KEYS, size=SIZES)
     def put(self, key, size):
         body = self.body(size)
-        new = NewVersion(key, size, b"e%d" % self.seed, b"m", b"t", b"l")
+        seal = ["", "k0", "k1"][self.seed % 3]
+        new = NewVersion(key, size, b"e%d" % self.seed, b"m", b"t", b"l", sealed_by=seal)
         ours, theirs = self.both(lambda s: s.put("b", new, self.stage(s, body)))
         assert plain(ours) == plain(theirs)
         return (key, ours.version_id, theirs.version_id)
@@ -126,7 +128,10 @@ class Stores(RuleBasedStateMachine):
     def amend(self, version, newest, tags):
         key, *ids = version
         ours, theirs = self.by_id(
-            lambda s, v: s.amend("b", key, None if newest else v, lambda old: replace(old, tags=tags)), ids
+            lambda s, v: s.amend(
+                "b", key, None if newest else v, lambda old: replace(old, tags=tags, sealed_by=f"k{len(tags)}")
+            ),
+            ids,
         )
         assert plain(ours) == plain(theirs)
 
@@ -204,9 +209,12 @@ class Stores(RuleBasedStateMachine):
     def totals(self):
         ours, theirs = self.both(lambda s: s.usage("b"))
         assert ours == theirs
+        ours, theirs = self.both(lambda s: s.sealed_by("b"))
+        assert ours == theirs
 
     def teardown(self):
         self.run(self.files.close())
+        assert check_folder(self.folder).problems == []
         left = list(self.folder.glob("buckets/*/tmp/*"))
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
