@@ -202,7 +202,7 @@ class Route:
 
     exists decides create or update; open: no token needed; sudo: the `sudo` capability is needed as well; free: any
     parameter is welcome; unspent: a call is no use of a limited token; lazy: fields are converted when read, without
-    the validation's text.
+    the validation's text; pure: stores nothing unless it creates.
     """
 
     pattern: "re.Pattern[str]"
@@ -213,6 +213,7 @@ class Route:
     sudo: bool = False
     free: bool = False
     unspent: bool = False
+    pure: bool = False
     lazy: bool = False
 
 

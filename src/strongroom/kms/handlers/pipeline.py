@@ -49,6 +49,7 @@ OPERATIONS = {
 VERBS = frozenset({"LIST", "SCAN", "HELP"})
 WRITES = acl.UPDATE | acl.PATCH
 LISTS = acl.LIST | acl.SCAN
+READS = acl.READ | LISTS
 PLAIN_404 = Response(404, (*BODILESS, ("Content-Type", "text/plain; charset=utf-8")), b"404 page not found\n")
 
 
@@ -215,7 +216,8 @@ class Pipeline:
                 self._check(call, call.rules)
             core.quota(call)
             if core.audit.active:
-                core.audit.request(call, None)
+                held = call.operation & READS or (route is not None and route.pure and call.operation == acl.UPDATE)
+                core.audit.request(call, None, hold=bool(held))
             reply = self._run(call)
         except Error as error:
             return self._failed(request, call, error, last)

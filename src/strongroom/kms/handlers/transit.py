@@ -105,13 +105,18 @@ class Transit(Backend):
         alg = r"(/(?P<urlalgorithm>[\w-]+))?"
         self.router = Router(
             [
-                route("encrypt/" + NAME, {up: self.encrypt}, fields=CRYPT, exists=self.key_exists),
-                route("decrypt/" + NAME, {up: self.decrypt}, fields=CRYPT),
-                route("rewrap/" + NAME, {up: self.rewrap}, fields=CRYPT),
-                route(r"datakey/(?P<plaintext>[\w-]+)/" + NAME, {up: self.datakey}, fields=CRYPT | {"bits": "int"}),
-                route("hmac/" + NAME + alg, {up: self.hmac}, fields=SIGN),
-                route("sign/" + NAME + alg, {up: self.sign}, fields=SIGN),
-                route("verify/" + NAME + alg, {up: self.verify}, fields=SIGN),
+                route("encrypt/" + NAME, {up: self.encrypt}, fields=CRYPT, exists=self.key_exists, pure=True),
+                route("decrypt/" + NAME, {up: self.decrypt}, fields=CRYPT, pure=True),
+                route("rewrap/" + NAME, {up: self.rewrap}, fields=CRYPT, pure=True),
+                route(
+                    r"datakey/(?P<plaintext>[\w-]+)/" + NAME,
+                    {up: self.datakey},
+                    fields=CRYPT | {"bits": "int"},
+                    pure=True,
+                ),
+                route("hmac/" + NAME + alg, {up: self.hmac}, fields=SIGN, pure=True),
+                route("sign/" + NAME + alg, {up: self.sign}, fields=SIGN, pure=True),
+                route("verify/" + NAME + alg, {up: self.verify}, fields=SIGN, pure=True),
                 route("keys/?", {acl.LIST: self.list_keys}),
                 route("keys/" + NAME, one, fields=CREATE),
                 route("keys/" + NAME + "/config", {up: self.tune}, fields=TUNE),
