@@ -19,7 +19,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -302,8 +302,15 @@ class KesClient:
 
 
 def _endpoint(text: str) -> str:
-    text = text.strip().rstrip("/")
-    return "https://" + text.removeprefix("https://").removeprefix("http://")
+    """Return an endpoint as a URL; raise Malformed for what has no host or a bad port."""
+    place = text.strip().rstrip("/").removeprefix("https://").removeprefix("http://")
+    try:
+        found = urlsplit(f"https://{place}")
+        if not found.hostname or found.port == 0 or found.path or found.query:
+            raise ValueError("not HOST:PORT")
+    except ValueError as error:
+        raise Malformed(f"KES endpoint '{text}': {error}") from error
+    return f"https://{place}"
 
 
 def _is_local(endpoint: str) -> bool:

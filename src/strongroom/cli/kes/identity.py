@@ -136,25 +136,12 @@ def of(parsed: Parsed) -> int:
     from strongroom.kes.wire.apikey import PREFIX, ApiKey
 
     word = parsed.one("API key or certificate")
-    if word.startswith(PREFIX):
-        try:
-            identity = ApiKey.parse(word).identity
-        except Malformed as error:
-            if "not base64" in str(error):
-                place = next((at for at, letter in enumerate(word[len(PREFIX) :]) if not _base64(letter)), 0)
-                raise Failed(f"illegal base64 data at input byte {place}") from error
-            raise
-    else:
-        identity = of_file(word)
+    identity = ApiKey.parse(word).identity if word.startswith(PREFIX) else of_file(word)
     if terminal():
         print(f"Identity:\n\n   {identity}")
     else:
         print(identity, end="")
     return 0
-
-
-def _base64(letter: str) -> bool:
-    return letter.isascii() and (letter.isalnum() or letter in "+/=")
 
 
 def of_file(file: str) -> str:
@@ -180,7 +167,7 @@ def identity(parsed: Parsed) -> int:
             print(" The API key is secret and shown only now. The identity can be shared.")
             print(f" It can be computed again via: kes identity {key.text()}\n")
         else:
-            print(key.text())
+            print(key.text(), end="")
         return 0
     word = parsed.words[0]
     try:

@@ -37,10 +37,9 @@ def decode(parsed: Parsed, text: str, what: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-        place = next((index for index, letter in enumerate(text) if letter not in alphabet), len(text) // 4 * 4)
-        place = 0 if what == "key" and len(text) < 4 else place
-        raise parsed.usage(f"invalid {what}: illegal base64 data at input byte {place}") from error
+        from strongroom.kes.wire.apikey import bad_base64
+
+        raise parsed.usage(f"invalid {what}: {bad_base64(text)}") from error
 
 
 def create(parsed: Parsed) -> int:

@@ -91,17 +91,17 @@ async def _copy_one(source: "KeyStore", target: "KeyStore", name: str, parsed: P
         if parsed.on("merge"):
             return 0
         raise Failed("key already exists") from None
-    return 1
+    return int(not name.endswith("-"))  # a key's states are copied with it, and not counted
 
 
 async def _would_copy(target: "KeyStore", name: str, parsed: Parsed) -> int:
     try:
         await target.get(name)
     except NotFound:
-        return 1
+        return int(not name.endswith("-"))
     if not parsed.on("force") and not parsed.on("merge"):
         print(f"'{name}' exists already", file=sys.stderr)
-    return int(parsed.on("force"))
+    return int(parsed.on("force") and not name.endswith("-"))
 
 
 async def _forget(target: "KeyStore", name: str) -> None:

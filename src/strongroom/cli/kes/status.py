@@ -55,7 +55,7 @@ def _details(raw: "dict[str, Any] | Any", uptime: float, latency: float) -> str:
         f"  Latency  {latency * 1000:.0f}ms",
         f"  OS       {raw.get('os', '')}",
         f"  CPUs     {raw.get('num_cpu_used', '')} of {raw.get('num_cpu', '')}",
-        "  Memory ",
+        f"  Memory  {size(raw.get('mem_heap_used', 0) + raw.get('mem_stack_used', 0))}",
         f"  · Heap   {size(raw.get('mem_heap_used', 0))}",
         f"  · Stack  {size(raw.get('mem_stack_used', 0))}",
     ]

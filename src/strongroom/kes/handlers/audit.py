@@ -15,7 +15,7 @@ def audit_line(call: Call, route: Route, status: int, nanoseconds: int) -> str:
     request = call.request
     decision = "deny" if status == 403 or (call.refused and not call.identity) else "allow"
     line = (
-        f'{{"time":"{_now()}","request":{{"ip":"{request.peer.address}","path":{_quoted(call.path)}'
+        f'{{"time":"{_now()}","request":{{"ip":"{request.peer.address}","path":{call.quoted}'
         f',"identity":"{call.identity}"}},"response":{{"code":{status},"time":{nanoseconds}}}'
         f',"method":"{request.method}","route":"{route.path}","decision":"{decision}"'
     )
@@ -36,14 +36,6 @@ def _now() -> str:
         _prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(seconds))
         _second = seconds
     return f"{_prefix}{nanos:09}Z"
-
-
-def _quoted(text: str) -> str:
-    return f'"{text}"' if text.isalnum() or (text.isascii() and _plain(text)) else json.dumps(text)
-
-
-def _plain(text: str) -> bool:
-    return text.isprintable() and '"' not in text and "\\" not in text
 
 
 def _context(context: bytes) -> str:

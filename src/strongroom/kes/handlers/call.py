@@ -42,8 +42,9 @@ class Call:
     request: Request
     identity: str
     path: str
+    quoted: str  # the path as JSON
     argument: str
-    body: bytes = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
     chunked: bool = False  # the body came without a declared length
     fingerprint: str = ""  # SHA-256 of the client's certificate
     refused: bool = False

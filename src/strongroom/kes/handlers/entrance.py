@@ -6,9 +6,10 @@ task: one function call from `net` to the answer.
 
 import asyncio
 import hashlib
+import json
 import time
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from strongroom.errors import Denied, Error, Malformed, TooLarge
 from strongroom.kes.domain.errors import NoCertificate, StoreUnreachable
@@ -42,6 +43,7 @@ class Target:
     route: Route | None = None
     argument: str = ""
     answer: Response | None = None
+    quoted: str = ""  # path as JSON
 
 
 class Entrance:
@@ -54,6 +56,7 @@ class Entrance:
     def replace(self, state: State) -> None:
         """Use state from the next request on; running ones finish with theirs."""
         self.state = state
+        self._audited = state.settings.audit_on
         self._routes = configured(state.settings.routes)
         self._callers: dict[tuple[bytes, ...], Caller] = {}
         self._targets: dict[str, Target] = {}
@@ -66,7 +69,7 @@ class Entrance:
         route = target.route
         if route is None:
             return self._elsewhere(request, target)
-        call = Call(self.state, self.server, request, "", target.path, target.argument, b"")
+        call = Call(self.state, self.server, request, "", target.path, target.quoted, target.argument)
         if request.method not in route.methods:
             return self._wrong_method(call, route, start)
         try:
@@ -155,7 +158,8 @@ class Entrance:
     def _find(self, path: str) -> Target:
         if len(self._targets) >= _REMEMBERED:
             self._targets.clear()
-        target = self._targets[path] = self._resolve(path)
+        target = self._resolve(path)
+        target = self._targets[path] = replace(target, quoted=json.dumps(target.path))
         return target
 
     def _resolve(self, raw: str) -> Target:
@@ -216,7 +220,7 @@ class Entrance:
         """Write the audit line, count, and hand the answer over. An audit log that cannot be written refuses."""
         spent = time.perf_counter_ns() - start
         counters, status = self.server.counters, response.status
-        if call.state.settings.audit_on or self.server.audit.subscribed:
+        if self._audited or self.server.audit.subscribed:
             try:
                 self.server.audit.add(audit_line(call, route, status, spent))
             except Error as error:

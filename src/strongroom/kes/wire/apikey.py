@@ -15,6 +15,7 @@ from strongroom.kes.wire import identity
 
 PREFIX = "kes:v1:"
 VALIDITY = datetime.timedelta(days=90)
+_BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 _ED25519 = 0
 _USAGES: tuple[str, ...] = (
     "digital_signature",
@@ -46,7 +47,7 @@ class ApiKey:
         try:
             data = base64.b64decode(text.removeprefix(PREFIX), validate=True)
         except (binascii.Error, ValueError):
-            raise Malformed("kes: invalid API key: not base64") from None
+            raise Malformed(bad_base64(text.removeprefix(PREFIX))) from None
         if len(data) != 33:
             raise Malformed("kes: invalid API key: invalid length")
         if data[0] != _ED25519:
@@ -69,6 +70,12 @@ class ApiKey:
 
     def __repr__(self) -> str:
         return f"ApiKey(identity={self.identity})"
+
+
+def bad_base64(text: str) -> str:
+    """Say where text stops being base64, in the words of Go's decoder, which users of KES know."""
+    place = next((at for at, letter in enumerate(text) if letter not in _BASE64), len(text) // 4 * 4)
+    return f"illegal base64 data at input byte {place}"
 
 
 def self_signed(
