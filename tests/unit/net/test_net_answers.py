@@ -7,6 +7,7 @@ import ssl
 
 import pytest
 import uvloop
+
 from strongroom.errors import Tampered
 from strongroom.messages import WINDOW, Response, Stream, Windows
 from strongroom.net.server import Limits
