@@ -23,6 +23,7 @@ from strongroom.s3.handlers import health
 from strongroom.s3.handlers.access import PolicyAccess
 from strongroom.s3.handlers.call import Box, BoxSettings
 from strongroom.s3.handlers.entrance import Entrance
+from strongroom.s3.handlers.jobs import Jobs
 from strongroom.s3.handlers.sealing import Sealing
 from strongroom.s3.outside.kes_service import KesService
 from strongroom.s3.outside.static_key import StaticKey
@@ -74,6 +75,7 @@ class Running:
     warnings: list[str] = field(default_factory=list)
     waiting: "asyncio.Task[None] | None" = None  # for a key service that was away at the start
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    jobs: Jobs | None = None
 
     @property
     def port(self) -> int:
@@ -92,6 +94,8 @@ class Running:
         await self.server.stop(grace_seconds)
         if self.waiting is not None:
             self.waiting.cancel()
+        if self.jobs is not None:
+            await self.jobs.close()
         await self.store.close()
         if self.service is not None:
             await self.service.close()
@@ -106,21 +110,27 @@ async def start(settings: Settings) -> Running:
     service = key_service(settings)
     store: MemoryStore | FilesStore | None = None
     stopped = asyncio.Event()
+    jobs: Jobs | None = None
     try:
         store = await _store(settings.folder)
         root = Credential(settings.root.access, bytes(settings.root.secret).decode(), root=True)
         keys = service.keys if service else None
-        office = operators.make_office(Directory(root, ready=False), store, service, keys, stopped.set)
+        directory = Directory(root, ready=False)
+        shared = bucket_keys(settings, service)
+        office = operators.make_office(directory, store, service, keys, stopped.set, store=store, bucket_keys=shared)
+        jobs = office.jobs
         warnings, waiting = await _begin(service, office)
         box = make_box(settings, store, office)
         server = await _listen(settings, box, office, tls)
     except BaseException:
+        if jobs is not None:
+            await jobs.close()
         if store is not None:
             await store.close()
         if service is not None:
             await service.close()
         raise
-    return Running(box, server, store, service, office.control, warnings, waiting, stopped)
+    return Running(box, server, store, service, office.control, warnings, waiting, stopped, jobs)
 
 
 async def _listen(settings: Settings, box: Box, office: operators.Office, tls: TlsContext | None) -> Server:
@@ -168,12 +178,14 @@ def make_box(settings: Settings, store: "MemoryStore | FilesStore", office: oper
     automatic = Encryption(Kind(settings.kms.auto_encryption)) if settings.kms.auto_encryption else None
     directory, keys = office.iam.directory, office.keys
     verifier = Verifier(directory, settings.region, settings.sigv2, settings.domains)
-    shared = settings.kms.bucket_keys and isinstance(
-        office.service, KesService
-    )  # making one of a static key costs nothing
-    sealing = Sealing(keys, store, time.time, automatic=automatic, bucket_keys=shared)
+    sealing = Sealing(keys, store, time.time, automatic=automatic, bucket_keys=bucket_keys(settings, office.service))
     box_settings = BoxSettings(settings.region, settings.domains, settings.trusted_proxies)
     return Box(store, store, verifier, PolicyAccess(directory), sealing, box_settings, time.time)
+
+
+def bucket_keys(settings: Settings, service: object) -> bool:
+    """Say whether objects may share data keys: making one of a static key costs nothing."""
+    return settings.kms.bucket_keys and isinstance(service, KesService)
 
 
 def key_service(settings: Settings) -> KeyService | None:

@@ -11,14 +11,16 @@ from strongroom import __version__
 from strongroom.errors import NotFound
 from strongroom.s3.domain.iam.directory import Directory
 from strongroom.s3.domain.key_service import KeyService
-from strongroom.s3.domain.ports import DataKeys, SystemStore
+from strongroom.s3.domain.ports import DataKeys, ObjectStore, SystemStore
 from strongroom.s3.handlers.admin.desk import Desk, ServerFacts
 from strongroom.s3.handlers.admin.entrance import AdminEntrance
 from strongroom.s3.handlers.admin.sts import StsEntrance
 from strongroom.s3.handlers.call import Box
 from strongroom.s3.handlers.iam_store import ClearEntries, IamStore
+from strongroom.s3.handlers.jobs import Jobs
 from strongroom.s3.outside.counted_keys import CountedKeys
 from strongroom.s3.outside.entry_seal import SealedEntries
+from strongroom.s3.outside.notices import post
 
 DEPLOYMENT = "deployment"  # the system entry that names this folder for ever; not secret
 
@@ -55,16 +57,19 @@ class Office:
     control: ProcessControl
     service: KeyService | None = None
     keys: CountedKeys | None = None
+    jobs: Jobs | None = None
 
     async def load(self) -> None:
         """Read the IAM entries; from then on users are known. Raises what the key service raises."""
         await self.iam.load()
         self.iam.directory.ready = True
         await self.iam.forget_expired()
+        if self.jobs is not None:
+            await self.jobs.resume()
 
     def entrances(self, box: Box, facts: ServerFacts) -> tuple[AdminEntrance, StsEntrance]:
         """Return the entrances of the admin API and of STS."""
-        desk = Desk(box, self.iam, facts, self.control, self.keys, self.service, self.keys)
+        desk = Desk(box, self.iam, facts, self.control, self.keys, self.service, self.keys, self.jobs)
         return AdminEntrance(desk), StsEntrance(desk)
 
 
@@ -74,11 +79,18 @@ def make_office(
     service: KeyService | None,
     keys: DataKeys | None,
     end: Callable[[], None],
+    *,
+    store: ObjectStore,
+    bucket_keys: bool = True,
 ) -> Office:
-    """Put an office together: IAM entries are sealed under the default key when there is a key service."""
+    """Put an office together: IAM entries are sealed under the default key when there is a key service.
+
+    bucket_keys: objects that a job seals anew may share data keys.
+    """
     counted = CountedKeys(keys) if keys else None
     seal = SealedEntries(counted) if counted else ClearEntries()
-    return Office(IamStore(directory, system, seal, time.time), ProcessControl(end), service, counted)
+    jobs = Jobs(store, system, counted, seal, time.time, post, bucket_keys=bucket_keys) if counted else None
+    return Office(IamStore(directory, system, seal, time.time), ProcessControl(end), service, counted, jobs)
 
 
 async def deployment_id(system: SystemStore) -> str:

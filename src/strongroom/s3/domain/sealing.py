@@ -86,9 +86,11 @@ class ObjectSeal:
         total_packages: int | None = None,
         *,
         partial: bool = False,
+        buffer: memoryview | None = None,
     ) -> StreamOpener:
-        """Return an opener for the content, or for a part, from a package on."""
-        return StreamOpener(self._content_key(part).reveal(), first_package, total_packages, partial=partial)
+        """Return an opener for the content, or for a part, from a package on; buffer as StreamOpener has it."""
+        key = self._content_key(part).reveal()
+        return StreamOpener(key, first_package, total_packages, partial=partial, buffer=buffer)
 
     def seal_small(self, plaintext: bytes) -> bytes:
         """Return a small content sealed at once."""
@@ -171,12 +173,14 @@ async def new_seal(
     return _seal(object_key, external, want, bucket, key, multipart)
 
 
-async def reseal(seal: ObjectSeal, want: Encryption, bucket: str, key: str, keys: DataKeys | None) -> ObjectSeal:
+async def reseal(
+    seal: ObjectSeal, want: Encryption, bucket: str, key: str, keys: DataKeys | None, *, bucket_keys: bool = False
+) -> ObjectSeal:
     """Seal the same object key anew, under what `want` names: content, ETag, checksums and record tag stay as they are.
 
     For key rotation. The address must be the object's own, or the record tag would not fit.
     """
-    external = await _fresh_key(want, bucket, key, keys, bucket_keys=False)
+    external = await _fresh_key(want, bucket, key, keys, bucket_keys)
     again = _seal(seal._object_key, external, want, bucket, key, seal.info.multipart, mark=seal._demands_tag)
     kept = {name: value for name, value in seal.metadata.items() if name == seal_metadata.RECORD}
     again.metadata.update(kept)

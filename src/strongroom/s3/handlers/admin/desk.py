@@ -15,6 +15,7 @@ from strongroom.s3.domain.ports import DataKeys
 from strongroom.s3.domain.principals import Principal
 from strongroom.s3.handlers.call import Box
 from strongroom.s3.handlers.iam_store import IamStore
+from strongroom.s3.handlers.jobs import Jobs
 from strongroom.s3.wire.admin import refused
 from strongroom.s3.wire.sigv4 import Pairs
 
@@ -46,7 +47,7 @@ class ServerFacts:
 
 @dataclass(slots=True)
 class Desk:
-    """The parts of a running server that admin handlers use. keys None: no key service is configured."""
+    """The parts of a running server that admin handlers use. keys and jobs None: no key service is configured."""
 
     box: Box
     iam: IamStore
@@ -55,6 +56,7 @@ class Desk:
     counters: KeyCounters | None = None
     keys: KeyService | None = None
     data_keys: DataKeys | None = None
+    jobs: Jobs | None = None
     containers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONTAINERS))
 
     @property

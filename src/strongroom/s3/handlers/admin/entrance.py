@@ -7,7 +7,7 @@ from strongroom.errors import Denied, Error
 from strongroom.messages import Body, Request, Response
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers import documents
-from strongroom.s3.handlers.admin import accounts, groups, keys, policies, server, users
+from strongroom.s3.handlers.admin import accounts, batch, groups, keys, policies, server, users
 from strongroom.s3.handlers.admin.desk import BODY_LIMIT, Desk, Errand, Errander
 from strongroom.s3.handlers.call import Box, log
 from strongroom.s3.wire import admin as wire
@@ -52,6 +52,11 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", _V3 + "info"): Route(server.info, "admin:ServerInfo"),
     ("GET", _V3 + "datausageinfo"): Route(server.data_usage, "admin:DataUsageInfo"),
     ("POST", _V3 + "service"): Route(server.service, "", ("action",)),
+    ("POST", _V3 + "start-job"): Route(batch.start, "admin:StartBatchJob"),
+    ("GET", _V3 + "list-jobs"): Route(batch.list_jobs, "admin:ListBatchJobs"),
+    ("GET", _V3 + "status-job"): Route(batch.status, "admin:ListBatchJobs", ("jobId",)),
+    ("GET", _V3 + "describe-job"): Route(batch.describe, "admin:DescribeBatchJob", ("jobId",)),
+    ("DELETE", _V3 + "cancel-job"): Route(batch.cancel, "admin:CancelBatchJob", ("id",)),
     ("POST", _V3 + "kms/status"): Route(keys.status, "admin:KMSKeyStatus"),
     ("POST", _V3 + "kms/key/create"): Route(keys.create, "admin:KMSCreateKey", ("key-id",)),
     ("GET", _V3 + "kms/key/status"): Route(keys.key_status, "admin:KMSKeyStatus"),

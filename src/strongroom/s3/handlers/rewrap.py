@@ -1,0 +1,119 @@
+"""Runs a rewrap job: version by version, a new seal around the same object key (sse.md 15)."""
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable
+
+from msgspec.structs import replace
+
+from strongroom.crypto import context
+from strongroom.errors import Conflict, Error, NotFound
+from strongroom.s3.domain import rewrap
+from strongroom.s3.domain.encryption import Kind
+from strongroom.s3.domain.object_record import ObjectMeta, pack_meta, unpack_meta, unpack_tags
+from strongroom.s3.domain.ports import DataKeys, ObjectStore
+from strongroom.s3.domain.records import ObjectVersion
+from strongroom.s3.domain.rewrap import Job, Order, Subject
+from strongroom.s3.domain.seal_metadata import describe
+from strongroom.s3.domain.sealing import open_seal, reseal
+from strongroom.s3.handlers.call import log
+
+AT_ONCE = 16  # versions in one go: their rows join one commit
+SAVE_SECONDS = 10.0
+
+
+class Rewrap:
+    """One job's run. save() stores the job; now() is in seconds since the epoch."""
+
+    def __init__(
+        self,
+        job: Job,
+        store: ObjectStore,
+        keys: DataKeys,
+        save: Callable[[Job], Awaitable[None]],
+        now: Callable[[], float],
+        *,
+        bucket_keys: bool = True,
+    ) -> None:
+        self._job = job
+        self._store = store
+        self._keys = keys
+        self._save = save
+        self._now = now
+        self._bucket_keys = bucket_keys
+        self._saved = now()
+
+    async def run(self) -> None:
+        """Go on behind the last key that is done, until all are; raises what the store raises."""
+        order, progress = self._job.order, self._job.progress
+        waiting: list[ObjectVersion] = []
+        async for version in self._store.walk(order.bucket, order.prefix, progress.last):
+            if waiting and version.key != waiting[-1].key and len(waiting) >= AT_ONCE:
+                await self._do(waiting)
+                waiting = []
+            if not version.delete_marker:
+                waiting.append(version)
+        await self._do(waiting)
+        progress.complete = True
+        progress.updated = self._now()
+        await self._save(self._job)
+
+    async def _do(self, versions: list[ObjectVersion]) -> None:
+        """Seal some versions anew; they end with the last one of a key."""
+        for start in range(0, len(versions), AT_ONCE):
+            await asyncio.gather(*map(self._one, versions[start : start + AT_ONCE]))
+        if versions:
+            self._job.progress.last = versions[-1].key
+        now = self._job.progress.updated = self._now()
+        if now - self._saved >= SAVE_SECONDS:
+            self._saved = now
+            await self._save(self._job)
+
+    async def _one(self, version: ObjectVersion) -> None:
+        order, progress = self._job.order, self._job.progress
+        for attempt in range(max(order.attempts, 1)):
+            if attempt:
+                await asyncio.sleep(order.delay)
+            try:
+                progress.objects += await self._seal_anew(version)
+            except (Conflict, NotFound):
+                return  # replaced or removed meanwhile: what is there now was sealed after the job began
+            except Error as error:
+                log.warning("job %s: %s/%s: %s", progress.id, order.bucket, version.key, error)
+                continue
+            return
+        progress.failed += 1
+
+    async def _seal_anew(self, version: ObjectVersion) -> bool:
+        """Give one version a new seal; say whether the job is about it. Raises Error."""
+        order = self._job.order
+        meta = unpack_meta(version.meta)
+        if not rewrap.concerns(order, _subject(version, meta), self._now()):
+            return False
+        want = rewrap.target(order, describe(meta.seal))
+        if want is None:
+            raise Error("an SSE-KMS object does not become SSE-S3")
+        seal = await open_seal(meta.seal, order.bucket, version.key, self._keys)
+        again = await reseal(seal, want, order.bucket, version.key, self._keys, bucket_keys=self._bucket_keys)
+        packed = pack_meta(replace(meta, seal=dict(again.metadata)))
+
+        def change(current: ObjectVersion) -> ObjectVersion:
+            if current.meta != version.meta:
+                raise Conflict("replaced meanwhile")
+            return dataclasses.replace(current, meta=packed)
+
+        await self._store.amend(order.bucket, version.key, version.version_id, change)
+        return True
+
+
+def _subject(version: ObjectVersion, meta: ObjectMeta) -> Subject:
+    return Subject(
+        version.modified / 1e9, describe(meta.seal), unpack_tags(version.tags), {**meta.headers, **meta.user}
+    )
+
+
+async def check_order(order: Order, store: ObjectStore, keys: DataKeys) -> None:
+    """Raise NoSuchBucket, or the key service's error when the wanted key cannot be used."""
+    await store.bucket(order.bucket)
+    name = order.key_name if order.kind == Kind.KMS else ""
+    await keys.generate(name, context.canonical(order.context | {"MinIO batch API": "batchrotate"}))
