@@ -186,19 +186,26 @@ class StreamOpener:
     first_package   number of the first package that will come (a range read begins in the middle)
     total_packages  of the whole stream, when known: FINAL must then be on the last and nowhere else
     partial         the end of the stream need not come
+    buffer          memory for the plaintext of a window, if the caller keeps some
 
     `feed` returns nothing of a window in which any package fails, and its memory is used again by the next call.
     """
 
     def __init__(
-        self, key: Buffer, first_package: int = 0, total_packages: int | None = None, *, partial: bool = False
+        self,
+        key: Buffer,
+        first_package: int = 0,
+        total_packages: int | None = None,
+        *,
+        partial: bool = False,
+        buffer: memoryview | None = None,
     ) -> None:
         self._key: Buffer | None = key  # until the first header names the cipher
         self._counter = first_package
         self._total = total_packages
         self._partial = partial
         self._pending = bytearray()  # a package of which the end has not come
-        self._buffer = memoryview(b"")
+        self._buffer = memoryview(b"") if buffer is None else buffer
         self._ended = False
         self._full = b""  # the header of every package but the last, once known
         self._version = self._cipher = self._low = 0

@@ -21,18 +21,42 @@ def part_sizes(version: ObjectVersion) -> tuple[list[int | None], list[int]]:
     return [None], [version.size]
 
 
+class WindowPool:
+    """Windows of memory that are used again: fresh ones cost more in page faults than the bytes in them do."""
+
+    KEPT = 16  # of each size, at most
+
+    def __init__(self) -> None:
+        self._free: dict[int, list[memoryview]] = {}
+
+    def take(self, size: int) -> memoryview:
+        """Return memory of size bytes, with anything in it."""
+        free = self._free.get(size)
+        return free.pop() if free else memoryview(bytearray(size))
+
+    def give(self, window: memoryview) -> None:
+        """Take memory back that nobody reads any more."""
+        free = self._free.setdefault(len(window), [])
+        if len(free) < self.KEPT and len(window) in (PLAIN_WINDOW, SEALED_WINDOW):
+            free.append(window)
+
+
+_windows = WindowPool()
+
+
 def _sealed_pieces(
-    body: StoredBody, version: ObjectVersion, seal: ObjectSeal, start: int, stop: int, buffer: memoryview
+    body: StoredBody, version: ObjectVersion, seal: ObjectSeal, extent: tuple[int, int], memory: list[memoryview]
 ) -> Iterator[Buffer]:
     numbers, sizes = part_sizes(version)
     if sum(map(dare.sealed_size, sizes)) != body.stored:
         raise Tampered(f"{version.key}: {body.stored} stored bytes do not fit the sizes of its parts")
-    for span in dare.part_spans(sizes, start, stop):
-        size = sizes[span.index]
-        partial = span.span.stop < dare.sealed_size(size)
-        opener = seal.opener(numbers[span.index], span.span.first, dare.package_count(size), partial=partial)
+    sealed_window, plain_window = memory
+    for span in dare.part_spans(sizes, *extent):
+        size, number = sizes[span.index], numbers[span.index]
+        packages, partial = dare.package_count(size), span.span.stop < dare.sealed_size(size)
+        opener = seal.opener(number, span.span.first, packages, partial=partial, buffer=plain_window)
         skip, left = span.span.skip, span.length
-        for sealed in _plain_pieces(body, span.base + span.span.start, span.base + span.span.stop, buffer):
+        for sealed in _plain_pieces(body, span.base + span.span.start, span.base + span.span.stop, sealed_window):
             plain = opener.feed(sealed)
             piece = plain[skip : skip + left]
             skip = max(skip - len(plain), 0)
@@ -52,26 +76,34 @@ def _plain_pieces(body: StoredBody, start: int, stop: int, buffer: memoryview) -
 
 
 class Pieces:
-    """The pieces of a range; closing it lets go of the stored body. A piece's memory is used again by the next."""
+    """The pieces of a range; closing it lets go of the stored body. A piece's memory is used again by the next.
+
+    The windows go back for others only when the last piece was asked for: then the sender is done with all of them.
+    After a broken transfer it may still hold one.
+    """
 
     def __init__(
         self, body: StoredBody, version: ObjectVersion, seal: ObjectSeal | None, start: int, stop: int
     ) -> None:
         self._body = body
-        window = PLAIN_WINDOW if seal is None else SEALED_WINDOW
-        room = stop - start if seal is None else dare.sealed_size(stop - start) + 2 * dare.SEALED_PACKAGE
-        buffer = memoryview(bytearray(min(window, room)))
-        self._pieces: Iterator[Buffer] = (
-            _plain_pieces(body, start, stop, buffer)
-            if seal is None
-            else _sealed_pieces(body, version, seal, start, stop, buffer)
-        )
+        if seal is None:
+            self._memory = [_windows.take(min(PLAIN_WINDOW, stop - start))]
+            self._pieces: Iterator[Buffer] = _plain_pieces(body, start, stop, self._memory[0])
+        else:
+            room = min(SEALED_WINDOW, dare.sealed_size(stop - start) + 2 * dare.SEALED_PACKAGE)
+            self._memory = [_windows.take(room), _windows.take(room)]
+            self._pieces = _sealed_pieces(body, version, seal, (start, stop), self._memory)
 
     def __iter__(self) -> Iterator[Buffer]:
         return self
 
     def __next__(self) -> Buffer:
-        return next(self._pieces)
+        try:
+            return next(self._pieces)
+        except StopIteration:
+            while self._memory:
+                _windows.give(self._memory.pop())
+            raise
 
     def close(self) -> None:
         """Let go of files."""
