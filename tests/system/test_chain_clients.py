@@ -8,7 +8,8 @@ import minio
 import peers
 import pytest
 import urllib3
-from chain_process import PROGRAM
+from chain_process import PROGRAM, ChainProcess
+from openbao_chain import OpenBaoChain
 
 SIZES = {
     "empty": 0,
@@ -18,6 +19,16 @@ SIZES = {
     "dir/sub/file.txt": 70000,
     "large.bin": 17_000_000,
 }
+
+
+@pytest.fixture(scope="module", params=["kms", "openbao"])
+def chain(request, tmp_path_factory):
+    """The whole chain over TLS: with our kms, then with OpenBao in its place."""
+    folder = tmp_path_factory.mktemp(request.param) / "data"
+    running = ChainProcess.on_free_ports(folder) if request.param == "kms" else OpenBaoChain(folder)
+    running.start()
+    yield running
+    running.stop()
 
 
 @pytest.fixture(scope="module")

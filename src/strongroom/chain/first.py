@@ -71,16 +71,20 @@ class Setup:
         unseal = Unseal.from_bytes(self._unseal_file.read_bytes())
         if not unseal.root_token:
             return
-        self._kms.headers = {"X-Vault-Token": unseal.root_token}
+        self.equip(unseal.root_token)
+        self._do("POST", "/v1/auth/token/revoke-self")
+        write_file(self._unseal_file, Unseal(unseal.share).to_bytes())
+        self._kms.headers = {}
+
+    def equip(self, root_token: str) -> None:
+        """Make what the chain needs in a kms: mount, policies, AppRole, operator's token."""
+        self._kms.headers = {"X-Vault-Token": root_token}
         if f"{MOUNT}/" not in self._get("/v1/sys/mounts").get("data", {}):
             self._do("POST", f"/v1/sys/mounts/{MOUNT}", {"type": "kv", "options": {"version": "1"}})
         self._do("PUT", "/v1/sys/policies/acl/kes", {"policy": KES_POLICY})
         self._do("PUT", "/v1/sys/policies/acl/operator", {"policy": OPERATOR_POLICY})
         self._make_approle()
         self._make_operator()
-        self._do("POST", "/v1/auth/token/revoke-self")
-        write_file(self._unseal_file, Unseal(unseal.share).to_bytes())
-        self._kms.headers = {}
 
     def _make_approle(self) -> None:
         if "approle/" not in self._get("/v1/sys/auth").get("data", {}):
