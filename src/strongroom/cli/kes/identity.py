@@ -150,9 +150,13 @@ def of_file(file: str) -> str:
     from strongroom.net.pem import certificates, read_pem
 
     try:
-        return of_certificate(certificates(read_pem(file))[0])
+        pem = read_pem(file)
     except BadSettings as error:
         raise Failed(str(error)) from error
+    try:
+        return of_certificate(certificates(pem)[0])
+    except BadSettings as error:
+        raise Failed(f"failed to parse certificate in '{file}': {error}") from error
 
 
 def identity(parsed: Parsed) -> int:
