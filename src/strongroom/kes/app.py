@@ -126,7 +126,7 @@ async def _make_keys(settings: Settings, keyring: Keyring) -> None:
         try:
             await keyring.store.get(name)
         except KeyNotFound:
-            if keyring.with_states and await maybe(keyring.store, deleted_entry(name), keyring.warn) is not None:
+            if await maybe(keyring.store, deleted_entry(name), keyring.warn) is not None:
                 continue
             created_at = Moment(*divmod(time.time_ns(), 10**9))
             stored = StoredKey(os.urandom(32), KeyType.AES256, os.urandom(32), created_at, settings.admin)

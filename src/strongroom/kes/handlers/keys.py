@@ -88,7 +88,11 @@ def _with_key(call: Call, body: json.CryptoBody, work: _Work) -> Response | Awai
 async def _fetched(call: Call, body: json.CryptoBody, work: _Work, *, again: bool = False) -> Response:
     keyring = call.state.keyring
     with failing("failed to read key"):
-        key = await (keyring.reread(call.argument) if again else keyring.get(call.argument))
+        if again:
+            keyring.with_states = True  # somebody else has just rotated the first key of this store
+            key = await keyring.reread(call.argument)
+        else:
+            key = await keyring.get(call.argument)
     return work(call, body, key)
 
 
@@ -159,6 +163,7 @@ async def bulk_decrypt(call: Call) -> Response:
             try:
                 plaintext, _ = key.open(item.ciphertext, item.context)
             except UnknownVersion:
+                call.state.keyring.with_states = True
                 key = await call.state.keyring.reread(call.argument)
                 plaintext, _ = key.open(item.ciphertext, item.context)
             plaintexts.append(b'{"plaintext":"%b"}' % b2a_base64(plaintext, newline=False))
@@ -195,7 +200,7 @@ async def store_new(call: Call, key: bytes, kind: KeyType) -> None:
     """Store version 1 of a new key; raise KeyExists also when the name belongs to a deleted one."""
     keyring = call.state.keyring
     with failing("failed to create key"):
-        if keyring.with_states and await maybe(keyring.store, deleted_entry(call.argument), keyring.warn) is not None:
+        if await maybe(keyring.store, deleted_entry(call.argument), keyring.warn) is not None:
             raise KeyExists(f"{call.argument} was deleted")
         await keyring.store.create(call.argument, new_value(call, key, kind))
 

@@ -80,6 +80,9 @@ async def delete(call: Call) -> Response:
         raise Malformed("after is not a number of seconds")
     now = call.server.now()
     with failing("failed to delete key"):
+        if not seconds:
+            await delete_now(call, key.name)
+            return Response(200, JSON, msgspec.json.encode({"name": key.name, "state": "deleted"}) + b"\n")
         await _unmark(call, deletion_entry(key.name))
         await _mark(call, deletion_entry(key.name), Deletion(now + seconds, call.identity, iso(now)))
         await call.state.watch.changed("pending deletion", key.name)
