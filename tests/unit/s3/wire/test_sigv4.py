@@ -47,7 +47,9 @@ def test_the_published_presigned_example():
     assert query.endswith("aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404")
 
 
-@pytest.mark.parametrize("path", ["/b/k", "/b/a%20b%2Bc", "/b/%C3%A9/%E6%97%A5", "/b//x/./y/../z", "/b/~a%2A%27%28%29%21"])
+@pytest.mark.parametrize(
+    "path", ["/b/k", "/b/a%20b%2Bc", "/b/%C3%A9/%E6%97%A5", "/b//x/./y/../z", "/b/~a%2A%27%28%29%21"]
+)
 @pytest.mark.parametrize("query", ["", "uploads=", "prefix=a%20b&list-type=2&delimiter=%2F", "a=2&a=1&A=%C3%A9&x-id=Q"])
 def test_signatures_equal_botocores(path, query, monkeypatch):
     url = f"http://127.0.0.1:9000{path}" + (f"?{query}" if query else "")
