@@ -18,7 +18,7 @@ POLICY = 'path "kv/minio/*" {\n  capabilities = [ "create", "read", "delete" ]\n
 
 _NAMES = re.compile(r"<([a-z0-9_]+)>")
 # Volatile shapes on both sides become the same text; the recording keeps the length of most of them (README).
-_SHAPES = (
+SHAPES = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<uuid>"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), "<time>"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \+0000 UTC"), "<time>"),
@@ -97,7 +97,7 @@ class Replay:
             text = text.replace(self.address, RECORDED_ADDRESS)
             text = text.replace(self.cluster, RECORDED_CLUSTER) if self.cluster else text
         text = _NAMES.sub(lambda found: self.captured.get(found[1], found[0]), text)
-        for shape, instead in _SHAPES:
+        for shape, instead in SHAPES:
             text = shape.sub(instead, text)
         return text
 

@@ -44,7 +44,7 @@ def list_devices(call: Call) -> int:
     devices = {path: {name: found[path].get(name) for name in _ORDER} for path in sorted(found)}
     if not devices:
         call.show({}, "No audit devices are enabled.\n")
-        return REMOTE
+        return REMOTE if call.plain else 0
     call.show(devices, _table(devices, call.flag("detailed")))
     return 0
 
@@ -84,7 +84,7 @@ COMMANDS = {
     ),
     "audit list": Command(
         list_devices, "[flags]", "Lists the audit devices.", "PROGRAM audit list -detailed", flags=(DETAILED,),
-        exits="Exit codes: 0 there are some, 1 wrong usage, 2 there are none or the server refused.",
+        exits="Exit codes: 0 done, 1 wrong usage, 2 the server refused or (as a table) there are none.",
     ),
     "audit disable": Command(
         disable, "[flags] PATH", "Stops an audit device.", "PROGRAM audit disable file/", (1, 1), format=False,

@@ -155,12 +155,12 @@ class Client:
                 line.close()
         except ServerFault as fault:
             raise ServerFault(f'{method.title()} "{url}": {fault.text}') from None
+        except (OSError, http.client.HTTPException) as error:
+            raise ServerFault(f'{method.title()} "{url}": {connection.explain(error, where)}') from None
         except ValueError:  # its own text would show the header's value
             raise ServerFault(
                 f'{method.title()} "{url}": the token or a header has characters that HTTP forbids'
             ) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise ServerFault(f'{method.title()} "{url}": {connection.explain(error, where)}') from None
 
 
 def _redirected(method: str, url: str, answer: Answer) -> str:
@@ -230,7 +230,7 @@ def _refusal(namespace: str, method: str, url: str, answer: Answer) -> ServerFau
     lines.append(f"URL: {method} {url}")
     warnings: tuple[str, ...] = ()
     if isinstance(value, dict) and ("errors" in value or "data" in value or "warnings" in value):
-        lines += [f"Code: {answer.status}. Errors:", "", *(f"* {text}" for text in value.get("errors") or ())]
+        lines += [f"Code: {answer.status}. Errors:", "", *([f"* {text}" for text in value.get("errors") or ()] or [""])]
         warnings = tuple(map(str, value.get("warnings") or ()))
     else:
         lines += [f"Code: {answer.status}. Raw Message:", "", answer.body.decode("utf-8", "replace")]

@@ -23,16 +23,25 @@ def read(call: Call) -> int:
     """GET the path; arguments after it become the query."""
     path = tidy(call.words[0])
     query = query_of(parse_values(call, call.words[1:]))
+    if call.format == "raw":
+        return _read_raw(call, path, query)
     try:
-        if call.format == "raw":
-            call.out.write(call.client.request("GET", path, query=query).body.decode("utf-8", "replace") + "\n")
-            return 0
         secret = call.client.read(path, query)
     except ServerFault as fault:
         raise fault.under(f"Error reading {path}") from None
     if secret is None:
         raise nothing_at(path)
     return call.secret(secret)
+
+
+def _read_raw(call: Call, path: str, query: list[tuple[str, str]]) -> int:
+    """Print the body as it came."""
+    try:
+        body = call.client.request("GET", path, query=query).body
+    except ServerFault as fault:
+        raise fault.under(f"Error reading: {path}") from None
+    call.out.write(body.decode("utf-8", "replace") + "\n")
+    return 0
 
 
 def write(call: Call) -> int:
@@ -92,6 +101,8 @@ def print_names(call: Call, path: str, verb: str = "list") -> int:
         call.warn(secret.warnings)
     if secret and secret.wrap_info:
         return call.secret(secret)
+    if not keys and secret and secret.warnings and call.plain:
+        return 0  # the warnings say why there is nothing to list
     if not keys:
         if not call.plain:
             call.structure({})

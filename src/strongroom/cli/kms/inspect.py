@@ -54,6 +54,7 @@ def version_history(call: Call) -> int:
 COMMANDS = {
     "version": Command(
         version, "", "Prints the version that this program answers as, and its own.", "PROGRAM version",
+        (0, None),
         network=False, format=False,
     ),
     "version-history": Command(

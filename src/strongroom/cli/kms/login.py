@@ -128,12 +128,11 @@ def login(call: Call) -> int:
 
 def _values(call: Call, method: str) -> dict[str, Any]:
     """Return the K=V arguments; a single word without = is the token, - reads it."""
-    words = call.words
+    words, found = call.words, {}
     if method == "token" and words and ("=" not in words[0] or words[0].startswith(("hvs.", "s."))):
-        token = read_stdin(call).strip() if words[0] == "-" else words[0]
-        return parse_values(call, words[1:]) | {"token": token}
+        found, words = {"token": read_stdin(call).strip() if words[0] == "-" else words[0]}, words[1:]
     try:
-        return parse_values(call, words)
+        return parse_values(call, words) | found
     except Fault as fault:
         raise Fault(fault.text.replace("Failed to parse K=V data", "Error parsing configuration")) from None
 
@@ -159,9 +158,9 @@ def _keep(call: Call, secret: Secret) -> int:
         return call.print_field(token)
     if call.flag("no-print"):
         return 0
+    if not store:
+        call.note(_not_stored(call.brand.variable))
     if call.plain and not call.flag("field"):
-        if not store:
-            call.note(_not_stored(call.brand.variable))
         call.say(_welcome(call.brand.program, call.brand.product))
     return call.secret(secret)
 

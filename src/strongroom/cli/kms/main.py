@@ -95,7 +95,7 @@ def _run_command(name: str, words: list[str], called: Brand, environment: Mappin
         if isinstance(fault, ServerFault) and fault.warnings:
             from strongroom.cli.kms.paragraphs import warning
 
-            err.write("\n" + warning(called.product, fault.warnings))
+            err.write(warning(called.product, fault.warnings))
         return fault.code
 
 

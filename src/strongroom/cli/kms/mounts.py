@@ -95,16 +95,20 @@ def enabling_body(call: Call, kind: str) -> dict[str, Any]:
 def tuning_body(call: Call) -> dict[str, Any]:
     """Return the body that changes what the given flags name and nothing else."""
     body: dict[str, Any] = {"options": _options(call)}
-    for name in ("default-lease-ttl", "max-lease-ttl"):
-        body[_member(name)] = durations.write(call.flag(name)) if name in call.given else ""
+    body["default_lease_ttl"] = _span_if_given(call, "default-lease-ttl")
     if "description" in call.given:
         body["description"] = call.flag("description")
+    body["max_lease_ttl"] = _span_if_given(call, "max-lease-ttl")
     body["force_no_cache"] = False
     body |= _extras(call)
     lockout = {member: _lockout_text(call.flag(name)) for name, member in _LOCKOUT.items() if name in call.given}
     if lockout:
         body["user_lockout_config"] = lockout
     return body
+
+
+def _span_if_given(call: Call, name: str) -> str:
+    return durations.write(call.flag(name)) if name in call.given else ""
 
 
 def _lockout_text(value: Any) -> Any:
@@ -140,7 +144,7 @@ def entries(call: Call, path: str) -> dict[str, dict[str, Any]]:
 
 
 def _shaped(entry: Mapping[str, Any]) -> dict[str, Any]:
-    shaped = {name: entry[name] for name in _ENTRY_ORDER if name in entry}
+    shaped = {name: entry.get(name, "") for name in _ENTRY_ORDER if name in entry or name == "deprecation_status"}
     shaped |= {name: ordered(entry[name]) for name in sorted(entry) if name not in shaped}
     config = dict(entry.get("config") or {})
     shaped["config"] = {name: config.pop(name) for name in _CONFIG_ORDER if name in config} | ordered(config)

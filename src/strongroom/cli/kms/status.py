@@ -41,7 +41,7 @@ def show(call: Call, seal: dict[str, Any], code: int) -> None:
     shown = structure(seal, leader)
     if field := (call.flag("field") if call.command.field else ""):
         if shown.get(field) is None:
-            raise Fault(f'Field "{field}" not present in secret')
+            raise Fault(f'Field "{field}" not present in seal status')
         call.print_field(shown[field])
     else:
         call.show(shown, table.pairs(rows(call.brand, seal, leader)))

@@ -41,8 +41,14 @@ def _creation(call: Call) -> dict[str, Any]:
     }
 
 
+def _at_most_one(call: Call) -> None:
+    if len(call.words) > 1 and not call.flag("accessor"):
+        raise Fault(f"Too many arguments (expected 0-1, got {len(call.words)})")
+
+
 def lookup(call: Call) -> int:
     """Show a token, the caller's own without an argument."""
+    _at_most_one(call)
     request = _lookup_request(call)
     try:
         secret = call.client.write(*request)
@@ -68,6 +74,7 @@ def _accessor(call: Call) -> str:
 
 def renew(call: Call) -> int:
     """Prolong a token, the caller's own without an argument."""
+    _at_most_one(call)
     seconds = call.flag("increment") // durations.SECOND
     request: tuple[str, Any, str] = ("auth/token/renew-self", {"increment": seconds}, "PUT")
     if call.flag("accessor"):
