@@ -150,7 +150,10 @@ class ObjectStore(Protocol):
     async def amend(
         self, bucket: str, key: str, version_id: str | None, change: Callable[[ObjectVersion], ObjectVersion]
     ) -> ObjectVersion:
-        """Replace meta, tags, lock, etag or sealed_by of a version without touching its body; change runs in the transaction."""
+        """Replace meta, tags, lock, etag or sealed_by of a version without touching its body.
+
+        change runs in the transaction. Raise NoSuchKey, with the marker, for a delete marker.
+        """
 
     async def create_upload(self, bucket: str, key: str, meta: bytes) -> UploadRecord:
         """Begin a multipart upload."""
@@ -196,7 +199,7 @@ class ObjectStore(Protocol):
         """Return the bucket's totals, kept with every commit."""
 
     async def sealed_by(self, bucket: str) -> dict[str, SealedBy]:
-        """Return what each key protects here, by the `sealed_by` of its versions ("" left out); kept with every commit."""
+        """Return what each key protects here, by `sealed_by` ("" left out); kept with every commit."""
 
     def changes(self) -> int:
         """A number that has grown when any bucket, configuration or system entry changed, in any worker process.

@@ -204,6 +204,8 @@ class MemoryStore:
         """See ObjectStore."""
         it = self._bucket(bucket)
         old = self._get(it, key, version_id)
+        if old.delete_marker:
+            raise NoSuchKey(key, old)
         new = change(old)
         new = replace(old, meta=new.meta, tags=new.tags, lock=new.lock, etag=new.etag, sealed_by=new.sealed_by)
         it.keys[key] = [new if v.version_id == old.version_id else v for v in it.keys[key]]

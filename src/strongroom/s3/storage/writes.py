@@ -120,7 +120,7 @@ def amend(tx: Transaction, key: str, version_id: str | None, change: Change) -> 
     row = newest if version_id is None else tx.find(key, version_id)
     if row is None and version_id is not None:
         raise NoSuchVersion(f"{key} {version_id}")
-    if row is None or (version_id is None and row[3]):
+    if row is None or row[3]:  # a delete marker has nothing to change
         raise NoSuchKey(key, None if row is None else rows.version(row, latest=True))
     old = rows.version(row, latest=newest is not None and newest[0] == row[0])
     new = change(old)
