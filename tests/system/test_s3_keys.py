@@ -224,6 +224,22 @@ async def test_two_endpoints_fail_over(chain):
         assert set((await service.endpoints()).values()) == {"online", "offline"}
 
 
+async def test_a_client_certificate_is_read_again(chain):
+    async with chain.kes() as kes, chain.service(kes.port) as service:
+        await service.start()
+        pair = chain.pair("s3")
+        old = pair.key.read_bytes(), pair.certificate.read_bytes()
+        pair.key.write_bytes(b"broken")
+        service.reload()
+        assert await service.keys.generate("", b"{}")
+        pair.key.write_bytes(old[0])
+        make_identity(pair, "another")  # which the policy does not know
+        service.reload()
+        await service.client._http.close()
+        with pytest.raises(KeyForbidden):
+            await service.keys.generate("", b"{}")
+
+
 def test_certificates_that_cannot_be_used(chain):
     for name, what in (("none", "certificate"), ("s3", "private key")):
         pair = chain.pair(name)

@@ -225,9 +225,7 @@ def serve(settings: Settings) -> int:
         for warning in (*settings.root.warnings, *settings.kms.warnings, *running.warnings):
             print(warning, file=sys.stderr)
         print(f"API: {running.url}", flush=True)
-        tls = running.server.tls
-        if tls is not None:
-            signals.on_reload(lambda: _reload(tls))
+        signals.on_reload(lambda: _reload(running))
         ends = [asyncio.create_task(event.wait()) for event in (signals.stopped, running.stopped)]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         await running.stop()
@@ -245,8 +243,12 @@ def serve(settings: Settings) -> int:
         return 1
 
 
-def _reload(tls: TlsContext) -> None:
+def _reload(running: Running) -> None:
+    """Read certificates again: the server's own, and the one that the key service knows it by."""
+    if isinstance(running.service, KesService):
+        running.service.reload()
     try:
-        tls.reload()
+        if running.server.tls is not None:
+            running.server.tls.reload()
     except Error as error:
         log.error("certificates were not reloaded: %s", error)

@@ -1,6 +1,7 @@
 """A KES as the S3 box's key service: started, watched, cached, and shown to operators (sse.md 9, 10, 12)."""
 
 import asyncio
+import logging
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,10 @@ from strongroom.sdk.kes import KesClient
 from strongroom.sdk.kes_types import ApiKey, KeyExists
 from strongroom.sdk.tls import client_tls
 
+log = logging.getLogger("strongroom.s3")
+
 CREATE, DELETE, LIST = "kms:KeyCreationFailed", "kms:KeyDeletionFailed", "kms:KeyListingFailed"
+RELOAD_SECONDS = 900.0  # how often the client's certificate files are read again (sse.md 9.2)
 STATUS_SECONDS = 5.0  # before an endpoint counts as offline
 
 
@@ -59,7 +63,10 @@ class KesService:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.default_key = settings.key_name
-        self.client = KesClient(settings.endpoints, _tls(settings, default_ca))
+        self._settings = settings
+        self._tls = _tls(settings, default_ca)
+        self._reloading: asyncio.Task[None] | None = None
+        self.client = KesClient(settings.endpoints, self._tls)
         self.direct = KesKeys(self.client, settings.key_name)
         self.events = KeyEvents(self.direct, now, lock_within)
         cached = CachedKeys(self.direct, settings.key_name, now, self.events.keep_seconds)
@@ -73,6 +80,8 @@ class KesService:
         when no retry can help; KeyServiceAway when one may, and everything is ready for it.
         """
         self.events.start()
+        if self._reloading is None and not self._settings.api_key:
+            self._reloading = asyncio.create_task(self._reload_now_and_then())
         try:
             await self.direct.generate("", b"{}")
         except KeyNotFound:
@@ -94,8 +103,26 @@ class KesService:
             return [f"there is no default key, and it cannot be created: {error.detail}"]
         return []
 
+    def reload(self) -> None:
+        """Read the client's certificate again, for connections made from now on; a broken pair changes nothing."""
+        settings = self._settings
+        if settings.api_key:
+            return
+        try:
+            client_tls(cert=settings.cert_file, key=settings.key_file, password=settings.key_password or None)
+            self._tls.load_cert_chain(settings.cert_file, settings.key_file, settings.key_password or None)
+        except (BadSettings, OSError, ValueError) as error:
+            log.error("the key service's client certificate was not reloaded: %s", error)
+
+    async def _reload_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(RELOAD_SECONDS)
+            self.reload()
+
     async def close(self) -> None:
         """End streams and connections."""
+        if self._reloading is not None:
+            self._reloading.cancel()
         await self.events.stop()
         await self.client.close()
 
