@@ -6,19 +6,10 @@ purpose stands in overrides/kms.json, with the reason.
 
 import json
 import re
-from base64 import b64decode
 from pathlib import Path
 
 import pytest
-
-from strongroom.kms.backends import FACTORIES
-from strongroom.kms.handlers.core import Core
-from strongroom.kms.handlers.pipeline import Pipeline
-from strongroom.kms.handlers.sealing import Sealing
-from strongroom.kms.outside.sinks import open_sink
-from strongroom.kms.settings import Listener, Settings
-from strongroom.kms.storage.memory import MemoryStore
-from strongroom.messages import Peer, Request, Response
+from kms_replay import Replay
 
 HERE = Path(__file__).parent
 CASES = json.loads((HERE / "kms/http.json").read_text())["cases"]
@@ -43,145 +34,6 @@ SHAPES = {
 LOOSE = {"migration", "help text", "openapi document", "text of the default policy", "policy text", "plaintext"}
 LOOSE |= {"random_bytes", "exported_key", "backup", "duration", "otp"}
 WORDS = (("OpenBao CLI", "Vault CLI"), ("'bao kv", "'vault kv"), ("OpenBao's server log", "the server's log"))
-
-
-class Bytes:
-    def __init__(self, data):
-        self.buffered, self.length = data, len(data)
-
-
-class Clock:
-    """Real time, that a test can push forward."""
-
-    def __init__(self):
-        self.ahead = 0
-
-    def __call__(self):
-        import time
-
-        return time.time_ns() + self.ahead
-
-
-class Replay:
-    """A server and what the answers so far have told."""
-
-    def __init__(self, folder):
-        listener = Listener(host="127.0.0.1", port=8200, tls_disable=True)
-        settings = Settings(
-            default_lease_ttl=168 * 3600,
-            max_lease_ttl=720 * 3600,
-            listeners=(listener,),
-            api_addr="http://127.0.0.1:8200",
-            cluster_addr="https://127.0.0.1:8201",
-            prometheus_retention=0,
-        )
-        self.clock = Clock()
-        core = Core(settings, MemoryStore(), self.clock, FACTORIES)
-        core.audit.open_sink = open_sink
-        self.core, self.pipeline = core, Pipeline(core, Sealing(core))
-        self.known = {"file": str(folder / "audit.log")}
-
-    async def request(self, method, target, headers, body):
-        path, _, query = target.partition("?")
-        low = {name.lower(): value for name, value in headers.items()}
-        request = Request(method, target, path, query, low, (), Peer("127.0.0.1", 40000))
-        answer = self.pipeline(request, Bytes(body))
-        return answer if isinstance(answer, Response) else await answer
-
-    def fill(self, text):
-        def value(match):
-            return self.known.get(match.group(1), match.group(0))
-
-        return re.sub(r"<([\w ]+)>", value, text)
-
-    async def run(self, case):
-        await prepare(self, case)
-        wanted = case["request"]
-        if "body_text" in wanted:
-            body = self.fill(wanted["body_text"]).encode()
-        else:
-            body = self.fill(json.dumps(wanted["body"], ensure_ascii=False)).encode() if "body" in wanted else b""
-        headers = {name: self.fill(value) for name, value in (wanted.get("headers") or {}).items()}
-        answer = await self.request(wanted["method"], self.fill(wanted["path"]), headers, body)
-        for name, place in (case.get("capture") or {}).items():
-            found = json.loads(answer.body)
-            for part in place.split("."):
-                found = found[int(part)] if isinstance(found, list) else found[part]
-            self.known[name] = found
-        return answer
-
-
-async def prepare(replay, case):
-    """Do what the recording did between its cases, and what placeholders describe."""
-    known, name = replay.known, case["name"]
-    if name == "unseal/upper-hex":
-        known["h2 in upper case"] = known["h2"].upper()
-    elif name == "unseal/duplicate-x":
-        known["hex of 32 zero bytes followed by the last byte of share 1"] = "00" * 32 + known["h1"][-2:]
-    elif name in STEPS:
-        await STEPS[name](replay)
-
-
-async def ask(replay, method, path, body=None, token=None):
-    headers = {"X-Vault-Token": token or replay.known["root"]}
-    data = b"" if body is None else json.dumps(body).encode()
-    answer = await replay.request(method, "/v1/" + path, headers, data)
-    assert answer.status < 300, (path, answer)
-    return json.loads(answer.body) if answer.body else {}
-
-
-async def upper_id(replay):
-    found = await ask(replay, "GET", "auth/approle/role/upper/role-id")
-    replay.known["rid_upper"] = replay.known["role_id of role upper"] = found["data"]["role_id"]
-
-
-async def root_role(replay):
-    found = await ask(replay, "GET", "auth/approle/role/rooty/role-id")
-    replay.known["rid_root"] = found["data"]["role_id"]
-    replay.known["sid_root"] = (await ask(replay, "PUT", "auth/approle/role/rooty/secret-id"))["data"]["secret_id"]
-
-
-async def lease_role(replay):
-    await ask(replay, "PUT", "auth/approle/role/lr", {"token_ttl": "168h", "role_id": "lease-role"})
-    made = await ask(replay, "PUT", "auth/approle/role/lr/secret-id")
-    body = {"role_id": "lease-role", "secret_id": made["data"]["secret_id"]}
-    path = "sys/leases/lookup/auth/approle/login?list=true"
-    for _ in range(8 - len((await ask(replay, "GET", path))["data"]["keys"])):
-        token = (await ask(replay, "POST", "auth/approle/login", body))["auth"]["client_token"]
-    replay.known["lt"] = token
-
-
-async def lease_id(replay):
-    tokens = replay.core.live.tokens
-    replay.known["lid"] = "auth/approle/login/" + tokens.hash(replay.known["lt"])
-
-
-async def clean_mounts(replay):
-    for path in ("kvput", "deep/er", "v2b", "v2c", "v1moved", "a%20b"):
-        await ask(replay, "DELETE", "sys/mounts/" + path)
-
-
-async def later(replay):
-    replay.clock.ahead += 3 * 10**9
-
-
-async def new_root(replay):
-    encoded = replay.known["enc"]
-    hidden = b64decode(encoded + "=" * (-len(encoded) % 4))
-    replay.known["newroot"] = bytes(a ^ b for a, b in zip(hidden, b"A" * 26, strict=True)).decode()
-
-
-STEPS = {
-    "approle/login-uses-1": upper_id,
-    "approle/root-policy-login": root_role,
-    "leases/list-root": lease_role,
-    "leases/lookup": lease_id,
-    "ui-mounts/kv": clean_mounts,
-    "token/expired": later,
-    "kv2/auto-delete-read": later,
-    "wrapping/unwrap-expired": later,
-    "generate-root/new-root-lookup": new_root,
-}
 
 
 def same(wanted, given, known, place="body"):

@@ -1,30 +1,27 @@
 """The recorded decisions: tokens with exactly the given policies make requests against a restored fixture."""
 
 import asyncio
-import importlib.util
 import json
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from kms_replay import Replay, ask
 
 HERE = Path(__file__).parent
-spec = importlib.util.spec_from_file_location("kms_http_replay", HERE / "test_kms_http.py")
-replaying = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(replaying)
 FILE = json.loads((HERE / "kms/policies.json").read_text())
 V1 = FILE["fixture"]["kv v1 at kv/"]
 
 
 async def server(folder):
-    replay = replaying.Replay(folder)
+    replay = Replay(folder)
     answer = await replay.request("PUT", "/v1/sys/init", {}, b'{"secret_shares":1,"secret_threshold":1}')
     made = json.loads(answer.body)
     replay.known["root"] = made["root_token"]
     await replay.request("PUT", "/v1/sys/unseal", {}, json.dumps({"key": made["keys"][0]}).encode())
-    await replaying.ask(replay, "POST", "sys/mounts/kv", {"type": "kv"})
-    await replaying.ask(replay, "POST", "sys/mounts/kv2", {"type": "kv-v2"})
-    await replaying.ask(replay, "POST", "sys/auth/approle", {"type": "approle"})
+    await ask(replay, "POST", "sys/mounts/kv", {"type": "kv"})
+    await ask(replay, "POST", "sys/mounts/kv2", {"type": "kv-v2"})
+    await ask(replay, "POST", "sys/auth/approle", {"type": "approle"})
     return replay
 
 
@@ -32,15 +29,15 @@ async def restore(replay):
     """Put the fixture back as it was recorded."""
     scanned = await replay.request("SCAN", "/v1/kv/", {"X-Vault-Token": replay.known["root"]}, b"")
     for name in json.loads(scanned.body)["data"]["keys"] if scanned.status == 200 else ():
-        await replaying.ask(replay, "DELETE", "kv/" + quote(name))
+        await ask(replay, "DELETE", "kv/" + quote(name))
     for name in V1:
-        await replaying.ask(replay, "PUT", "kv/" + quote(name), {"v": "0"})
+        await ask(replay, "PUT", "kv/" + quote(name), {"v": "0"})
     found = await replay.request("SCAN", "/v1/kv2/metadata/", {"X-Vault-Token": replay.known["root"]}, b"")
     for name in json.loads(found.body)["data"]["keys"] if found.status == 200 else ():
-        await replaying.ask(replay, "DELETE", "kv2/metadata/" + name)
-    await replaying.ask(replay, "POST", "kv2/data/a", {"data": {"x": "1"}})
-    await replaying.ask(replay, "DELETE", "auth/approle/role/new")
-    await replaying.ask(replay, "PUT", "auth/approle/role/r", {"policies": "default"})
+        await ask(replay, "DELETE", "kv2/metadata/" + name)
+    await ask(replay, "POST", "kv2/data/a", {"data": {"x": "1"}})
+    await ask(replay, "DELETE", "auth/approle/role/new")
+    await ask(replay, "PUT", "auth/approle/role/r", {"policies": "default"})
 
 
 @pytest.mark.parametrize("case", FILE["cases"], ids=lambda c: c["name"])
@@ -62,7 +59,7 @@ async def decide(case, folder):
         assert answer.status == 204, answer.body
         names.append(f"p{number}")
     body = {"policies": names or ["nothere"], "no_default_policy": True}
-    token = (await replaying.ask(replay, "POST", "auth/token/create", body))["auth"]["client_token"]
+    token = (await ask(replay, "POST", "auth/token/create", body))["auth"]["client_token"]
     for request in case["requests"]:
         await restore(replay)
         sent = {"X-Vault-Token": token} | (request.get("headers") or {})

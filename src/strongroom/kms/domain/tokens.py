@@ -137,8 +137,8 @@ class Tokens:
         work.put(f"sys/token/accessor/{self.hash(token.accessor)}", token.hash.encode())
         if token.parent:
             work.put(f"sys/token/parent/{token.parent}/{token.hash}", b"")
+        work.put(f"sys/lease/{token.path}/{token.hash}", b"")
         if token.expires:
-            work.put(f"sys/lease/{token.path}/{token.hash}", b"")
             work.put(_expiry(token), b"")
         self._by_text[text] = self._by_hash[token.hash] = token
         return text
@@ -193,8 +193,8 @@ class Tokens:
         work.delete(f"sys/token/accessor/{self.hash(token.accessor)}")
         if token.parent:
             work.delete(f"sys/token/parent/{token.parent}/{name}")
+        work.delete(f"sys/lease/{token.path}/{name}")
         if token.expires:
-            work.delete(f"sys/lease/{token.path}/{name}")
             work.delete(_expiry(token))
         for key in work.walk(f"cubbyhole/{name}/"):
             work.delete(key, erase=True)

@@ -27,6 +27,7 @@ from strongroom.kms.wire.policies import one_error
 TABLE = "core/audit"
 VERSION = "v2.7.2+builtin.bao"
 CACHED = 4096
+NOBODY, OPEN = b'{"token_type":"default"}', b'{"policy_results":{"allowed":true},"token_type":"default"}'
 BLOCK = 64  # bytes that SHA-256 takes at a time
 
 
@@ -119,7 +120,7 @@ class Device:
         """Return the `auth` member as JSON; cached, for it is the same in most lines of one token."""
         token = call.token
         if token is None:
-            return b'{"token_type":"default"}'
+            return OPEN if call.route is not None and call.route.open else NOBODY
         key = (id(token), id(call.granted))
         known = self._auth.get(key)
         if known is not None and known[0] is token and known[1] is call.granted and token.num_uses == 0:
@@ -151,7 +152,9 @@ class Device:
         found["token_type"] = token.kind
         if token.ttl:
             found["token_ttl"] = token.ttl
-        return found | {"token_issue_time": rfc3339_seconds(token.issued // 1_000_000_000)}
+        if results is not None:
+            found["token_issue_time"] = rfc3339_seconds(token.issued // 1_000_000_000)
+        return found
 
     def request(self, call: Call, headers: Mapping[str, bool]) -> bytes:
         """Return the `request` member as JSON; the same bytes serve both lines of a call."""
@@ -358,7 +361,9 @@ class Audit:
 
         def line(device: Device) -> bytes:
             request, response = device.request(call, self.table.headers), device.response(call, reply)
-            parts = (time, device.auth(call), request, response, tail)
+            made = reply.auth if reply is not None and call.token is None else None
+            auth = device.auth(call) if made is None else _encode(device.token(made.token, made.client_token))
+            parts = (time, auth, request, response, tail)
             return b'{"time":"%b","type":"response","auth":%b,"request":%b,"response":%b%b}' % parts
 
         self._all(line)

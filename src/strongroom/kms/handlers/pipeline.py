@@ -203,11 +203,10 @@ class Pipeline:
         last = False
         try:
             if route is None or not route.open:
-                text = _token_text(request)
+                text = call.token_text = _token_text(request)
                 call.token = token = self._token(work, text, call.now)
                 if token is None:
                     raise Forbidden(DENIED)
-                call.token_text = text
                 if token.bound_cidrs:
                     core.check_cidrs(token.bound_cidrs, call.peer.address)
                 if token.num_uses > 0 and not (route is not None and route.unspent):

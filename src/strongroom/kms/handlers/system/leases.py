@@ -54,7 +54,7 @@ class Leases:
             "id": lease,
             "path": path,
             "issue_time": rfc3339(token.issued),
-            "expire_time": rfc3339_seconds(token.expires),
+            "expire_time": rfc3339_seconds(token.expires) if token.expires else None,
             "last_renewal": rfc3339_seconds(token.renewed) if token.renewed else None,
             "ttl": max(token.expires - call.seconds, 0),
             "renewable": token.renewable,
