@@ -157,7 +157,7 @@ def restart(shell: Shell, line: Line) -> None:
     shell.console.line(
         f"Service status: {shell.console.paint('[DONE]', 'good')}\nSummary:\n{table(rows, indent='    ')}"
     )
-    if not dry:
+    if not dry and not shell.console.terminal:
         shell.console.line(f"Restarted `{desk.name}` successfully in {_plural(max(round(whole), 1), 'second')}")
 
 
@@ -168,7 +168,7 @@ def _ask(desk: Desk, dry: bool) -> dict[str, object]:
         data = desk.admin.call("POST", "service", query, b"")
         return mapping(json.loads(data)) if data.strip() else {}
     except Error as error:
-        if dry or isinstance(error, Unreachable):
+        if dry:
             raise Fatal(desk.failed, error) from error
         desk.call("POST", "service", {"action": "restart"}, b"")
         return {}

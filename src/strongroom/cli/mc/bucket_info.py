@@ -32,7 +32,11 @@ class Info:
 def gather(shell: Shell, target: Remote) -> Info:
     """Ask for every configuration; what is missing or refused counts as not there."""
     client, bucket = target.client, target.bucket
-    info = Info(bucket, "", location=client.region(bucket))
+    try:
+        created = next((each.modified for each in client.buckets() if each.key == bucket), "")
+    except Error:
+        created = ""  # who may see one bucket may not be allowed to list all
+    info = Info(bucket, created, location=client.region(bucket))
 
     def fetch(name: str) -> bytes:
         query = [("withUpdatedAt", "true")] if name == "lifecycle" else []
@@ -62,10 +66,6 @@ def _node(data: bytes) -> Node:
         return parse(data) if data else NONE
     except Error:
         return NONE
-
-
-def _created(shell: Shell, info: Info) -> str:
-    return info.created
 
 
 def show(shell: Shell, info: Info) -> None:

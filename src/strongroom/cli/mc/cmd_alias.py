@@ -4,6 +4,7 @@ import json
 import secrets
 import string
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from strongroom.cli.mc.aliases import Alias, check_keys, check_name, check_url
@@ -37,7 +38,8 @@ def set_(shell: Shell, line: Line) -> None:
     alias = Alias(name, url, access, secret, api=api, path=path)
     if not api:
         alias = _probed(shell, alias)
-    shell.store.put(alias)
+    kept = alias if alias.access_key or api else replace(alias, api="")  # nothing is signed: no version is kept
+    shell.store.put(kept)
     shell.console.say(alias.shown(), f"Added `{name}` successfully.", "ok")
 
 
@@ -64,7 +66,7 @@ def _probed(shell: Shell, alias: Alias) -> Alias:
             break
         finally:
             client.close()
-        return tried if alias.access_key else alias
+        return tried
     raise Fatal("Unable to initialize new alias from the provided credentials.", last or "")
 
 

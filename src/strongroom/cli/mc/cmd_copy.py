@@ -27,6 +27,7 @@ from strongroom.cli.mc.shell import Local, Remote, Shell, Target
 from strongroom.errors import Error
 from strongroom.sdk.crew import Crew
 from strongroom.sdk.s3 import BATCH
+from strongroom.sdk.s3_errors import S3Error
 from strongroom.sdk.s3_transfer import PART, Plan
 
 WORKERS = 16
@@ -95,6 +96,7 @@ class Report:
     def __init__(self, shell: Shell, progress: Progress) -> None:
         self.console, self.progress, self.count = shell.console, progress, 0
         self.silent = False
+        self.always = False  # print the summary even when nothing but errors happened
 
     def started(self, job: Job, **more: object) -> None:
         """Say what moves: an arrow, or a record; nothing while a bar is on the screen."""
@@ -109,7 +111,7 @@ class Report:
         """Print what was reached; nothing when the only thing that happened is an error."""
         progress = self.progress
         progress.close()
-        if progress.drawn or (self.console.failed and not progress.current):
+        if progress.drawn or (self.console.failed and not progress.current and not self.always):
             return
         seconds = progress.seconds
         speed = progress.current / seconds if seconds else 0.0
@@ -228,7 +230,7 @@ class Planner:
         if self.recursive:
             return self._recursive(sources, target)
         found = [self._single(source) for source in sources]
-        folder = self._is_folder(target, many=len(sources) > 1)
+        folder = self._is_folder(target)
         if len(sources) > 1 and not folder:
             raise Failed(INVALID)
         self.mover.restate = len(sources) == 1
@@ -272,7 +274,7 @@ class Planner:
         entries = remote_entries(source, source.key, look)
         return next((entry.version_id for entry in entries if entry.key == source.key), "")
 
-    def _is_folder(self, target: Target, *, many: bool) -> bool:
+    def _is_folder(self, target: Target) -> bool:
         if isinstance(target, Local):
             return target.text.endswith(("/", "\\")) or target.path.is_dir()
         if not target.bucket:
@@ -281,10 +283,11 @@ class Planner:
             self._seen(target)
             return True
         if target.key.endswith("/"):
-            if many:
-                target.client.is_folder(target.bucket, target.key)
             return True
-        return look_up(target, self.rules.read(target)).kind == "folder"
+        try:
+            return look_up(target, self.rules.read(target)).kind == "folder"
+        except (S3Error, Failed):
+            return False  # who may not look may still write
 
     def _seen(self, target: Remote) -> None:
         """Look at the bucket: a missing one is reported per object, so that every file is named."""

@@ -6,8 +6,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
+from strongroom.cli.mc.cmd_stat import canonical
 from strongroom.cli.mc.failures import INVALID, Fatal, missing_object, missing_path
 from strongroom.cli.mc.flags import Line
 from strongroom.cli.mc.formats import local, parse_size, size
@@ -21,9 +22,11 @@ from strongroom.cli.mc.listing import (
     look_up,
     remote_entries,
 )
+from strongroom.cli.mc.moving import KEPT
 from strongroom.cli.mc.shell import Local, Remote, Shell, Target
 from strongroom.errors import Error
 from strongroom.sdk.s3_call import presigned
+from strongroom.sdk.s3_xml import parse
 
 Test = Callable[[str, Entry], bool]
 WEEK_SECONDS = 7 * 24 * 3600
@@ -63,7 +66,24 @@ def _walk(target: Target, line: Line, *, deep: bool) -> Iterator[tuple[str, Entr
     for entry in remote_entries(target, target.key if found.kind == "object" else found.prefix, look):
         if found.kind != "object" or entry.key == target.key:
             place = target.at(entry.key)
+            if look.metadata:
+                _complete(place, entry, tags=bool(line.many("tags")))
             yield place.name, entry, place
+
+
+def _complete(place: Remote, entry: Entry, *, tags: bool) -> None:
+    """Ask for metadata and tags where the server's listing does not have them (mc.md 5.3: a MinIO extension)."""
+    if entry.folder or entry.marker or entry.metadata:
+        return
+    head = place.client.head(place.bucket, place.key, entry.version_id)
+    for name, value in head.headers.items():
+        if name.startswith("x-amz-meta-"):
+            entry.metadata[canonical(name)] = value
+        elif name in KEPT:
+            entry.metadata[name] = value
+    if tags and head.headers.get("x-amz-tagging-count", "0") != "0":
+        root = parse(place.client.get_config(place.bucket, "tagging", place.key, entry.version_id))
+        entry.tags = urlencode({tag.get("Key"): tag.get("Value") for tag in root.all("TagSet/Tag")})
 
 
 def _walk_local(target: Local) -> Iterator[tuple[str, Entry, Target]]:

@@ -200,7 +200,7 @@ def legalhold_info(shell: Shell, line: Line) -> None:
         try:
             state = parse(target.client.get_config(place.bucket, "legal-hold", place.key, version)).get("Status")
         except NoSuchConfiguration:
-            state = ""
+            state = "OFF"
         except Error as error:
             shell.console.error(f"Failed to show legal hold information of `{place.name}`.", place.failure(error))
             continue

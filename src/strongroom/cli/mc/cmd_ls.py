@@ -18,6 +18,7 @@ from strongroom.cli.mc.listing import (
 )
 from strongroom.cli.mc.shell import Local, Remote, Shell, Target
 from strongroom.errors import Error
+from strongroom.sdk.s3_errors import NoSuchBucket
 
 
 def look_of(line: Line) -> Look:
@@ -39,7 +40,10 @@ def _below(target: Remote, look: Look) -> tuple[str, str, Iterator[Entry]]:
     if look.incomplete and target.key:
         return target.url, base_of(target.key), remote_entries(target, target.key, look)
     if not target.key:
-        target.tried(lambda: target.client.head_bucket(target.bucket))
+        try:
+            target.client.head_bucket(target.bucket)
+        except NoSuchBucket as error:
+            raise target.failure(error) from error
         return target.url + "/", "", remote_entries(target, "", look)
     if target.key.endswith("/"):
         return target.url, target.key, remote_entries(target, target.key, look)

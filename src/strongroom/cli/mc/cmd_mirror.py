@@ -135,8 +135,9 @@ class _Mirror:
     def run(self, source: Target, target: Target) -> None:
         """Compare and copy once; print the summary."""
         shell = self.shell
-        progress = Progress(shell.console)
+        progress = Progress(shell.console, draw=not self.line.on("summary"))
         mover, report = mover_of(shell, self.line, progress, self.rules), _MirrorReport(shell, progress)
+        report.always = True
         report.silent = self.line.on("summary") or self.dry
         verb = "Failed to copy `{}`."
         try:

@@ -171,7 +171,7 @@ def _expiration(text: str) -> tuple[str, str]:
 def _lines(shell: Shell, entry: Entry, name: str, metadata: dict[str, str], checksums: dict[str, str],
            rest: dict[str, str]) -> list[str]:  # fmt: skip
     lines = [shell.console.paint(f"Name      : {name}", "title")]
-    if entry.modified or (entry.folder and entry.key and entry.path is None and "/" in entry.key[:-1]):
+    if entry.modified:
         lines.append(f"Date      : {local(entry.when)} ")
     if not entry.folder:
         lines.append(f"Size      : {size(entry.size):<6} ")

@@ -77,6 +77,8 @@ def _sum(shell: Shell, name: str, entries: Iterator[Entry], depth: int, versions
     """Add up per folder, of `depth` levels, and print folders before what they are in."""
     totals: dict[str, list[int]] = {"": [0, 0]}
     for entry in entries:
+        if entry.marker:
+            continue
         folders = entry.key.split("/")[:-1]
         for level in range(min(len(folders), depth - 1) + 1):
             total = totals.setdefault("/".join(folders[:level]), [0, 0])
@@ -104,9 +106,7 @@ def tree(shell: Shell, line: Line) -> None:
         target = shell.located(word)
         try:
             if shell.console.json:
-                base, cut, entries = entries_at(target, Look(recursive=True, rewind=look.rewind))
-                for entry in entries:
-                    shell.console.say(record(entry, base, entry.key[len(cut) :]))
+                _records(shell, target, Look(recursive=True, rewind=look.rewind))
                 continue
             lines = _draw(shell, _children(target, look), line.on("files"), depth, "")
             first = next(lines, None)
@@ -119,6 +119,16 @@ def tree(shell: Shell, line: Line) -> None:
                 shell.console.line(text)
         except (Error, OSError) as error:
             raise Fatal(f"Unable to tree `{word}`.", error) from error
+
+
+def _records(shell: Shell, target: Target, look: Look) -> None:
+    base, cut, entries = entries_at(target, look)
+    found = False
+    for entry in entries:
+        found = True
+        shell.console.say(record(entry, base, entry.key[len(cut) :]))
+    if not found and isinstance(target, Remote) and target.key:
+        _must_exist(target)
 
 
 def _must_exist(target: Remote) -> None:

@@ -81,8 +81,9 @@ def customer_key(text: str) -> bytes:
             return bytes.fromhex(text)
         except ValueError as error:
             raise _fail(f"Encryption key is not hexadecimal: {error}") from error
+    padded = text + "=" * (-len(text) % 4) if len(text) % 4 != 1 else text[:-1]  # five characters hold three bytes
     try:
-        key = b64decode(text + "=" * (-len(text) % 4), validate=True)
+        key = b64decode(padded, validate=True)
     except binascii.Error as error:
         raise _fail("Encryption key should be either raw base64 encoded or hex encoded.") from error
     if len(key) != 32:

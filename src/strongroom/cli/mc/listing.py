@@ -12,7 +12,7 @@ from strongroom.cli.mc.failures import Fatal, missing_object, missing_path
 from strongroom.cli.mc.formats import moment, parse_duration, rfc3339
 from strongroom.cli.mc.shell import Local, Remote, Target
 from strongroom.sdk.s3 import Head
-from strongroom.sdk.s3_errors import AccessDenied, NoSuchKey
+from strongroom.sdk.s3_errors import AccessDenied, NoSuchBucket, NoSuchKey
 from strongroom.sdk.s3_xml import Listed
 
 
@@ -48,6 +48,10 @@ class Entry:
 
 
 def _entry(found: Listed) -> Entry:
+    if found.prefix:  # a prefix has no time of its own; the original shows the time of the listing
+        return Entry(found.key, modified=rfc3339(datetime.now(UTC)), folder=True)
+    if found.upload_id:
+        return Entry(found.key, modified=found.modified, upload_id=found.upload_id)
     return Entry(found.key, found.size, found.modified, found.prefix, found.etag, found.storage_class,
                  found.version_id, found.marker, found.latest, 1, found.upload_id, found.metadata,
                  found.tags)  # fmt: skip
@@ -143,7 +147,7 @@ def look_up(place: Remote, headers: Iterable[tuple[str, str]] = (), version_id: 
     except NoSuchKey as error:
         if error.code != "NoSuchKey" or version_id:
             raise
-    except AccessDenied as error:
+    except (AccessDenied, NoSuchBucket) as error:
         raise place.failure(error) from error
     prefix = place.key + "/"
     there = place.tried(lambda: place.client.is_folder(place.bucket, prefix))

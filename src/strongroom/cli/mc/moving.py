@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from strongroom.cli.mc.progress import Progress
 from strongroom.cli.mc.shell import Local, Remote, Shell, Target
 from strongroom.errors import Error
 from strongroom.sdk.s3 import Head
-from strongroom.sdk.s3_errors import S3Error
 from strongroom.sdk.s3_resume import Journal
 from strongroom.sdk.s3_transfer import (
     SINGLE_LIMIT,
@@ -28,6 +27,7 @@ from strongroom.sdk.s3_transfer import (
 )
 
 Headers = Sequence[tuple[str, str]]
+Report = Callable[[int], None]
 KEPT = ("cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires")
 
 
@@ -69,19 +69,14 @@ class Mover:
         """Do it; raise typed failures."""
         self.progress.name(job.source_name)
         source, target = job.source, job.target
+        tally = self.progress.tally()
         try:
-            if isinstance(source, Local):
-                if isinstance(target, Local):
-                    self._local(job, source, target)
-                else:
-                    self._up(job, source, target)
-            elif isinstance(target, Local):
-                self._down(job, source, target)
-            elif source.alias == target.alias:
-                self._copy(job, source, target)
-            else:
-                self._through(job, source, target)
+            self._move(job, tally.add)
+        except (OSError, EOFError):
+            tally.drop()
+            raise
         except Error as error:
+            tally.drop()
             remote = target if isinstance(target, Remote) else source
             failure = remote.failure(error) if isinstance(remote, Remote) else error
             if failure is error:
@@ -90,12 +85,26 @@ class Mover:
 
     # ---- the five ways ----
 
-    def _local(self, job: Job, source: Local, target: Local) -> None:
+    def _move(self, job: Job, report: Report) -> None:
+        source, target = job.source, job.target
+        if isinstance(source, Local):
+            if isinstance(target, Local):
+                self._local(job, source, target, report)
+            else:
+                self._up(source, target, report)
+        elif isinstance(target, Local):
+            self._down(job, source, target, report)
+        elif source.alias == target.alias:
+            self._copy(job, source, target, report)
+        else:
+            self._through(job, source, target, report)
+
+    def _local(self, job: Job, source: Local, target: Local, report: Report) -> None:
         target.path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source.path, target.path)
         if self.preserve:
             shutil.copystat(source.path, target.path)
-        self.progress.add(job.entry.size)
+        report(job.entry.size)
 
     def _plan(self, target: Remote) -> Plan:
         if self.plan.checksum or not self.locked(target):
@@ -109,11 +118,11 @@ class Mover:
             try:
                 data = target.client.get_config(target.bucket, "object-lock")
                 self.md5[where] = b"<ObjectLockEnabled>Enabled<" in data
-            except S3Error:
+            except Error:  # missing, refused or away: the upload itself will tell
                 self.md5[where] = False
         return self.md5[where]
 
-    def _up(self, job: Job, source: Local, target: Remote) -> None:
+    def _up(self, source: Local, target: Remote, report: Report) -> None:
         described = {"Content-Type": content_type(source.path.name)}
         if self.preserve:
             described["X-Amz-Meta-Mc-Attrs"] = file_attributes(source.path)
@@ -122,7 +131,7 @@ class Mover:
         name = hashlib.sha256(mark.encode("utf-8", "surrogateescape")).hexdigest()[:24]
         journal = Journal(self.shell.store.folder / "resume" / f"{name}.json", mark)
         place = self._place(target, described)
-        upload(place, FileSource(source.path), state.st_size, self._plan(target), self.progress.add, journal)
+        upload(place, FileSource(source.path), state.st_size, self._plan(target), report, journal)
 
     def _place(self, target: Remote, described: dict[str, str]) -> Place:
         described = merged(described, self.attrs)
@@ -133,17 +142,17 @@ class Mover:
         return Origin(source.client, source.bucket, source.key, job.entry.size, job.entry.etag, job.entry.version_id,
                       tuple(self.encryption.read(source)))  # fmt: skip
 
-    def _down(self, job: Job, source: Remote, target: Local) -> None:
+    def _down(self, job: Job, source: Remote, target: Local, report: Report) -> None:
         if job.entry.key.endswith("/") and job.entry.size == 0:
             target.path.mkdir(parents=True, exist_ok=True)
             return
-        download(self._origin(job, source), target.path, self.plan, self.progress.add)
+        download(self._origin(job, source), target.path, self.plan, report)
         if self.preserve:
             head = job.head or source.client.head(source.bucket, source.key, job.entry.version_id,
                                                   self.encryption.read(source))  # fmt: skip
             restore_attributes(target.path, head.headers.get("x-amz-meta-mc-attrs", ""))
 
-    def _copy(self, job: Job, source: Remote, target: Remote) -> None:
+    def _copy(self, job: Job, source: Remote, target: Remote, report: Report) -> None:
         headers: list[tuple[str, str]] = []
         if self.restate or self.attrs:
             head = job.head or source.client.head(source.bucket, source.key, job.entry.version_id,
@@ -156,18 +165,18 @@ class Mover:
         where = (source.bucket, source.key)
         if job.entry.size > SINGLE_LIMIT:
             place = Place(target.client, target.bucket, target.key, tuple(headers))
-            copy_large(place, where, job.entry.size, self.plan, job.entry.version_id, self.progress.add, keys)
+            copy_large(place, where, job.entry.size, self.plan, job.entry.version_id, report, keys)
             return
         target.client.copy(target.bucket, target.key, where, [*headers, *keys], job.entry.version_id)
-        self.progress.add(job.entry.size)
+        report(job.entry.size)
 
-    def _through(self, job: Job, source: Remote, target: Remote) -> None:
+    def _through(self, job: Job, source: Remote, target: Remote, report: Report) -> None:
         head = job.head or source.client.head(source.bucket, source.key, job.entry.version_id,
                                               self.encryption.read(source))  # fmt: skip
         reader = ObjectSource(source.client, source.bucket, source.key, job.entry.size, job.entry.version_id,
                               tuple(self.encryption.read(source)))  # fmt: skip
         place = self._place(target, described(head))
-        upload(place, reader, job.entry.size, self._plan(target), self.progress.add)
+        upload(place, reader, job.entry.size, self._plan(target), report)
 
 
 def described(head: Head) -> dict[str, str]:

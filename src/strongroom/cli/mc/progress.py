@@ -36,12 +36,12 @@ def bar(columns: int, name: str, current: int, total: int, seconds: float, *, do
 class Progress:
     """Counts what moves, from any thread, and draws it when there is a terminal to draw on."""
 
-    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic, *, draw: bool = True) -> None:
         self._console, self._clock = console, clock
         self.total = self.current = self.objects = 0
         self.started = clock()
         self._name, self._lock = "", threading.Lock()
-        self.drawn = not console.quiet and not console.json and console.terminal
+        self.drawn = draw and not console.quiet and not console.json and console.terminal
         self._shown = False
         self._over = threading.Event()
         if self.drawn:
@@ -62,6 +62,10 @@ class Progress:
     def name(self, text: str) -> None:
         """Say what is moving now."""
         self._name = text
+
+    def tally(self) -> "Tally":
+        """Return a counter for one object, which can take back what it has added."""
+        return Tally(self)
 
     def add(self, count: int) -> None:
         """Count bytes; a negative number takes a failed try back."""
@@ -89,10 +93,29 @@ class Progress:
         self._over.set()
         if self.drawn:
             self._console.before = _nothing
-            if self.objects:
+            self._clear()
+            if self.objects and (self.current > 0 or not self.total):
                 self._draw(done=self.current >= self.total)
                 sys.stdout.write("\n")
                 sys.stdout.flush()
+
+
+class Tally:
+    """What one object has added to the progress."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self.count = progress, 0
+        self._lock = threading.Lock()
+
+    def add(self, count: int) -> None:
+        """Count bytes."""
+        with self._lock:
+            self.count += count
+        self._progress.add(count)
+
+    def drop(self) -> None:
+        """Take everything back: the object failed."""
+        self._progress.add(-self.count)
 
 
 def _nothing() -> None:
