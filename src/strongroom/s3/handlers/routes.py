@@ -18,6 +18,7 @@ from strongroom.s3.handlers import (
     listing,
     multipart,
     object_lock,
+    post,
     put,
     tagging,
 )
@@ -149,6 +150,7 @@ ROUTES: tuple[Route, ...] = (
     Route("ListObjects", "GET", "bucket", listing.list_objects),
     *(Route("Guarded", "PUT DELETE", "bucket", not_implemented, (name,)) for name in GUARDED_BUCKET),
     Route("DeleteObjects", "POST", "bucket", delete.delete_objects, ("delete",)),
+    Route("PostObject", "POST", "bucket", post.post_object, (), "content-type"),
     Route("CreateBucket", "PUT", "bucket", buckets.create_bucket),
     Route("HeadBucket", "HEAD", "bucket", buckets.head_bucket),
     Route("DeleteBucket", "DELETE", "bucket", buckets.delete_bucket),

@@ -1,0 +1,130 @@
+"""PostObject: an upload from a browser's form (s3.md 3.4)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from strongroom.messages import Buffer, Response, Sink
+from strongroom.s3.domain.names import check_key
+from strongroom.s3.domain.object_record import ChecksumRecord, pack_tags
+from strongroom.s3.domain.refusals import Refused
+from strongroom.s3.handlers import intake, locking
+from strongroom.s3.handlers.call import Call
+from strongroom.s3.handlers.put import Draft, described, new_etag, write_up, written_headers
+from strongroom.s3.wire import form as forms
+from strongroom.s3.wire import sse_headers, tagging_xml, xml
+from strongroom.s3.wire.authenticate import Signed
+from strongroom.s3.wire.object_headers import WantedChecksum, wanted_checksum
+
+SPOOL = 64 * 1024 * 1024  # bytes: the largest file of a form; it waits in memory until its fields are decided
+
+
+@dataclass(slots=True)
+class _Spool:
+    """Collects the fields; the file's bytes wait until all of it is decided."""
+
+    fields: Mapping[str, str] = field(default_factory=dict)
+    file: bytearray = field(default_factory=bytearray)
+
+    def begin(self, fields: Mapping[str, str]) -> Sink:
+        """Keep the fields; return the sink of the file."""
+        self.fields = fields
+        return self._take
+
+    def _take(self, data: Buffer) -> None:
+        if len(self.file) + len(data) > SPOOL:
+            raise Refused("EntityTooLarge")
+        self.file += data
+
+
+async def post_object(call: Call) -> Response:
+    """Store the file of a form."""
+    kind = call.headers.get("content-type", "")
+    if not kind.lower().startswith("multipart/form-data"):
+        text = f"An unsupported API call for method: POST at '{call.request.path}'"
+        raise Refused("BadRequest", text, early=True)
+    mark = forms.boundary(kind)
+    spool = _Spool()
+    decoder = forms.FormDecoder(mark, spool.begin)
+    buffered = call.body.buffered
+    if buffered is not None:
+        decoder.feed(memoryview(buffered))
+    else:
+        await call.body.feed(decoder.feed)
+    decoder.finish()
+    fields = {name: value for name, value in spool.fields.items() if name != "file"}
+    policy = _authorise(call, fields)
+    key = fields.get("key", "").replace("${filename}", decoder.filename)
+    if not key:
+        raise Refused("InvalidArgument", "Bucket POST must contain a field named 'key'.")
+    call.key = key.removeprefix("/")
+    check_key(call.key)
+    _check_size(policy, len(spool.file))
+    return await _store(call, fields, bytes(spool.file))
+
+
+def _authorise(call: Call, fields: Mapping[str, str]) -> forms.FormPolicy | None:
+    """Say who signed the form, and check it against its policy; without one the bucket's own rules decide."""
+    now = call.box.now()
+    call.signed = Signed(forms.authenticate(call.box.verifier, fields, now))
+    if not fields.get("policy"):
+        return None
+    policy = forms.parse_policy(fields["policy"])
+    policy.check({**fields, "bucket": call.bucket}, now)
+    return policy
+
+
+def _check_size(policy: forms.FormPolicy | None, size: int) -> None:
+    if policy is None:
+        return
+    if size < policy.smallest:
+        raise Refused("EntityTooSmall", extra={"ProposedSize": str(size), "MinSizeAllowed": str(policy.smallest)})
+    if size > policy.largest:
+        raise Refused("EntityTooLarge", extra={"ProposedSize": str(size), "MaxSizeAllowed": str(policy.largest)})
+
+
+async def _store(call: Call, fields: Mapping[str, str], data: bytes) -> Response:
+    sse_headers.refuse_insecure(fields, call.secure())
+    record = await call.enter("s3:PutObject")
+    lock = locking.for_write(call, record)
+    tags = (
+        pack_tags(tagging_xml.parse(fields["tagging"].encode(), tagging_xml.OBJECT_LIMIT))
+        if fields.get("tagging")
+        else b""
+    )
+    seal = await call.box.sealing.begin(fields, record, call.key)
+    draft = Draft(record, call.key, described(fields), tags, lock, seal)
+    checksum: WantedChecksum | None = wanted_checksum({n: v for n, v in fields.items() if n != "x-amz-trailer"})
+    made = intake.Plan(len(data), checksum=checksum)
+    staged = call.box.store.stage(call.bucket, made.stored(seal is not None))
+    try:
+        sealer = seal.sealer(None, made.size) if seal is not None else None
+        target = intake.Intake(made, staged, sealer, want_md5=draft.wants_md5)
+        target.take(memoryview(data))
+        received = target.finish()
+        etag = new_etag(seal, received.md5)
+        kept = ChecksumRecord(received.checksum.kind, received.checksum.value) if received.checksum else None
+        written = await write_up(call, draft, received.size, etag, kept)
+        version = await call.box.store.put(call.bucket, written.new, staged)
+    except BaseException:
+        staged.discard()
+        raise
+    return _answer(call, fields, etag, written_headers(call, record, version, etag, seal, kept))
+
+
+def _answer(call: Call, fields: Mapping[str, str], etag: str, headers: list[tuple[str, str]]) -> Response:
+    location = (
+        f"{'https' if call.secure() else 'http'}://{call.headers.get('host', '')}/{call.bucket}/{quote(call.key)}"
+    )
+    redirect = fields.get("success_action_redirect") or fields.get("redirect")
+    if redirect:
+        mark = "&" if "?" in redirect else "?"
+        query = f"bucket={quote(call.bucket)}&key={quote(call.key)}&etag=%22{etag}%22"
+        if not any(c in redirect for c in "\r\n\0"):
+            return Response(303, [*headers, ("Location", f"{redirect}{mark}{query}")])
+    status = {"200": 200, "201": 201}.get(fields.get("success_action_status", ""), 204)
+    if status != 201:
+        return Response(status, [*headers, ("Location", location)])
+    items: list[xml.Item] = [("Bucket", call.bucket), ("Key", call.key), ("ETag", f'"{etag}"'), ("Location", location)]
+    body = xml.document("PostResponse", items, namespace=False)
+    return Response(201, [*headers, ("Location", location), ("Content-Type", "application/xml")], body)
