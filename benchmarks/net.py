@@ -14,6 +14,7 @@ import datetime
 import json
 import os
 import resource
+import socket
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,7 @@ from itertools import repeat
 from pathlib import Path
 
 import uvloop
-from load import insecure_tls, request, run_load
+from load import Result, insecure_tls, request, run_load
 
 KIB4 = b"x" * 4096
 MIB = b"y" * (1 << 20)
@@ -168,11 +169,35 @@ CASES = {
     "plain data key": ("plain", "POST", "/key", BODY, 16),
     "tls data key": ("tls", "POST", "/key", BODY, 16),
     "mtls data key": ("mtls", "POST", "/key", BODY, 16),
+    "tls new connection": ("tls", "POST", "/key", BODY, 0),
+    "mtls new connection": ("mtls", "POST", "/key", BODY, 0),
     "plain GET 64 MiB": ("plain", "GET", "/big", b"", 2),
     "tls GET 64 MiB": ("tls", "GET", "/big", b"", 2),
     "plain PUT 64 MiB": ("plain", "PUT", "/put", MIB * 64, 2),
     "tls PUT 64 MiB": ("tls", "PUT", "/put", MIB * 64, 2),
 }
+
+
+async def connecting(port: int, tls, seconds: float):
+    """Make connections one after the other, from threads, and ask once on each."""
+    result, until = Result(), time.perf_counter() + seconds
+
+    def one() -> int:
+        count = 0
+        while time.perf_counter() < until:
+            with (
+                socket.create_connection(("127.0.0.1", port)) as plain,
+                tls.wrap_socket(plain) as sock,
+            ):
+                sock.sendall(request("POST", "/key", BODY))
+                sock.recv(65536)
+            count += 1
+        return count
+
+    began = time.perf_counter()
+    result.answers = sum(await asyncio.gather(*(asyncio.to_thread(one) for _ in range(8))))
+    result.seconds = time.perf_counter() - began
+    return result
 
 
 async def measure(name: str, folder: str, seconds: float) -> None:
@@ -182,11 +207,18 @@ async def measure(name: str, folder: str, seconds: float) -> None:
     secure = kind in {"tls", "mtls"}
     tls = insecure_tls(f"{folder}/client.pem", f"{folder}/client-key.pem") if secure else None
     with server(kind, folder) as port:
-        await run_load("127.0.0.1", port, lambda _: repeat(raw), connections=connections, seconds=0.3, tls=tls)
+
+        async def load(seconds: float) -> Result:
+            if not connections:
+                return await connecting(port, tls, seconds)
+            requests = [repeat(raw)] * connections
+            return await run_load(
+                "127.0.0.1", port, requests.__getitem__, connections=connections, seconds=seconds, tls=tls
+            )
+
+        await load(0.3)
         before, _ = await usage(port, tls)
-        result = await run_load(
-            "127.0.0.1", port, lambda _: repeat(raw), connections=connections, seconds=seconds, tls=tls
-        )
+        result = await load(seconds)
         after, resident = await usage(port, tls)
     each = (after - before) / max(result.answers, 1)
     if "64 MiB" in name:

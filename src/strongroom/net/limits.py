@@ -1,4 +1,4 @@
-"""What a peer may cost us: sizes in bytes, times in seconds."""
+"""What a peer may cost us: sizes in bytes, times in seconds; a time of 0 means no limit."""
 
 from dataclasses import dataclass
 
@@ -31,3 +31,8 @@ class Limits:
     send_stall_seconds: float = 60.0
     linger_seconds: float = 5.0
     linger_bytes: int = 16 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        for name in ("head_seconds", "idle_seconds", "body_stall_seconds", "send_stall_seconds"):
+            if getattr(self, name) <= 0:
+                object.__setattr__(self, name, float("inf"))
