@@ -138,3 +138,43 @@ def test_shares_and_tokens_are_typed_unseen(server: Shell) -> None:
     logged_in = typed([*program, "login", "-no-print"], environment, root)
     assert root not in logged_in
     assert (server.home / ".vault-token").read_text() == root
+
+
+def test_a_key_of_ones_own(server: Shell) -> None:
+    import base64
+
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    initialised(server)
+    server("secrets", "enable", "transit")
+    first, second = os.urandom(32), os.urandom(32)
+    (server.home / "key").write_text(base64.b64encode(first).decode())
+    name = "transit/keys/mine"
+    server("transit", "import", name, f"@{server.home}/key", "allow_rotation=true")
+    server("transit", "import-version", name, "-", stdin=base64.b64encode(second).decode())
+    plaintext = base64.b64encode(b"hello").decode()
+    for version, key in ((1, first), (2, second)):
+        sealed = server(
+            "write", "-field=ciphertext", "transit/encrypt/mine", f"plaintext={plaintext}", f"key_version={version}"
+        )
+        data = base64.b64decode(sealed.removeprefix(f"vault:v{version}:"))
+        assert AESGCM(key).decrypt(data[:12], data[12:], None) == b"hello"
+
+
+def test_a_private_key_from_pem(server: Shell) -> None:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    initialised(server)
+    server("secrets", "enable", "transit")
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+    server("transit", "import", "transit/keys/signer", "-", "type=ecdsa-p256", stdin=pem.decode())
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )  # fmt: skip
+    assert public.decode().strip() in server("read", "-format=raw", "transit/keys/signer").replace("\\n", "\n")
+    server("transit", "import", "transit/keys/bad", "not base64!", code=1)
+    server("transit", "import", "nokeys", "AAAA", code=1)

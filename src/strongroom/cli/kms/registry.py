@@ -71,6 +71,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "token renew": ("token", "Prolong a token"),
     "token revoke": ("token", "End a token and its children"),
     "token capabilities": ("token", "Show what a token may do at a path"),
+    "transit import": ("transit", "Bring a key of your own into a transit engine"),
+    "transit import-version": ("transit", "Bring a further version of it"),
     "version": ("inspect", "Print the version"),
     "version-history": ("inspect", "Show which versions a server has run"),
 }
@@ -95,7 +97,6 @@ UNSUPPORTED: dict[str, str] = {
     "plugin": "there are no plugins; every engine is part of the server",
     "proxy": "point clients at the server itself",
     "ssh": "there is no SSH engine; use OpenSSH certificates from a certificate authority",
-    "transit": "call the routes, as in `write transit/keys/NAME/import ciphertext=...`",
 }
 
 
