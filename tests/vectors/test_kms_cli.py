@@ -262,3 +262,27 @@ def test_against_ours(ours_tls: Played, name: str) -> None:
 @pytest.mark.parametrize("name", names("cases_plain_http_inmem"))
 def test_against_ours_plain_http(ours_plain: Played, name: str) -> None:
     check(ours_plain, name, ours=True)
+
+
+# Configurations of the recording's `server` cases; it does not tell them, but the answers do.
+CONFIGURATIONS = {
+    "bad.json": {"storage": {"inmem": {}}, "listener": [{"address": "127.0.0.1:1"}]},
+    "nostorage.json": {"listener": {"tcp": {"address": "127.0.0.1:1", "tls_disable": True}}},
+}
+# The guide's configuration has storage "file", which the reference lost and ours has: tests/system/test_guide_vault.py.
+REFUSED = [
+    case
+    for case in RECORDING["cases"]
+    if case["argv"][:2] == ["bao", SERVER_WORDS] and case["exit_code"] == 1 and "file.json" not in case["argv"]
+]
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=replay.name_of)
+def test_refused_server(case: dict[str, Any], tmp_path: Path) -> None:
+    for name, configuration in CONFIGURATIONS.items():
+        (tmp_path / name).write_text(json.dumps(configuration))
+    (tmp_path / "bao").symlink_to(Path(sys.executable).with_name("strongroom"))
+    words = [str(tmp_path / "bao"), *case["argv"][1:]]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert done.returncode == case["exit_code"]
+    assert done.stdout == case["stdout"]
