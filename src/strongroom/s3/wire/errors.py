@@ -172,6 +172,8 @@ KINDS: Mapping[type[errors.Error], str] = {
     ports.NoSuchPart: "InvalidPart",
     ports.BucketExists: "BucketAlreadyOwnedByYou",
     ports.BucketNotEmpty: "BucketNotEmpty",
+    ports.QuotaExceeded: "XMinioAdminBucketQuotaExceeded",
+    ports.DiskFull: "XMinioStorageFull",
     errors.NotFound: "NoSuchKey",
     errors.AlreadyExists: "BucketAlreadyExists",
     errors.Conflict: "ConditionalRequestConflict",
