@@ -22,6 +22,7 @@ from strongroom.kes.app import start as start_kes
 from strongroom.kes.domain.policy import Policy
 from strongroom.kes.domain.settings import FsSettings, TlsSettings
 from strongroom.kes.domain.settings import Settings as KesServer
+from strongroom.net import blocking
 from strongroom.observe.log import OFF, Log
 from strongroom.s3.app import Settings as S3Server
 from strongroom.s3.app import start as start_s3
@@ -32,7 +33,8 @@ FOLDER = Path(__file__).parent
 RECORDED = {"my": 27605, "kes": 27606, "tls": 27607, "dead": 27699}
 KEY_ONE, KEY_TWO, WRONG = b"0123456789abcdef" * 2, b"1" * 32, b"2" * 32
 POLICY = {"Version": "2012-10-17",
-          "Statement": [{"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::bk1/*"]}]}  # fmt: skip
+          "Statement": [{"Effect": "Allow", "Action": ["s3:GetObject"],
+                         "Resource": ["arn:aws:s3:::bk1/*"]}]}  # fmt: skip
 BUCKET_POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": ["*"]},
                  "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::bk1/pub*"]}]}  # fmt: skip
 
@@ -91,7 +93,9 @@ class Servers:
         client = Pair(folder / "s3.crt", folder / "s3.key")
         identity = make_identity(client, "s3")
         tls = TlsSettings(str(certs / "private.key"), str(certs / "public.crt"))
-        policy = Policy("s3", ("/v1/key/*", "/v1/status", "/v1/lifecycle/*", "/v1/api", "/version"), identities=(identity,))
+        policy = Policy(
+            "s3", ("/v1/key/*", "/v1/status", "/v1/lifecycle/*", "/v1/api", "/version"), identities=(identity,)
+        )
         settings = KesServer(host="127.0.0.1", port=0, admin="0" * 64, tls=tls, policies=(policy,),
                              store=FsSettings(str(folder / "keys")))  # fmt: skip
         app = await start_kes(settings, log=Log(OFF))
@@ -185,9 +189,17 @@ class World:
             del os.environ[name]
         os.environ.update({"MC_CONFIG_DIR": str(self.config), "COLUMNS": "100", "TZ": "UTC", **dict(environ)})
         os.chdir(self.cwd)
+        self.sent, send = [], blocking.Pool.request
+
+        def watched(pool, method, target, headers, body=b""):
+            self.sent.append((method, target, {name.lower(): value for name, value in headers}, body))
+            return send(pool, method, target, headers, body)
+
+        blocking.Pool.request = watched
         try:
             code = program.main(list(words), "mc")
         finally:
+            blocking.Pool.request = send
             sys.stdin, sys.stdout, sys.stderr = kept[:3]
             os.environ.clear()
             os.environ.update(kept[3])
@@ -336,8 +348,8 @@ def same_text(expected, found, *, any_order=False):
     return not lines and not left
 
 
-VOLATILE = {"Usage", "duration", "speed", "timeLeft", "RequestID", "HostID", "Server", "totalCount", "totalSize", "time",
-            "min", "max", "sum", "avg", "restartDuration", "waitingDuration", "timeTaken"}  # fmt: skip
+VOLATILE = {"Usage", "duration", "speed", "timeLeft", "RequestID", "HostID", "Server", "totalCount", "totalSize",
+            "time", "min", "max", "sum", "avg", "restartDuration", "waitingDuration", "timeTaken"}  # fmt: skip
 
 
 def same_value(expected, found):
@@ -356,7 +368,7 @@ def same_value(expected, found):
 def documents(text):
     """Read JSON lines, or documents that are indented; None when it is something else."""
     found, reader, at = [], json.JSONDecoder(), 0
-    text = re.sub(r':\s*<number>', ':0', text)
+    text = re.sub(r":\s*<number>", ":0", text)
     while at < len(text):
         if text[at].isspace():
             at += 1
@@ -414,3 +426,72 @@ def screen(text):
     return "\n".join([*lines, held] if held else lines)
 
 
+# ---- requests ----
+
+COMPARED = ("content-type", "cache-control", "if-none-match", "x-amz-tagging", "x-amz-storage-class",
+            "x-amz-copy-source",
+            "x-amz-metadata-directive", "x-amz-checksum-algorithm", "x-amz-trailer", "x-amz-decoded-content-length",
+            "x-amz-bypass-governance-retention", "x-amz-bucket-object-lock-enabled", "x-amz-object-lock-mode",
+            "x-amz-object-lock-legal-hold", "x-amz-content-sha256", "content-md5")  # fmt: skip
+GROUPS = ("x-amz-meta-", "x-amz-server-side-encryption", "x-amz-copy-source-server-side")
+
+
+def changes(requests):
+    """Return the requests that change something, each as comparable text: sorted."""
+    return sorted(_change(*each) for each in requests if each[0] in {"PUT", "POST", "DELETE"})
+
+
+def ours(sent):
+    """Return what this program sent, in the recording's form."""
+    found = []
+    for method, target, headers, body in sent:
+        path, _, query = target.partition("?")
+        data = b"" if callable(body) else bytes(body)
+        found.append((method, path, query, headers, data))
+    return found
+
+
+def theirs(entry):
+    """Return what the original sent."""
+    return [(each["method"], each["path"], each["query"],
+             {name.lower(): value for name, value in each["headers"].items()},
+             each.get("body", "").encode()) for each in entry["requests"]]  # fmt: skip
+
+
+def _change(method, path, query, headers, body):
+    pairs = sorted(pair if "=" in pair else pair + "=" for pair in query.split("&") if pair)
+    query = "&".join(re.sub(r"^(uploadId|versionId)=.*", r"\1=", pair) for pair in pairs)
+    kept = [f"{name}={_header(name, value, path, query)}" for name, value in sorted(headers.items())
+            if name in COMPARED or name.startswith(GROUPS)]  # fmt: skip
+    shown = _document(body) if "x-amz-decoded-content-length" not in headers and "/minio/" not in path else ""
+    return " ".join(
+        [method, path, "?" + query, *filter(None, (each.partition("=")[2] and each for each in kept)), shown]
+    )
+
+
+def _header(name, value, path, query):
+    if name == "x-amz-content-sha256":
+        return value if value.startswith("STREAMING") else ""  # of documents it is their hash, or left out
+    if name == "content-md5":
+        return ""  # see the document itself
+    if name == "content-type" and (query or "/minio/" in path):
+        return ""
+    if name.startswith("x-amz-server-side-encryption") and query == "uploadId=":
+        return ""  # the upload's start has said it
+    return re.sub(r"atime:.*", "ATTRS", value)
+
+
+def _document(body):
+    """Return a body without volatile values, JSON with sorted members."""
+    text = body.decode("utf-8", "replace") if len(body) < 100_000 else ""
+    if text.startswith("{"):
+        document = json.loads(text)
+        for each in document.get("Statement", ()):
+            each.pop("Sid", None)
+        rows = sorted(json.dumps({k: sorted(v) if isinstance(v, list) else v for k, v in each.items()}, sort_keys=True)
+                      for each in document.get("Statement", ()))  # fmt: skip
+        return " ".join(rows)
+    if text and not text.startswith("<"):
+        return ""
+    text = re.sub(r"<(VersionId|ETag|RetainUntilDate)>.*?</\1>", r"<\1/>", text)
+    return text.replace(' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"', "")

@@ -1,7 +1,19 @@
 """Every recorded mc command, in its order, in a pipe, with --json and on a terminal, against our own servers."""
 
 import pytest
-from vectors.mc_world import World, load, overrides, same_json, same_screen, same_text, screen, simplified
+from vectors.mc_world import (
+    World,
+    changes,
+    load,
+    ours,
+    overrides,
+    same_json,
+    same_screen,
+    same_text,
+    screen,
+    simplified,
+    theirs,
+)
 
 CLI = load("cli.json")
 FORMS = ("plain", "json", "tty")
@@ -15,7 +27,12 @@ def passed(request, tmp_path_factory):
     form = request.param
     world = World(form, tmp_path_factory.mktemp(f"mc-{form}"))
     try:
-        return form, {entry["name"]: world.run(entry) for entry in CLI if entry["name"] not in ENDLESS}
+        answers, sent = {}, {}
+        for entry in CLI:
+            if entry["name"] not in ENDLESS:
+                answers[entry["name"]] = world.run(entry)
+                sent[entry["name"]] = changes(ours(world.sent))
+        return form, answers, sent
     finally:
         world.close()
 
@@ -51,7 +68,7 @@ def changed(text, own):
 
 @pytest.mark.parametrize("entry", [e for e in CLI if e["name"] not in ENDLESS], ids=lambda entry: entry["name"])
 def test_transcript(passed, entry):
-    form, answers = passed
+    form, answers, _ = passed
     want = expected(entry, form)
     if want is None:
         pytest.skip("this form was not recorded")
@@ -66,3 +83,16 @@ def test_transcript(passed, entry):
     assert compare(want.get("stdout", ""), out, any_order=loose), f"{out}\n{err}\n--- recorded\n{want.get('stdout')}"
     assert same_text(want.get("stderr", ""), err, any_order=loose), f"{err}\n--- recorded\n{want.get('stderr')}"
     assert code == want["exit_code"], out + err
+
+
+@pytest.mark.parametrize("passed", ["plain"], indirect=True, scope="module")
+@pytest.mark.parametrize("entry", load("requests.json"), ids=lambda entry: entry["name"])
+def test_changing_requests(passed, entry):
+    """What changes something on the server is asked for as the original does: method, address, headers, document."""
+    _, _, sent = passed
+    if entry["name"] in ENDLESS:
+        pytest.skip("ended by the recorder")
+    reason = overrides().get(entry["name"], {}).get("requests")
+    if reason:
+        pytest.skip(reason)
+    assert sent[entry["name"]] == changes(theirs(entry))
