@@ -50,8 +50,9 @@ class StoreFigures:
 async def open_store(folder: Path, *, worker: bool = False, vfs: str | None = None) -> "FilesStore":
     """Open (and if need be make) a server's folder.
 
-    worker: one of several processes of a server whose parent holds the lock and cleans up. vfs: an apsw VFS, for
-    tests of failing disks. Raise BadSettings when another server uses the folder, or another program's data is in it.
+    worker: one of several processes of a server; the first, which takes the folder's lock, is up already.
+    vfs: an apsw VFS, for tests of failing disks. Raise BadSettings when another server uses the folder, or another
+    program's data is in it.
     """
     loop = asyncio.get_running_loop()
     opened = await loop.run_in_executor(None, partial(open_folder, folder, worker=worker))
@@ -63,7 +64,7 @@ class FilesStore:
 
     def __init__(self, opened: Opened, loop: asyncio.AbstractEventLoop, vfs: str | None = None) -> None:
         self.folder = opened.folder
-        self.generation = opened.generation
+        self.generation = opened.generation.number
         self._opened = opened
         self._system = opened.system
         self._space = Space(self.folder)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from strongroom.errors import BadSettings
 from strongroom.s3.domain.records import BucketRecord
-from strongroom.s3.storage import schema, sweep
+from strongroom.s3.storage import generations, schema, sweep
 from strongroom.s3.storage.folders import make_folder, sync_folder
+from strongroom.s3.storage.generations import Generation
 from strongroom.s3.storage.system import SystemDb
 
 FOREIGN = ".minio.sys"  # shows another program's data
@@ -23,12 +24,12 @@ class Opened:
     folder: Path
     lock: int
     system: SystemDb
-    generation: int
+    generation: Generation
     leftovers: sweep.Leftovers
 
     def close(self) -> None:
         """Note an orderly end and let go of the folder."""
-        self.system.end_generations([self.generation])
+        self.generation.end(self.system)
         self.system.close()
         if self.lock >= 0:
             os.close(self.lock)
@@ -57,9 +58,10 @@ def open_folder(folder: Path, *, worker: bool = False) -> Opened:
         if lock >= 0:
             os.close(lock)
         raise
-    leftovers = sweep.Leftovers() if worker else sweep.find(folder, system)
+    orphans = () if worker else sweep.orphans(folder, system)
+    generation = generations.begin(folder, system)
     system.touch_all()
-    return Opened(folder, lock, system, system.begin_generation(), leftovers)
+    return Opened(folder, lock, system, generation, sweep.Leftovers(generation.dead, orphans, generation.alive))
 
 
 def _raise_descriptor_limit() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import apsw
 
+from strongroom.s3.storage import generations
 from strongroom.s3.storage.folders import BodyFiles
 from strongroom.s3.storage.schema import connect
 from strongroom.s3.storage.system import SystemDb
@@ -36,11 +37,10 @@ class Leftovers:
         return int(generation) <= self.generations[-1] and int(generation) not in self.alive
 
 
-def find(folder: Path, system: SystemDb) -> Leftovers:
-    """Say what there may be to clean up. Call while no other process of the server runs."""
+def orphans(folder: Path, system: SystemDb) -> tuple[Path, ...]:
+    """Return the bucket folders that no name means. Call while no other process of the server runs."""
     named = {named.uuid for named in system.buckets().values()}
-    orphans = tuple(path for path in (folder / "buckets").iterdir() if path.name not in named)
-    return Leftovers(tuple(system.open_generations()), orphans)
+    return tuple(path for path in (folder / "buckets").iterdir() if path.name not in named)
 
 
 def clean(folder: Path, system: SystemDb, leftovers: Leftovers) -> int:
@@ -60,6 +60,7 @@ def clean(folder: Path, system: SystemDb, leftovers: Leftovers) -> int:
             log.warning("clean-up of bucket %s: %s", name, error)
     if complete:
         system.end_generations(list(leftovers.generations))
+        generations.forget(folder, leftovers.generations)
     return removed
 
 

@@ -233,3 +233,26 @@ async def test_a_bucket_closes_only_when_its_readers_are_done(tmp_path):
     await walking.aclose()
     await store.close()
     assert list((tmp_path / "buckets").iterdir()) == []
+
+
+async def test_a_restarted_worker_cleans_up_beside_the_others(tmp_path):
+    first = await open_store(tmp_path)
+    await first.create_bucket("b")
+    crashed = await open_store(tmp_path, worker=True)
+    staged = {store: store.stage("b", len(LARGE)) for store in (first, crashed)}
+    for one in staged.values():
+        one.write(LARGE)
+    home = first._bucket("b").folder
+    os.close(crashed._opened.generation._lock)  # as if killed
+    again = await open_store(tmp_path, worker=True)
+    assert await again.cleaned() == 1
+    assert [path.name for path in (home / "tmp").iterdir()] == [staged[first].name]
+    await first.put("b", NewVersion("k", len(LARGE), b"e", b"m"), staged[first])
+    assert sorted(path.name for path in (tmp_path / "generations").iterdir()) == sorted(
+        ["gate", str(first.generation), str(again.generation)]
+    )
+    await crashed._buckets.close()
+    await again.close()
+    await first.close()
+    assert [path.name for path in (tmp_path / "generations").iterdir()] == ["gate"]
+    assert fsck.check_folder(tmp_path).problems == []
