@@ -49,10 +49,10 @@ class Replay:
         self.core, self.pipeline = core, Pipeline(core, Sealing(core))
         self.known = {"file": str(folder / "audit.log")}
 
-    async def request(self, method, target, headers, body):
+    async def request(self, method, target, headers, body, certificates=()):
         path, _, query = target.partition("?")
         low = {name.lower(): value for name, value in headers.items()}
-        request = Request(method, target, path, query, low, (), Peer("127.0.0.1", 40000))
+        request = Request(method, target, path, query, low, (), Peer("127.0.0.1", 40000, certificates=certificates))
         answer = self.pipeline(request, Bytes(body))
         return answer if isinstance(answer, Response) else await answer
 
@@ -150,3 +150,20 @@ STEPS = {
     "wrapping/unwrap-expired": later,
     "generate-root/new-root-lookup": new_root,
 }
+
+
+async def unsealed(folder):
+    """Return a replay whose server is initialised with one share, unsealed, with its root token known."""
+    replay = Replay(folder)
+    answer = await replay.request("PUT", "/v1/sys/init", {}, b'{"secret_shares":1,"secret_threshold":1}')
+    made = json.loads(answer.body)
+    replay.known |= {"root": made["root_token"], "k": made["keys"][0]}
+    await replay.request("PUT", "/v1/sys/unseal", {}, json.dumps({"key": made["keys"][0]}).encode())
+    return replay
+
+
+async def post(replay, path, body, token=None, **more):
+    """Return (status, JSON) of a POST."""
+    headers = {"X-Vault-Token": token} if token else {}
+    answer = await replay.request("POST", "/v1/" + path, headers, json.dumps(body).encode(), **more)
+    return answer.status, json.loads(answer.body) if answer.body else None

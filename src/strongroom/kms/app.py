@@ -14,6 +14,7 @@ from strongroom.kms.handlers.core import PROTOCOL_VERSION, Core
 from strongroom.kms.handlers.pipeline import VERBS, Pipeline
 from strongroom.kms.handlers.render import error_body, json_response
 from strongroom.kms.handlers.sealing import Sealing
+from strongroom.kms.outside.kubernetes import review_token
 from strongroom.kms.outside.sinks import open_sink
 from strongroom.kms.settings import Listener, Settings
 from strongroom.kms.storage.memory import MemoryStore
@@ -23,6 +24,7 @@ from strongroom.net.limits import Limits
 from strongroom.net.run import Signals, run
 from strongroom.net.server import Server, listen
 from strongroom.net.tls import TlsContext, server_tls
+from strongroom.net.tls_openssl import any_client_tls
 
 TICK = 1.0  # seconds between looks at what has expired
 
@@ -85,6 +87,9 @@ def tls_of(listener: Listener) -> TlsContext | None:
     """Return a listener's TLS; raise BadSettings."""
     if listener.tls_disable:
         return None
+    if not (listener.tls_client_ca_file or listener.disable_client_certs or listener.tls_min_version == "1.3"):
+        # clients may show any certificate, which auth/cert judges by itself
+        return any_client_tls(listener.tls_cert_file, listener.tls_key_file, require_certificate=False)
     return server_tls(
         listener.tls_cert_file,
         listener.tls_key_file,
@@ -98,7 +103,7 @@ async def start(settings: Settings) -> Running:
     """Start a server and return it once it accepts requests; raise BadSettings or OSError."""
     store = open_store(settings)
     core = Core(settings, store, time.time_ns, FACTORIES, open_seal(settings))
-    core.audit.open_sink = open_sink
+    core.audit.open_sink, core.review_token = open_sink, review_token
     sealing = Sealing(core)
     size = max((listener.max_request_size for listener in settings.listeners), default=32 * 1024 * 1024)
     running = Running(core, sealing, Pipeline(core, sealing, size))

@@ -5,12 +5,15 @@ from collections.abc import Callable
 from strongroom.kms.domain.records import Mount
 from strongroom.kms.handlers.approle import AppRole
 from strongroom.kms.handlers.call import Backend, Router
+from strongroom.kms.handlers.cert import Cert
 from strongroom.kms.handlers.core import Core
+from strongroom.kms.handlers.kubernetes import Kubernetes
 from strongroom.kms.handlers.kv1 import Cubbyhole, Kv1
 from strongroom.kms.handlers.kv2 import Kv2
 from strongroom.kms.handlers.system import System
 from strongroom.kms.handlers.token_auth import TokenAuth
 from strongroom.kms.handlers.transit import Transit
+from strongroom.kms.handlers.userpass import UserPass
 
 
 class Nowhere(Backend):
@@ -35,4 +38,7 @@ FACTORIES: dict[str, Callable[[Core, Mount], Backend]] = {
     "generic": Kv1,
     "approle": AppRole,
     "transit": Transit,
+    "userpass": UserPass,
+    "cert": Cert,
+    "kubernetes": Kubernetes,
 }

@@ -1,6 +1,6 @@
 """What the kms needs from outside: entries on durable storage, a seal that holds the root key, the time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -59,5 +59,30 @@ class AutoSeal(Protocol):
         """Return what was wrapped; raise Tampered or Unavailable."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReviewRequest:
+    """A question to a Kubernetes cluster: its address and CA (PEM), who asks, about which token, for whom."""
+
+    host: str
+    ca: str
+    reviewer: str
+    jwt: str
+    audience: str
+
+    def __repr__(self) -> str:
+        return f"ReviewRequest({self.host!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """Whose a service account's token is."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+ReviewToken: TypeAlias = Callable[[ReviewRequest], Awaitable[Review]]
+"""Asks the cluster; raises Forbidden for a refused token, Failed when it cannot be asked."""
 Clock: TypeAlias = Callable[[], int]
 """Returns nanoseconds since 1970."""

@@ -16,7 +16,7 @@ from strongroom.kms.domain.cidrs import within
 from strongroom.kms.domain.entries import Entries, Ticket, Work
 from strongroom.kms.domain.errors import Forbidden
 from strongroom.kms.domain.mounts import Mounts, first_mounts
-from strongroom.kms.domain.ports import AutoSeal, Clock, EntryStore, Write
+from strongroom.kms.domain.ports import AutoSeal, Clock, EntryStore, ReviewToken, Write
 from strongroom.kms.domain.records import Cluster, Mount, MountTable, Token
 from strongroom.kms.domain.tokens import Tokens
 from strongroom.kms.domain.values import ZERO_TIME, rfc3339
@@ -87,6 +87,7 @@ class Core:
         self.standby = False
         self.ha_enabled = False
         self.sealing: Sealing | None = None
+        self.review_token: ReviewToken | None = None
         self.on_step_down: Callable[[], None] | None = None
         self.render_metrics: Callable[[], bytes] | None = None
         self.active_time = ZERO_TIME
