@@ -23,6 +23,8 @@ _RETRIED = (412, 429, 500, 502, 503, 504)
 _RETRY_WAIT_SECONDS = 1.0
 _PIECE = 1024 * 1024  # bytes of a large body read at a time
 
+_GONE = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)
+
 Headers = list[tuple[str, str]]
 Payload = bytes | BinaryIO
 
@@ -46,9 +48,12 @@ class Answer:
 class Client:
     """Sends requests with one token and namespace. Every method raises ServerFault when there is no good answer."""
 
-    def __init__(self, settings: Settings, program: str) -> None:
+    def __init__(self, settings: Settings, program: str, *, keep: bool = False) -> None:
+        """Make a client; with `keep` connections are used again, which pays from the second request on."""
         self.settings = settings
         self._program = program
+        self._keep = keep
+        self._lines: dict[str, http.client.HTTPConnection] = {}
 
     def request(
         self,
@@ -147,12 +152,16 @@ class Client:
 
     def _exchange(self, method: str, url: str, headers: Headers, data: Payload, sink: BinaryIO | None) -> Answer:
         where = connection.split_address(self.settings.address if url.startswith("unix:") else url)
+        target = _target(urlsplit(url), bool(self.settings.proxy))
+        kept = self._lines.pop(where.netloc, None)
         try:
+            if kept is not None:
+                try:
+                    return self._on_line(kept, where.netloc, method, target, headers, data, sink)
+                except _GONE:  # the server had closed it, as servers do with idle ones
+                    kept.close()
             line = connection.open_connection(self.settings, where)
-            try:
-                return _exchange(line, method, _target(urlsplit(url), bool(self.settings.proxy)), headers, data, sink)
-            finally:
-                line.close()
+            return self._on_line(line, where.netloc, method, target, headers, data, sink)
         except ServerFault as fault:
             raise ServerFault(f'{method.title()} "{url}": {fault.text}') from None
         except (OSError, http.client.HTTPException) as error:
@@ -161,6 +170,33 @@ class Client:
             raise ServerFault(
                 f'{method.title()} "{url}": the token or a header has characters that HTTP forbids'
             ) from None
+
+    def _on_line(
+        self,
+        line: http.client.HTTPConnection,
+        place: str,
+        method: str,
+        target: str,
+        headers: Headers,
+        data: Payload,
+        sink: BinaryIO | None,
+    ) -> Answer:
+        """Use a connection once; it is kept for the next request if this client keeps them, else closed."""
+        done = False
+        try:
+            answer = _exchange(line, method, target, headers, data, sink)
+            done = True
+        finally:
+            if done and self._keep:
+                self._lines[place] = line
+            else:
+                line.close()
+        return answer
+
+    def close(self) -> None:
+        """Close the connections that were kept."""
+        while self._lines:
+            self._lines.popitem()[1].close()
 
 
 def _redirected(method: str, url: str, answer: Answer) -> str:

@@ -21,8 +21,8 @@ def run_import(call: Call) -> int:
     """Copy, or with -dry-run compare; exit code 0 when everything that can be copied is there, else 2."""
     wanted = _wanted(call)
     transfer = Transfer(
-        source=Client(_source(call), call.brand.program),
-        target=call.client,
+        source=Client(_source(call), call.brand.program, keep=True),
+        target=Client(call.settings, call.brand.program, keep=True),
         dry_run=call.flag("dry-run"),
         overwrite=call.flag("overwrite"),
         tell=lambda item: _tell(call, item),
@@ -38,6 +38,9 @@ def run_import(call: Call) -> int:
                 step()
     except ServerFault as fault:
         raise fault.under("Error copying") from None
+    finally:
+        transfer.source.close()
+        transfer.target.close()
     _finish(call, transfer)
     return 0 if transfer.good else REMOTE
 
