@@ -15,7 +15,7 @@ from strongroom.s3.storage.system import Named, SystemDb
 
 T = TypeVar("T")
 
-MOST_OPEN = 200  # buckets; each takes 11 file descriptors and up to 16 MB of page cache
+MOST_OPEN = 200  # buckets; each takes up to 11 file descriptors
 SYNC_THREADS = 4  # that publish body files (architecture.md, decision 5)
 
 

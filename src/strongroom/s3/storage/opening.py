@@ -41,6 +41,7 @@ def open_folder(folder: Path, *, worker: bool = False) -> Opened:
     Raise BadSettings when another server uses it, it cannot be written or holds another program's data.
     """
     _raise_descriptor_limit()
+    schema.limit_memory()
     lock = -1
     try:
         if (folder / FOREIGN).exists():
