@@ -67,6 +67,7 @@ async def _outcome(case: dict, folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     text = kes_world.fill(case["yaml"])
     text = text.replace("127.0.0.1:<port>", "127.0.0.1:99999" if "99999" in case["name"] else "127.0.0.1:0")
     text = text.replace("<port>", "0").replace("27399", "1")
+    text = text.replace("<RSA private key PEM>", kes_world.clients()["rsa2048"].key.decode().replace("\n", "\\n"))
     Path("config.yaml").write_text(text)
     env = {name: kes_world.fill(value) for name, value in case.get("env", {}).items()}
     flags = Flags(root="disabled" if case.get("accepted_by_strongroom") and "root" not in text else "", auth="off")

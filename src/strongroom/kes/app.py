@@ -25,7 +25,7 @@ from strongroom.kes.handlers.entrance import Entrance, refuse
 from strongroom.kes.handlers.keyring import Keyring, maybe
 from strongroom.kes.handlers.watch import Watch
 from strongroom.kes.listener import listener_tls
-from strongroom.kes.storage.open import open_store
+from strongroom.kes.stores import open_store
 from strongroom.net.limits import Limits
 from strongroom.net.server import Server, listen
 from strongroom.observe.log import Log
@@ -174,6 +174,7 @@ async def _every_second(app: App) -> None:
     """Seal the audit log each second; read the certificate again each quarter of an hour."""
     certificate_at = time.monotonic() + CERTIFICATE_SECONDS
     while True:
+        app.state.keyring.now = time.time()
         await asyncio.sleep(1)
         try:
             app.audit.checkpoint(iso(time.time()))

@@ -49,7 +49,7 @@ def _certificate(settings: "Settings") -> str:
 
 
 def _store(settings: "Settings") -> str:
-    from strongroom.kes.storage.open import open_store
+    from strongroom.kes.stores import open_store
 
     async def main() -> str:
         store = await open_store(settings.store, lambda text: print(text, file=sys.stderr))

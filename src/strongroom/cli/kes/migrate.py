@@ -34,7 +34,7 @@ def migrate(parsed: Parsed) -> int:
 
 async def _migrate(parsed: Parsed) -> int:
     from strongroom.config.kes import load_store
-    from strongroom.kes.storage.open import open_store
+    from strongroom.kes.stores import open_store
 
     source_settings, target_settings = load_store(parsed["from"]), load_store(parsed["to"])
     source = await open_store(source_settings, _warn)

@@ -55,6 +55,7 @@ class Keyring:
     epoch: int = 0
     generation: str = "0"  # as in Generation.text
     with_states: bool = True  # False: the store has never had a state, so that one read fetches a key
+    now: float = 0.0  # seconds since 1970, set once a second: exact enough for `last_used`
     hits: int = 0
     misses: int = 0
     _locks: dict[str, "asyncio.Lock"] = field(default_factory=dict)
@@ -67,6 +68,7 @@ class Keyring:
         if entry is None or entry.epoch != self.epoch:
             return None
         entry.used = True
+        entry.last_used = self.now
         self.hits += 1
         return entry.key
 

@@ -44,19 +44,19 @@ async def _vault(settings: VaultSettings, warn: Warn) -> KeyStore:
 
 
 async def _aws(settings: AwsSettings, warn: Warn) -> KeyStore:
-    from strongroom.kes.storage.aws import AwsStore
+    from strongroom.kes.outside.aws import AwsStore
 
     return await AwsStore.connect(settings)
 
 
 async def _gcp(settings: GcpSettings, warn: Warn) -> KeyStore:
-    from strongroom.kes.storage.gcp import GcpStore
+    from strongroom.kes.outside.gcp import GcpStore
 
     return await GcpStore.connect(settings)
 
 
 async def _azure(settings: AzureSettings, warn: Warn) -> KeyStore:
-    from strongroom.kes.storage.azure import AzureStore
+    from strongroom.kes.outside.azure import AzureStore
 
     return await AzureStore.connect(settings)
 
