@@ -24,6 +24,7 @@ from strongroom.s3.handlers.access import PolicyAccess
 from strongroom.s3.handlers.call import Box, BoxSettings
 from strongroom.s3.handlers.entrance import Entrance
 from strongroom.s3.handlers.jobs import Jobs
+from strongroom.s3.handlers.lifecycle import Lifecycle
 from strongroom.s3.handlers.sealing import Sealing
 from strongroom.s3.outside.kes_service import KesService
 from strongroom.s3.outside.static_key import StaticKey
@@ -61,6 +62,7 @@ class Settings:
     domains: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     sigv2: bool = True
+    day_seconds: float = 86400.0  # of lifecycle rules; less in tests
 
 
 @dataclass(slots=True)
@@ -76,6 +78,7 @@ class Running:
     waiting: "asyncio.Task[None] | None" = None  # for a key service that was away at the start
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     jobs: Jobs | None = None
+    lifecycle: "asyncio.Task[None] | None" = None
 
     @property
     def port(self) -> int:
@@ -96,6 +99,8 @@ class Running:
             self.waiting.cancel()
         if self.jobs is not None:
             await self.jobs.close()
+        if self.lifecycle is not None:
+            self.lifecycle.cancel()
         await self.store.close()
         if self.service is not None:
             await self.service.close()
@@ -130,7 +135,8 @@ async def start(settings: Settings) -> Running:
         if service is not None:
             await service.close()
         raise
-    return Running(box, server, store, service, office.control, warnings, waiting, stopped, jobs)
+    rules = asyncio.create_task(Lifecycle(store, time.time, day_seconds=settings.day_seconds).run())
+    return Running(box, server, store, service, office.control, warnings, waiting, stopped, jobs, rules)
 
 
 async def _listen(settings: Settings, box: Box, office: operators.Office, tls: TlsContext | None) -> Server:
@@ -179,7 +185,9 @@ def make_box(settings: Settings, store: "MemoryStore | FilesStore", office: oper
     directory, keys = office.iam.directory, office.keys
     verifier = Verifier(directory, settings.region, settings.sigv2, settings.domains)
     sealing = Sealing(keys, store, time.time, automatic=automatic, bucket_keys=bucket_keys(settings, office.service))
-    box_settings = BoxSettings(settings.region, settings.domains, settings.trusted_proxies)
+    box_settings = BoxSettings(
+        settings.region, settings.domains, settings.trusted_proxies, day=int(settings.day_seconds * 1_000_000_000)
+    )
     return Box(store, store, verifier, PolicyAccess(directory), sealing, box_settings, time.time)
 
 

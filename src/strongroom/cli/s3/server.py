@@ -51,6 +51,7 @@ def server(folders: tuple[str, ...], address: str, certs_dir: str, console_addre
             region=_first(environment, "MINIO_SITE_REGION", "MINIO_REGION", "MINIO_REGION_NAME"),
             domains=tuple([name.strip() for name in environment.get("MINIO_DOMAIN", "").split(",") if name.strip()]),
             trusted_proxies=tuple(_list(environment.get("STRONGROOM_TRUSTED_PROXIES", ""))),
+            day_seconds=_seconds(environment, "STRONGROOM_LIFECYCLE_DAY_SECONDS", 86400.0),
             sigv2=environment.get("STRONGROOM_SIGV2", "on").lower() not in ("off", "false", "0"),
         )
     except BadSettings as error:
@@ -59,6 +60,17 @@ def server(folders: tuple[str, ...], address: str, certs_dir: str, console_addre
     if console_address:
         print("WARNING: --console-address: this server has no console", file=sys.stderr)
     return serve(settings)
+
+
+def _seconds(environment: dict[str, str], name: str, default: float) -> float:
+    text = environment.get(name, "")
+    try:
+        seconds = float(text) if text else default
+    except ValueError as error:
+        raise BadSettings(f"{name}: {text!r} is no number of seconds") from error
+    if seconds <= 0:
+        raise BadSettings(f"{name}: {text!r} is no number of seconds above 0")
+    return seconds
 
 
 def _list(text: str) -> list[str]:

@@ -50,11 +50,6 @@ class Document:
         return Response(204)
 
 
-def _lifecycle(body: bytes) -> bytes:
-    lifecycle_xml.parse(body)
-    return body
-
-
 def _cors(body: bytes) -> bytes:
     cors_xml.parse(body)
     return body
@@ -95,7 +90,7 @@ LIFECYCLE = Document(
     "s3:GetLifecycleConfiguration",
     "s3:PutLifecycleConfiguration",
     "NoSuchLifecycleConfiguration",
-    _lifecycle,
+    lifecycle_xml.named,
     digest_required=True,
 )
 CORS = Document("cors", "s3:GetBucketCORS", "s3:PutBucketCORS", "NoSuchCORSConfiguration", _cors)

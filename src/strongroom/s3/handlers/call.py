@@ -7,6 +7,7 @@ from typing import Protocol
 
 from strongroom.errors import Denied
 from strongroom.messages import Body, Request
+from strongroom.s3.domain.lifecycle import DAY
 from strongroom.s3.domain.ports import ObjectStore, SystemStore
 from strongroom.s3.domain.principals import ANONYMOUS, Principal
 from strongroom.s3.domain.records import BucketRecord
@@ -61,6 +62,7 @@ class BoxSettings:
     domains         suffixes for virtual-host style, without a leading dot
     trusted_proxies addresses whose X-Forwarded-Proto counts as TLS
     min_part        bytes that every part but the last must have
+    day             nanoseconds in a day of lifecycle rules; less in tests
     """
 
     region: str = ""
@@ -68,6 +70,7 @@ class BoxSettings:
     trusted_proxies: tuple[str, ...] = ()
     min_part: int = 5 * 1024 * 1024
     max_object: int = 5 * 1024**4
+    day: int = DAY
 
 
 @dataclass(slots=True)

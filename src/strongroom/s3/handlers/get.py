@@ -22,7 +22,9 @@ from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.domain.seal_metadata import SealInfo, describe
 from strongroom.s3.domain.sealing import ObjectSeal, Record
 from strongroom.s3.handlers import outflow
+from strongroom.s3.handlers.bucket_documents import LIFECYCLE
 from strongroom.s3.handlers.call import Call
+from strongroom.s3.handlers.lifecycle import expiration_header
 from strongroom.s3.wire import object_headers as wire
 
 MAX_PART = 10_000
@@ -238,4 +240,6 @@ def _answer_headers(call: Call, found: Found, overrides: dict[str, str]) -> list
         headers += wire.lock_headers(unpack_lock(version.lock))
     if meta.seal:
         headers += call.box.sealing.shown(found.info, call.headers)
+    if LIFECYCLE.name in found.record.config and version.latest:
+        headers += expiration_header(found.record, version, call.box.settings.day)
     return headers

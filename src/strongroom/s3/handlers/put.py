@@ -14,7 +14,9 @@ from strongroom.s3.domain.records import BucketRecord, NewVersion, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.domain.sealing import ObjectSeal, Record
 from strongroom.s3.handlers import intake, locking
+from strongroom.s3.handlers.bucket_documents import LIFECYCLE
 from strongroom.s3.handlers.call import Call
+from strongroom.s3.handlers.lifecycle import expiration_header
 from strongroom.s3.handlers.sealing import Headers
 from strongroom.s3.wire import object_headers as wire
 
@@ -160,4 +162,6 @@ def written_headers(
         headers.append(("x-amz-version-id", version.version_id))
     if seal is not None:
         headers += call.box.sealing.shown(seal.info, call.headers)
+    if LIFECYCLE.name in record.config:
+        headers += expiration_header(record, version, call.box.settings.day)
     return headers + wire.checksum_headers(checksum)

@@ -1,9 +1,10 @@
 """Lifecycle configurations: checked, stored as they came, and read by whoever runs them (s3.md 8.6)."""
 
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
+from functools import lru_cache
 
+from strongroom.s3.domain.lifecycle import DAY, Rule
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.wire import xml
 from strongroom.s3.wire.lock_xml import parse_time
@@ -11,35 +12,28 @@ from strongroom.s3.wire.lock_xml import parse_time
 ROOTS = ("LifecycleConfiguration", "BucketLifecycleConfiguration")
 MAX_RULES = 1000
 MAX_ID = 255
-DAY = 24 * 3600 * 1_000_000_000  # nanoseconds
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A rule as it is run. Days 0 and None: that action is not in the rule. Sizes in bytes, dates in nanoseconds."""
+@lru_cache(maxsize=1024)
+def stored(document: bytes) -> tuple[Rule, ...]:
+    """Return the rules of a stored configuration."""
+    return parse(document)
 
-    name: str
-    enabled: bool
-    prefix: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
-    larger: int = -1
-    smaller: int = -1
-    days: int = 0
-    date: int = 0
-    delete_marker: bool = False
-    noncurrent_days: int = 0
-    newer_noncurrent: int = 0
-    abort_days: int = 0
 
-    def covers(self, key: str, tags: Mapping[str, str], size: int) -> bool:
-        """Say whether an object is the rule's business."""
-        if not self.enabled or not key.startswith(self.prefix):
-            return False
-        if self.larger >= 0 and size <= self.larger:
-            return False
-        if self.smaller >= 0 and size >= self.smaller:
-            return False
-        return all(tags.get(name) == value for name, value in self.tags.items())
+def named(body: bytes) -> bytes:
+    """Check a configuration and return it as it is stored: as it came, with an ID for each rule that has none."""
+    if all(rule.name for rule in parse(body)):
+        return body
+    node = xml.parse(body, ROOTS)
+    children = tuple([_with_name(child) if child.name == "Rule" else child for child in node.children])
+    return xml.HEAD.encode() + xml.dump(replace(node, children=children), namespace=True).encode()
+
+
+def _with_name(rule: xml.Node) -> xml.Node:
+    if rule.value("ID"):
+        return rule
+    others = tuple([child for child in rule.children if child.name != "ID"])
+    return replace(rule, children=(xml.Node("ID", secrets.token_hex(10)), *others))
 
 
 def parse(body: bytes) -> tuple[Rule, ...]:
@@ -49,7 +43,8 @@ def parse(body: bytes) -> tuple[Rule, ...]:
     if not 1 <= len(nodes) <= MAX_RULES:
         raise Refused("MalformedXML")
     rules = tuple([_rule(one) for one in nodes])
-    if len({rule.name for rule in rules}) < len(rules):
+    named = [rule.name for rule in rules if rule.name]
+    if len(set(named)) < len(named):
         raise Refused("InvalidArgument", "Rule ID must be unique. Found same ID for more than one rule")
     return rules
 
@@ -68,7 +63,7 @@ def _rule(node: xml.Node) -> Rule:
     if node.has("Transition") or node.has("NoncurrentVersionTransition"):
         raise Refused("NotImplemented", "Transitions need a second tier of storage, which this server does not have.")
     fields: dict[str, object] = {**_filter(node), **_actions(node)}
-    return Rule(name or secrets.token_hex(10), status == "Enabled", **fields)  # type: ignore[arg-type]
+    return Rule(name, status == "Enabled", **fields)  # type: ignore[arg-type]
 
 
 _ACTIONS = (

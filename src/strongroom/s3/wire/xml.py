@@ -69,6 +69,13 @@ class Node:
         return self.first(name) is not None
 
 
+def dump(node: Node, *, namespace: bool = False) -> str:
+    """Return a tree as markup."""
+    inner = "".join([dump(child) for child in node.children]) if node.children else xml_text(node.text)
+    attribute = f' xmlns="{NAMESPACE}"' if namespace else ""
+    return f"<{node.name}{attribute}>{inner}</{node.name}>"
+
+
 MAX_DEPTH = 16
 
 
