@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from ..messages import WINDOW, Buffer, Response, Stream, Windows
 from .channel import Broken
@@ -58,24 +58,21 @@ async def send_large(link: "Connection", head: "Head", body: "Body", response: R
             link.out.write(block)
             await _send_stream(link, payload.source, first, chunked=not head.http10)
     except (Exception, asyncio.CancelledError) as error:
-        return await _failed(link, error, begun=begun)
+        if begun or isinstance(error, (ConnectionError, Broken, asyncio.CancelledError)):
+            _cut(link, error)
+            return False
+        return link.send(head, body, link.shared.failed(error))
     finally:
         await _close(payload)
         after(response)
     return keep
 
 
-async def _failed(link: "Connection", error: BaseException, *, begun: bool) -> bool:
-    if isinstance(error, (ConnectionError, Broken, asyncio.CancelledError)):
-        link.out.cut()  # the peer has gone, or we are going
-    elif begun:
+def _cut(link: "Connection", error: BaseException) -> None:
+    """End in the middle; that the peer has gone, or that we are going, is nothing to report."""
+    if not isinstance(error, (ConnectionError, Broken, asyncio.CancelledError)):
         log.error("an answer was cut: %s", where(error))
-        link.out.cut()
-    else:
-        response = link.shared.failed(error)
-        link.out.write(link.shared.renderer.head(response, http10=False, keep_alive=False))
-        link.out.write(cast("bytes", response.body))
-    return False
+    link.out.cut()
 
 
 async def _close(payload: Windows | Stream) -> None:
@@ -147,6 +144,8 @@ async def _send_stream(link: "Connection", source: AsyncIterator[bytes], first: 
     try:
         piece = first
         while True:
+            if link.out.transport.is_closing():
+                raise ConnectionResetError
             if piece:
                 link.out.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
                 if link.out.paused:

@@ -36,7 +36,8 @@ class Connection(Inlet):
     """
 
     __slots__ = (
-        "_head", "_last_block", "_last_head", "_missing", "_parts", "_peer", "_skip", "_state", "_task", "streaming",
+        "_began", "_head", "_last_block", "_last_head", "_missing", "_parts", "_peer", "_skip", "_state", "_task",
+        "streaming",
     )  # fmt: skip
 
     def __init__(self, shared: Shared) -> None:
@@ -48,6 +49,7 @@ class Connection(Inlet):
         self._last_head: Head | None = None
         self._head: Head | None = None  # of the body being collected
         self._parts: list[bytes] = []
+        self._began = 0.0  # when the collected body began
         self._missing = 0  # bytes to collect, or still to be thrown away
         self._task: asyncio.Task[None] | None = None
 
@@ -211,7 +213,7 @@ class Connection(Inlet):
         if len(data) >= length:
             return Buffered(data[:length], length), data[length:]
         self._state, self._head = COLLECT, head
-        self._parts, self._missing, self._waited = [], length, 0.0
+        self._parts, self._missing, self._began = [], length, self.shared.now
         self._collect(data)
         return None, b""
 
@@ -228,17 +230,18 @@ class Connection(Inlet):
         return Incoming(self, Chunked(), None, expect=head.expect), data
 
     def _collect(self, data: bytes) -> None:
+        head = self._head
+        assert head is not None
         self._missing -= len(data)
         self._parts.append(data)
         if self._missing > 0:
-            self._deadline = self._body_deadline(sum(map(len, self._parts)) if len(self._parts) < 64 else 0)
+            self._waited = self.shared.now - self._began
+            self._deadline = self._body_deadline((head.length or 0) - self._missing)
             return
-        whole, head = b"".join(self._parts), self._head
-        assert head is not None
-        assert head.length is not None
+        whole, length = b"".join(self._parts), head.length or 0
         self._parts, self._head, self._state = [], None, READY
-        self._pending = whole[head.length :]
-        if self._dispatch(head, Buffered(whole[: head.length], head.length)):
+        self._pending = whole[length:]
+        if self._dispatch(head, Buffered(whole[:length], length)):
             self._next()
 
     def _next(self) -> None:
@@ -275,7 +278,7 @@ class Connection(Inlet):
         if type(result) is Response:
             payload = result.body
             if type(payload) is bytes and len(payload) <= WINDOW:
-                return self._send(head, body, result) or self._end(body)
+                return self.send(head, body, result) or self._end(body)
             work = self._finish(head, body, result)
         else:
             work = self._wait(head, body, cast("Awaitable[Response]", result))
@@ -298,7 +301,7 @@ class Connection(Inlet):
     async def _finish(self, head: Head, body: Body, response: Response) -> None:
         payload = response.body
         if type(payload) is bytes and len(payload) <= WINDOW:
-            keep = self._send(head, body, response)
+            keep = self.send(head, body, response)
         else:
             keep = await answer.send_large(self, head, body, response)
         self._task = None
@@ -314,7 +317,7 @@ class Connection(Inlet):
         """Say whether another request may follow on this connection."""
         return head.keep_alive and body.done and not response.close and not self.shared.stopping
 
-    def _send(self, head: Head, body: Body, response: Response) -> bool:
+    def send(self, head: Head, body: Body, response: Response) -> bool:
         """Send an answer with a small body; say whether the connection goes on."""
         if self._state == CLOSED:
             answer.after(response)
@@ -346,7 +349,7 @@ class Connection(Inlet):
     def _refuse(self, status: int, message: str) -> None:
         """Answer for net itself, and end the connection."""
         head = Head("GET", "/", {}, (), 0, False, False, False)
-        self._send(head, EMPTY, self.shared.refuse(status, message))
+        self.send(head, EMPTY, self.shared.refuse(status, message))
         self._linger()
 
     def _end(self, body: Body) -> bool:

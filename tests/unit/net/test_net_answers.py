@@ -100,10 +100,9 @@ async def test_a_failure_before_the_first_window_is_an_honest_500(serve, connect
     source = Source([WINDOW] * 3, fail_at=0)
     server = await serve(lambda *_: Response(200, (), Windows(3 * WINDOW, source)), tls=tls_of(kind))
     wire = await connect(server)
-    wire.send(GET)
-    assert (await wire.answer())[0] == 500
-    assert await wire.ended() == b""
-    assert source.closed == 1
+    wire.send(GET * 2)
+    assert [(await wire.answer())[0] for _ in range(2)] == [500, 500]
+    assert source.closed == 2
 
 
 @pytest.mark.parametrize("sizes", [[100] * 3, [WINDOW] * 3])
@@ -230,6 +229,44 @@ async def test_the_source_of_a_stream_is_closed_when_the_peer_leaves(serve, conn
     await asyncio.wait_for(closed.wait(), 5)
     await asyncio.sleep(0.01)
     assert done == [1]
+
+
+async def test_a_stream_for_a_peer_that_left_before_it_began(serve, connect):
+    closed = asyncio.Event()
+
+    async def pieces():
+        try:
+            while True:
+                yield b"tick"
+                await asyncio.sleep(0.01)
+        finally:
+            closed.set()
+
+    async def handler(request, body):
+        await asyncio.sleep(0.1)
+        return Response(200, (), Stream(pieces()))
+
+    server = await serve(handler)
+    wire = await connect(server)
+    wire.send(GET)
+    await asyncio.sleep(0.02)
+    wire.writer.transport.abort()
+    await asyncio.wait_for(closed.wait(), 5)
+
+
+async def test_a_failure_before_the_first_piece_of_a_head_request(serve, connect):
+    async def pieces():
+        raise ValueError
+        yield b""
+
+    server = await serve(lambda *_: Response(200, (), Windows(5, Source([5], fail_at=0))))
+    wire = await connect(server)
+    wire.send(b"HEAD" + GET[3:])
+    assert (await wire.answer(head_only=True))[0] == 200, "nothing of a body is made for HEAD"
+    streaming = await serve(lambda *_: Response(200, (), Stream(pieces())))
+    wire = await connect(streaming)
+    wire.send(GET * 2)
+    assert [(await wire.answer())[0] for _ in range(2)] == [500, 500]
 
 
 async def test_a_stream_that_fails_is_cut(serve, connect):

@@ -297,7 +297,7 @@ async def test_slow_senders_get_408(serve, connect, tls_of, kind, start):
 async def test_a_trickle_is_a_stall_too(serve, connect, chunked):
     """Every piece is in time, but the whole is slower than body_rate."""
     handler = Digesting()
-    limits = Limits(head_seconds=0.4, body_stall_seconds=0.4, body_rate=1_000_000, buffered_body=100)
+    limits = Limits(body_stall_seconds=0.4, body_rate=1_000_000, buffered_body=100)
     server = await serve(handler, limits=limits)
     wire = await connect(server)
     raw = put(b"x" * 400_000, chunked=chunked)
@@ -308,6 +308,19 @@ async def test_a_trickle_is_a_stall_too(serve, connect, chunked):
             break
     assert [type(error) for error in handler.errors] == [Incomplete]
     assert (await wire.answer())[0] == 400
+
+
+async def test_a_small_body_in_a_trickle_is_408(serve, connect):
+    handler = Digesting()
+    server = await serve(handler, limits=Limits(body_stall_seconds=0.4, body_rate=1_000_000))
+    wire = await connect(server)
+    for piece in [put(b"x" * 1000)[:100], *[b"x"] * 200]:
+        wire.send(piece)
+        await asyncio.sleep(0.01)
+        if wire.reader._buffer:
+            break
+    assert (await wire.answer())[0] == 408
+    assert not handler.calls
 
 
 async def test_a_stalling_large_body_is_incomplete(serve, connect, tls_of, kind):
