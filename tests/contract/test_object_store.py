@@ -28,8 +28,9 @@ from strongroom.s3.domain.records import (
 )
 from strongroom.s3.storage.files import open_store
 from strongroom.s3.storage.memory import MemoryStore
+from strongroom.s3.storage.staging import INLINE
 
-SIZES = (0, 1, 128 * 1024, 128 * 1024 + 1, 3_000_000)
+SIZES = (0, 1, INLINE, INLINE + 1, 3_000_000)
 
 
 @pytest.fixture(params=["memory", "files"])
@@ -157,7 +158,7 @@ async def test_a_body_comes_back(store, bucket, size, known):
     assert (found.version_id, found.latest, found.delete_marker) == (NULL_VERSION, True, False)
     assert read(store, found) == body
     opened = store.open(bucket, found)
-    assert (opened.inline is None) == (size > 128 * 1024) or isinstance(store, MemoryStore)
+    assert (opened.inline is None) == (size > INLINE) or isinstance(store, MemoryStore)
     piece = bytearray(10)
     count = opened.read_into(max(0, size - 4), memoryview(piece))
     assert piece[:count] == body[max(0, size - 4) :]

@@ -28,7 +28,7 @@ from strongroom.s3.storage.checkpoints import Checkpoints, CheckpointThread
 from strongroom.s3.storage.committer import Committer, Figures, Hooks, Job
 from strongroom.s3.storage.folders import BodyFiles
 from strongroom.s3.storage.schema import check_format, connect
-from strongroom.s3.storage.staging import FileStaged
+from strongroom.s3.storage.staging import INLINE, FileStaged
 from strongroom.s3.storage.transaction import Known, Transaction
 from strongroom.s3.storage.turns import Turns
 from strongroom.s3.storage.writes import Stored
@@ -213,7 +213,7 @@ class OpenBucket:
 
     def _let_in(self) -> None:
         """Wake who waits, as far as there is room for a largest body each."""
-        room = min(QUEUE_WRITES - self._pending, (QUEUE_BYTES - self._pending_bytes) // (128 * 1024))
+        room = min(QUEUE_WRITES - self._pending, (QUEUE_BYTES - self._pending_bytes) // INLINE)
         while room > 0 and self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():

@@ -7,7 +7,7 @@ from awscrt.checksums import crc32c
 from strongroom.s3.domain.ports import Buffer
 from strongroom.s3.storage.folders import BodyFiles, write_all
 
-INLINE = 128 * 1024  # bytes: the largest body that lies in its row (architecture.md, decision 5)
+INLINE = 129 * 1024  # bytes: the largest body in a row. 128 KiB (architecture.md, decision 5) and what sealing adds
 
 
 class FileStaged:
