@@ -22,6 +22,8 @@ from strongroom.kes.domain.errors import (
     KeyNotFound,
     NoHmacKey,
     StoredKeyDamaged,
+    StoreFailed,
+    StoreUnreachable,
     TooManyCiphertexts,
 )
 from strongroom.kes.domain.lifecycle import (
@@ -224,7 +226,12 @@ async def delete_now(call: Call, name: str) -> None:
     """Write the tombstone, delete versions and markers, tell everybody. Raises KeyNotFound."""
     keyring, store = call.state.keyring, call.state.keyring.store
     keyring.with_states = True
-    marks = _fingerprints(await store.get(name))
+    try:
+        marks = _fingerprints(await store.get(name))
+    except StoreUnreachable:
+        raise
+    except StoreFailed:
+        marks = []  # what cannot be read can be deleted all the same
     number = 2
     while (value := await maybe(store, version_entry(name, number), keyring.warn)) is not None:
         marks += _fingerprints(value)

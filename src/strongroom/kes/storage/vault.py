@@ -147,7 +147,7 @@ class VaultStore:
             return text
         document = {"plaintext": base64.b64encode(text.encode()).decode()}
         path = f"{settings.transit_engine.strip('/')}/encrypt/{settings.transit_key}"
-        data = (await self._do(lambda: self._client.call("POST", path, document))).get("data") or {}
+        data = await self._transit(path, document)
         sealed = str(data.get("ciphertext", ""))
         if not _TRANSIT.match(sealed):
             raise StoreFailed("vault: transit answered without a ciphertext")
@@ -161,11 +161,19 @@ class VaultStore:
         if not settings.transit_key:
             raise StoreFailed("vault: key is encrypted with vault transit key")
         path = f"{settings.transit_engine.strip('/')}/decrypt/{settings.transit_key}"
-        answer = await self._do(lambda: self._client.call("POST", path, {"ciphertext": text}))
+        data = await self._transit(path, {"ciphertext": text})
         try:
-            return base64.b64decode((answer.get("data") or {})["plaintext"], validate=True).decode()
+            return base64.b64decode(data["plaintext"], validate=True).decode()
         except (KeyError, TypeError, ValueError) as error:
             raise StoreFailed("vault: transit answered without a plaintext") from error
+
+    async def _transit(self, path: str, document: dict[str, str]) -> dict[str, Any]:
+        """Ask the transit engine. That its mount is missing must never look like a missing key."""
+        try:
+            answer = await self._do(lambda: self._client.call("POST", path, document))
+        except KeyNotFound as error:
+            raise StoreFailed(f"vault: no transit engine at '{path}'") from error
+        return dict(answer.get("data") or {})
 
     async def _do(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run a request; log in again once if the token is no longer good; say failures in the port's words."""
