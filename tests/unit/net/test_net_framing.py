@@ -104,7 +104,7 @@ def oracle(data: bytes) -> tuple[bytes, bool, bytes]:
 
 
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=6), st.data())
-def test_valid_chunks_in_any_pieces(chunks, data):
+def test_fuzz_valid_chunks_in_any_pieces(chunks, data):
     body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
     cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=5)))
     pieces = [body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True)]
@@ -118,9 +118,9 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=1500)
+@settings(max_examples=max(1500, settings().max_examples))
 @given(st.lists(PIECES, max_size=12).map(b"".join))
-def test_whatever_we_accept_h11_accepts_with_the_same_payload(data):
+def test_fuzz_whatever_we_accept_h11_accepts_with_the_same_payload(data):
     chunked = Chunked()
     try:
         payload = decode(chunked, data)

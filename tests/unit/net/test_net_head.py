@@ -161,7 +161,7 @@ OURS = {"transfer-encoding", "content-length", "connection", "expect", "host", "
     st.sampled_from(["GET", "PUT", "DELETE"]),
     st.lists(st.tuples(TOKEN.filter(lambda name: name.lower() not in OURS), VALUE), max_size=8),
 )
-def test_valid_heads_mean_the_same_to_h11(method, headers):
+def test_fuzz_valid_heads_mean_the_same_to_h11(method, headers):
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
     data = f"{method} /x?y HTTP/1.1\r\nHost: a\r\n{lines}\r\n".encode("latin-1")
     head, event = parse(data), oracle(data)
@@ -170,10 +170,10 @@ def test_valid_heads_mean_the_same_to_h11(method, headers):
     assert [(name.lower(), value) for name, value in head.raw] == [(name, value) for name, value in event.headers]
 
 
-@settings(max_examples=1500)
+@settings(max_examples=max(1500, settings().max_examples))
 @given(st.lists(PIECES, max_size=14).map(b"".join))
 @example(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5")
-def test_whatever_we_accept_h11_accepts_with_the_same_meaning(start):
+def test_fuzz_whatever_we_accept_h11_accepts_with_the_same_meaning(start):
     data = start + b"\r\n\r\n"
     data = data[: data.index(b"\r\n\r\n") + 4]
     try:

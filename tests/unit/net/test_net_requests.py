@@ -230,9 +230,9 @@ WORDS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=1000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=max(1000, settings().max_examples), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.one_of(WORDS, st.binary(max_size=5)), max_size=20))
-def test_no_bytes_break_a_connection(in_memory, pieces):
+def test_fuzz_no_bytes_break_a_connection(in_memory, pieces):
     """Whatever comes in whatever pieces: complete answers, and only 2xx or 4xx or 5xx ones of our own."""
     bodies = []
 
