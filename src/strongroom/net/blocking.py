@@ -363,12 +363,13 @@ class Pool:
         """Send a request and return its answer, the body still to be read.
 
         body: bytes, or a function that starts the body anew (so that a connection which the server had closed while
-        it was idle can be replaced). headers holds everything but Host and, for bytes, Content-Length.
+        it was idle can be replaced). headers holds everything but Host; for bytes Content-Length may be left out.
         Raises Unreachable; Malformed when the peer does not speak HTTP/1.1.
         """
         lines = [f"{method} {target} HTTP/1.1", f"Host: {self.origin.authority}"]
         lines += [f"{name}: {value}" for name, value in headers]
-        if not callable(body) and (len(body) or method in {"PUT", "POST"}):
+        sized = any(name.lower() == "content-length" for name, _ in headers)
+        if not callable(body) and not sized and (len(body) or method in {"PUT", "POST"}):
             lines.append(f"Content-Length: {len(body)}")
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
         for fresh in (False, True):

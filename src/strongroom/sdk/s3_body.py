@@ -67,29 +67,26 @@ class FilePart:
                 yield view[:count]
 
 
-@dataclass(frozen=True, slots=True)
 class Counted:
-    """Content that reports each piece after it has been taken."""
+    """Content that reports each piece after it has been taken; a new start takes back what an earlier one reported."""
 
-    content: Content
-    report: Progress
+    def __init__(self, content: Content, report: Progress) -> None:
+        self._content, self._report, self._sent = content, report, 0
 
     @property
     def length(self) -> int:
         """The number of bytes."""
-        return self.content.length
+        return self._content.length
 
     def start(self) -> Iterator[Buffer]:
-        """Yield the content's pieces; a new start takes back what an earlier one had reported."""
-        sent = 0
-        try:
-            for piece in self.content.start():
-                yield piece
-                sent += len(piece)
-                self.report(len(piece))
-        finally:
-            if sent < self.content.length:
-                self.report(-sent)
+        """Yield the content's pieces."""
+        if self._sent:
+            self._report(-self._sent)
+            self._sent = 0
+        for piece in self._content.start():
+            yield piece
+            self._sent += len(piece)
+            self._report(len(piece))
 
 
 class Hash(Protocol):

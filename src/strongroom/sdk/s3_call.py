@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from urllib.parse import urlsplit
 
 from strongroom import __version__
@@ -28,6 +29,7 @@ TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 RETRIED = frozenset({408, 429, 499, 500, 502, 503, 504, 520})
 UNIT_SECONDS, CAP_SECONDS = 0.2, 1.0
 TRIES = 10
+SMALL = 48 * 1024  # bytes
 _HOSTED = re.compile(r"(^|\.)(amazonaws\.com(\.cn)?|googleapis\.com)$")
 DIGEST_SIZES = {"CRC32": 8, "CRC32C": 8, "CRC64NVME": 12, "SHA1": 28, "SHA256": 44}  # base64 characters
 
@@ -264,15 +266,21 @@ _PASSING = frozenset({"500", "503", "InternalError", "ServiceUnavailable", "Slow
 
 
 def _body(upload: Upload, payload: str, seal: Seal | None) -> Buffer | Callable[[], Iterable[Buffer]]:
+    """Return what is sent: a small body as one piece, which travels with the head in one write."""
     content = upload.content
-    if seal is not None:
-        return lambda: s3_body.signed(content, seal)
-    if payload == TRAILER:
-        name = f"x-amz-checksum-{upload.checksum.lower()}"
-        return lambda: s3_body.with_trailer(content, name, CHECKSUMS[upload.checksum]())
     if isinstance(content, Bytes) and upload.form == "plain":
         return content.data
-    return content.start
+    start: Callable[[], Iterable[Buffer]] = content.start
+    if seal is not None:
+        start = partial(s3_body.signed, content, seal)
+    elif payload == TRAILER:
+        name = f"x-amz-checksum-{upload.checksum.lower()}"
+        start = partial(_with_trailer, content, name, upload.checksum)
+    return start if content.length > SMALL else b"".join(map(bytes, start()))
+
+
+def _with_trailer(content: Content, header: str, checksum: str) -> Iterable[Buffer]:
+    return s3_body.with_trailer(content, header, CHECKSUMS[checksum]())
 
 
 def expect(answer: Answer) -> bytes:

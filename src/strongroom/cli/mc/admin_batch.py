@@ -91,7 +91,8 @@ def status(shell: Shell, line: Line) -> None:
     state = "failed" if metric.get("failed") else "complete" if metric.get("complete") else "in progress"
     rows = [("Job", job), ("Type", str(metric.get("jobType", ""))), ("State", state),
             ("Started", str(metric.get("startTime", ""))), ("Updated", str(metric.get("lastUpdate", ""))),
-            ("Objects", str(rotation.get("objects", 0))), ("Failed", str(rotation.get("objectsFailed", 0)))]  # fmt: skip
+            ("Objects", str(rotation.get("objects", 0))),
+            ("Failed", str(rotation.get("objectsFailed", 0)))]  # fmt: skip
     shell.console.say({"status": "success", "metric": metric}, table(rows))
 
 

@@ -30,7 +30,7 @@ from strongroom.sdk.s3 import BATCH
 from strongroom.sdk.s3_errors import S3Error
 from strongroom.sdk.s3_transfer import PART, Plan
 
-WORKERS = 16
+WORKERS = 8  # objects at a time: more threads only fight for the interpreter (benchmarks/mc.py)
 PREPARE = "Unable to prepare URL for copying."
 
 

@@ -5,6 +5,7 @@ import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,13 +20,13 @@ from strongroom.sdk.s3 import Client, Credentials, Settings
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Local:
     """A path on this machine. text: as it was given."""
 
     text: str
 
-    @property
+    @cached_property
     def path(self) -> Path:
         """The absolute path, `.` and `..` taken out, links kept."""
         return Path(os.path.abspath(self.text))  # normalises without following links
