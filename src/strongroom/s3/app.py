@@ -29,6 +29,7 @@ from strongroom.s3.handlers.sealing import Sealing
 from strongroom.s3.outside.kes_service import KesService
 from strongroom.s3.outside.static_key import StaticKey
 from strongroom.s3.storage.memory import MemoryStore
+from strongroom.s3.telemetry import Telemetry, audit_log
 from strongroom.s3.wire.authenticate import Verifier
 from strongroom.s3.wire.errors import refuse_http
 
@@ -63,6 +64,8 @@ class Settings:
     trusted_proxies: tuple[str, ...] = ()
     sigv2: bool = True
     day_seconds: float = 86400.0  # of lifecycle rules; less in tests
+    audit: str = ""  # a file, `-` for standard output, "" or `off` for none
+    public_metrics: bool = False  # without a token
 
 
 @dataclass(slots=True)
@@ -78,7 +81,8 @@ class Running:
     waiting: "asyncio.Task[None] | None" = None  # for a key service that was away at the start
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     jobs: Jobs | None = None
-    lifecycle: "asyncio.Task[None] | None" = None
+    telemetry: Telemetry | None = None
+    background: "list[asyncio.Task[None]]" = field(default_factory=list)
 
     @property
     def port(self) -> int:
@@ -99,8 +103,10 @@ class Running:
             self.waiting.cancel()
         if self.jobs is not None:
             await self.jobs.close()
-        if self.lifecycle is not None:
-            self.lifecycle.cancel()
+        for task in self.background:
+            task.cancel()
+        if self.telemetry is not None:
+            self.telemetry.close()
         await self.store.close()
         if self.service is not None:
             await self.service.close()
@@ -126,7 +132,8 @@ async def start(settings: Settings) -> Running:
         jobs = office.jobs
         warnings, waiting = await _begin(service, office)
         box = make_box(settings, store, office)
-        server = await _listen(settings, box, office, tls)
+        telemetry = Telemetry(store, audit_log(settings.audit), public=settings.public_metrics)
+        server = await _listen(settings, box, office, tls, telemetry)
     except BaseException:
         if jobs is not None:
             await jobs.close()
@@ -135,15 +142,19 @@ async def start(settings: Settings) -> Running:
         if service is not None:
             await service.close()
         raise
-    rules = asyncio.create_task(Lifecycle(store, time.time, day_seconds=settings.day_seconds).run())
-    return Running(box, server, store, service, office.control, warnings, waiting, stopped, jobs, rules)
+    rules = Lifecycle(store, time.time, day_seconds=settings.day_seconds)
+    background = [asyncio.create_task(rules.run()), asyncio.create_task(telemetry.checkpoints())]
+    return Running(box, server, store, service, office.control, warnings, waiting, stopped, jobs, telemetry, background)
 
 
-async def _listen(settings: Settings, box: Box, office: operators.Office, tls: TlsContext | None) -> Server:
+async def _listen(
+    settings: Settings, box: Box, office: operators.Office, tls: TlsContext | None, telemetry: Telemetry
+) -> Server:
     endpoint = f"{settings.host or '127.0.0.1'}:{settings.port}"
     deployment = await operators.deployment_id(box.system) if box.system else ""
     facts = operators.facts(endpoint, deployment, str(settings.folder or "/"), settings.region)
-    entrance, limits = Entrance(box, (health.special, *office.entrances(box, facts))), Limits(head_bytes=128 * 1024)
+    specials = (health.special, telemetry, *office.entrances(box, facts))
+    entrance, limits = Entrance(box, specials, telemetry), Limits(head_bytes=128 * 1024)
     try:
         return await listen(entrance, settings.host, settings.port, tls=tls, limits=limits, refuse=refuse_http)
     except OSError as error:

@@ -51,6 +51,8 @@ def server(folders: tuple[str, ...], address: str, certs_dir: str, console_addre
             region=_first(environment, "MINIO_SITE_REGION", "MINIO_REGION", "MINIO_REGION_NAME"),
             domains=tuple([name.strip() for name in environment.get("MINIO_DOMAIN", "").split(",") if name.strip()]),
             trusted_proxies=tuple(_list(environment.get("STRONGROOM_TRUSTED_PROXIES", ""))),
+            audit=_audit(environment, folders, others["memory"]),
+            public_metrics=environment.get("MINIO_PROMETHEUS_AUTH_TYPE", "jwt") == "public",
             day_seconds=_seconds(environment, "STRONGROOM_LIFECYCLE_DAY_SECONDS", 86400.0),
             sigv2=environment.get("STRONGROOM_SIGV2", "on").lower() not in ("off", "false", "0"),
         )
@@ -60,6 +62,14 @@ def server(folders: tuple[str, ...], address: str, certs_dir: str, console_addre
     if console_address:
         print("WARNING: --console-address: this server has no console", file=sys.stderr)
     return serve(settings)
+
+
+def _audit(environment: dict[str, str], folders: tuple[str, ...], memory: bool) -> str:
+    """Return where audit lines go: STRONGROOM_S3_AUDIT, else `audit.log` beside the data folder's own files."""
+    named = environment.get("STRONGROOM_S3_AUDIT")
+    if named is not None or memory:
+        return named or ""
+    return str(_folder(folders, environment.get("MINIO_VOLUMES", "")) / "audit.log")
 
 
 def _seconds(environment: dict[str, str], name: str, default: float) -> float:

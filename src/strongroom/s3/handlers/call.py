@@ -12,6 +12,7 @@ from strongroom.s3.domain.ports import ObjectStore, SystemStore
 from strongroom.s3.domain.principals import ANONYMOUS, Principal
 from strongroom.s3.domain.records import BucketRecord
 from strongroom.s3.domain.refusals import Refused
+from strongroom.s3.domain.seal_metadata import SealInfo
 from strongroom.s3.handlers.sealing import Sealing
 from strongroom.s3.wire import sigv4
 from strongroom.s3.wire.authenticate import Signed, Verifier
@@ -94,6 +95,7 @@ class Call:
     """One request on its way: address, query, who signed it.
 
     pairs  the query as it came, decoded; args the same by name (the first of a repeated name)
+    used   the last seal that was made or opened for it, for the audit
     """
 
     box: Box
@@ -106,6 +108,7 @@ class Call:
     args: Mapping[str, str]
     signed: Signed = _UNSIGNED
     operation: str = ""
+    used: SealInfo | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:

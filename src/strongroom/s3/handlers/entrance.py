@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
 from strongroom.errors import Error
@@ -15,37 +16,65 @@ _ANY_REGION = frozenset({"ListBuckets", "GetBucketLocation"})
 _READS = frozenset({"GetObject", "HeadObject"})
 _PLAIN = frozenset(["GET", "HEAD", "DELETE"])
 MAX_PATH = 32 * 1024  # bytes
+_ID_PLACE = len(errors.COMMON_HEADERS)  # of x-amz-request-id in an answer's headers
 
 Special = Callable[[Box, Request, Body, str], Awaitable[Response] | None]
 """Takes requests outside S3 (`/minio/…`, STS): returns None for what is not its own."""
 
 
-class Entrance:
-    """The handler that `net` calls. specials are asked first, by path prefix `/minio/`."""
+class Observer(Protocol):
+    """Counts and records what was answered."""
 
-    def __init__(self, box: Box, specials: tuple[Special, ...] = ()) -> None:
+    inflight: int
+
+    def note(
+        self, request: Request, request_id: str, call: Call | None, body: Body, response: Response, seconds: float
+    ) -> None:
+        """Take a request, the call it became (None: it never was one) and its answer, of which nothing is sent yet."""
+
+
+class Entrance:
+    """The handler that `net` calls. specials are asked first, by path prefix `/minio/`; observer sees every answer."""
+
+    def __init__(self, box: Box, specials: tuple[Special, ...] = (), observer: Observer | None = None) -> None:
         self.box = box
+        self._observer = observer
         self._specials = specials
         self._last = 0
 
     def __call__(self, request: Request, body: Body) -> Awaitable[Response]:
         """Answer one request."""
-        return self.answer(request, body)
+        return (
+            self.answer(request, body, []) if self._observer is None else self._observed(request, body, self._observer)
+        )
+
+    async def _observed(self, request: Request, body: Body, observer: Observer) -> Response:
+        begun = time.perf_counter()
+        observer.inflight += 1
+        calls: list[Call] = []
+        try:
+            response = await self.answer(request, body, calls)
+        finally:
+            observer.inflight -= 1
+        request_id = response.headers[_ID_PLACE][1]
+        call = calls[0] if calls else None
+        observer.note(request, request_id, call, body, response, time.perf_counter() - begun)
+        return response
 
     def _request_id(self) -> str:
         """Return upper-case hex of the time, never twice."""
         self._last = max(self._last + 1, time.time_ns())
         return f"{self._last:X}"
 
-    async def answer(self, request: Request, body: Body) -> Response:
-        """Answer one request; nothing is raised."""
+    async def answer(self, request: Request, body: Body, calls: list[Call]) -> Response:
+        """Answer one request; nothing is raised. calls gets what the request became."""
         request_id = self._request_id()
         bucket = key = ""
         try:
             response = await self._special(request, body, request_id) if _outside_s3(request) else None
             if response is None:
                 bucket, key = address(request, self.box.settings.domains)
-                response = await self._operate(request, body, request_id, bucket, key)
+                response = await self._operate(request, body, request_id, bucket, key, calls)
         except Error as error:
             refused = errors.refusal(error)
             self._log(request, request_id, refused, error)
@@ -65,7 +94,9 @@ class Entrance:
                 return await found
         return None
 
-    async def _operate(self, request: Request, body: Body, request_id: str, bucket: str, key: str) -> Response:
+    async def _operate(
+        self, request: Request, body: Body, request_id: str, bucket: str, key: str, calls: list[Call]
+    ) -> Response:
         box = self.box
         if request.method == "OPTIONS":
             return await cors.preflight(box, request, bucket)
@@ -78,6 +109,7 @@ class Entrance:
             text = f"An unsupported API call for method: {request.method} at '{request.path}'"
             raise Refused("BadRequest", text, early=True)
         call = Call(box, request, body, request_id, bucket, key, pairs, args, operation=route.operation)
+        calls.append(call)
         _check_head(call)
         call.signed = box.verifier.verify(request, pairs, box.now(), any_region=route.operation in _ANY_REGION)
         if request.method in _PLAIN:

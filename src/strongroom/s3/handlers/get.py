@@ -94,6 +94,7 @@ async def open_found(call: Call, found: Found, *, source: bool = False) -> Objec
     bucket = found.record.name
     seal = await call.box.sealing.open(meta.seal, call.headers, bucket, version.key, source=source)
     if seal is not None:
+        call.used = seal.info
         parts = tuple([(part.number, part.size) for part in version.parts])
         seal.verify(Record(bucket, version.key, version.size, meta.headers, meta.user, parts))
     return seal

@@ -51,6 +51,7 @@ async def create_upload(call: Call) -> Response:
     record = await call.enter("s3:PutObject")
     lock = locking.for_write(call, record)
     seal = await call.box.sealing.begin(headers, record, call.key, Operation.CREATE)
+    call.used = seal.info if seal is not None else None
     sealed = dict(seal.metadata) if seal is not None else {}
     meta = replace(meta, wanted=wanted, tags=tags_of(headers), lock=lock, seal=sealed)
     upload = await call.box.store.create_upload(call.bucket, call.key, pack_meta(meta))

@@ -132,6 +132,7 @@ async def put_object(call: Call) -> Response:
     lock = locking.for_write(call, record)
     check = await conditions(call, record)
     seal = await call.box.sealing.begin(headers, record, call.key)
+    call.used = seal.info if seal is not None else None
     draft = Draft(record, call.key, meta, tags, lock, seal)
     store = call.box.store
     staged = store.stage(call.bucket, made.stored(seal is not None))
