@@ -1,17 +1,37 @@
 """What every EntryStore promises."""
 
 import asyncio
+from itertools import count
 
 import pytest
+from postgres import Postgres
 
 from strongroom.kms.domain.ports import Write
 from strongroom.kms.storage.memory import MemoryStore
 from strongroom.kms.storage.sqlite import SqliteStore, open_folder
 
+NUMBERS = count()
 
-@pytest.fixture(params=["inmem", "sqlite"])
+
+@pytest.fixture(scope="module")
+def database():
+    server = Postgres().start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["inmem", "sqlite", "postgresql"])
 def store(request, tmp_path):
-    made = MemoryStore() if request.param == "inmem" else SqliteStore(open_folder(tmp_path))
+    if request.param == "inmem":
+        made = MemoryStore()
+    elif request.param == "sqlite":
+        made = SqliteStore(open_folder(tmp_path))
+    else:
+        from strongroom.kms.storage.postgresql import PostgresStore
+
+        server = request.getfixturevalue("database")
+        made = PostgresStore(server.url(), f"kms_{next(NUMBERS)}")
+        assert made.acquire("http://here")
     yield made
     made.close()
 
@@ -61,3 +81,26 @@ async def test_keys_pages_through_whole_keys(store):
 async def test_batches_apply_in_order(store):
     await asyncio.gather(*[write(store, Write("n", str(i).encode())) for i in range(200)])
     assert store.get("n") == b"199"
+
+
+async def test_only_the_newest_term_writes(database):
+    from strongroom.kms.storage.postgresql import Fenced, PostgresStore
+
+    one, two = (PostgresStore(database.url(), "kms_terms") for _ in range(2))
+    assert one.acquire("http://one")
+    assert not two.acquire("http://two")
+    assert one.leader().address == "http://one"
+    await put(one, "a")
+    with pytest.raises(Fenced):
+        await put(two, "a")
+    one._lock.close()  # what a lost connection does: the lock is free, the server does not know yet
+    assert two.acquire("http://two")
+    with pytest.raises(Fenced):
+        await put(one, "b")
+    assert not one.beat()
+    assert two.beat()
+    await put(two, "c")
+    assert (two.get("a"), two.get("b"), two.get("c")) == (b"a", None, b"c")
+    assert one.leader().address == "http://two"
+    one.close()
+    two.close()

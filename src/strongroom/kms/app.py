@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import sys
 import time
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 from strongroom.errors import BadSettings, Error
 from strongroom.kms.backends import FACTORIES
 from strongroom.kms.domain.ports import AutoSeal, EntryStore
+from strongroom.kms.handlers.cluster import Election, Member
 from strongroom.kms.handlers.core import PROTOCOL_VERSION, Core
 from strongroom.kms.handlers.pipeline import VERBS, Pipeline
 from strongroom.kms.handlers.render import error_body, json_response
@@ -33,6 +35,13 @@ def open_store(settings: Settings) -> EntryStore:
     """Open the storage that the settings name; raise BadSettings."""
     if settings.storage in ("file", "sqlite"):
         return SqliteStore(open_folder(Path(settings.storage_options["path"])), settings.storage)
+    if settings.storage == "postgresql":
+        from strongroom.kms.storage.postgresql import PostgresStore
+
+        options = settings.storage_options
+        url = options.get("connection_url") or os.environ.get("BAO_PG_CONNECTION_URL", "")
+        url = url or os.environ.get("VAULT_PG_CONNECTION_URL", "")
+        return PostgresStore(url, options.get("table") or "strongroom_kms")
     return MemoryStore()
 
 
@@ -103,6 +112,7 @@ async def start(settings: Settings) -> Running:
     """Start a server and return it once it accepts requests; raise BadSettings or OSError."""
     store = open_store(settings)
     core = Core(settings, store, time.time_ns, FACTORIES, open_seal(settings))
+    core.warn = lambda text: print(f"[WARN]  {text}", file=sys.stderr)
     core.audit.open_sink, core.review_token = open_sink, review_token
     sealing = Sealing(core)
     size = max((listener.max_request_size for listener in settings.listeners), default=32 * 1024 * 1024)
@@ -110,6 +120,9 @@ async def start(settings: Settings) -> Running:
     try:
         for listener in settings.listeners:
             running.servers.append(await _listen(running.pipeline, listener))
+        if isinstance(store, Election):
+            core.cluster = member = Member(core, sealing, store, address_of(settings, running.port))
+            running.tasks.append(asyncio.create_task(member.run()))
         await sealing.unseal_by_itself()
         if settings.dev:
             await _develop(running)
@@ -118,6 +131,13 @@ async def start(settings: Settings) -> Running:
         raise
     running.tasks.append(asyncio.create_task(_tick(core)))
     return running
+
+
+def address_of(settings: Settings, port: int) -> str:
+    """Return where clients reach this server: api_addr, else the first listener's address."""
+    listener = settings.listeners[0]
+    host = "127.0.0.1" if listener.host in ("", "0.0.0.0", "::") else listener.host
+    return settings.api_addr or f"http{'' if listener.tls_disable else 's'}://{host}:{port}"
 
 
 async def _listen(pipeline: Pipeline, listener: Listener) -> Server:

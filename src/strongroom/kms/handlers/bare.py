@@ -58,15 +58,22 @@ def seal_status(pipeline: "Pipeline", request: Request, body: bytes) -> Response
     return json_response(200, gojson.encode(pipeline.sealing.status()))
 
 
-def unseal(pipeline: "Pipeline", request: Request, body: bytes) -> Response:
+def unseal(pipeline: "Pipeline", request: Request, body: bytes) -> Answer:
     """Take one share."""
     data = gojson.decode(body, "http.UnsealRequest")
-    return json_response(
-        200,
-        gojson.encode(
-            pipeline.sealing.unseal(_strict(data, "UnsealRequest", {"key": str, "reset": bool, "migrate": bool}))
-        ),
-    )
+    asked = _strict(data, "UnsealRequest", {"key": str, "reset": bool, "migrate": bool})
+    before = pipeline.core.unsealed
+    found = pipeline.sealing.unseal(asked)
+    if pipeline.core.cluster is not None and before is None and pipeline.core.unsealed is not None:
+        return _unsealed(pipeline)
+    return json_response(200, gojson.encode(found))
+
+
+async def _unsealed(pipeline: "Pipeline") -> Response:
+    """Answer an unseal once the server has tried to become active."""
+    if pipeline.core.cluster is not None:
+        await pipeline.core.cluster.unsealed()
+    return json_response(200, gojson.encode(pipeline.sealing.status()))
 
 
 def leader(pipeline: "Pipeline", request: Request, body: bytes) -> Response:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from strongroom.kms.domain.acl import Acl
-from strongroom.kms.domain.barrier import Keyring, seal_with
+from strongroom.kms.domain.barrier import Keyring, open_with, seal_with
 from strongroom.kms.domain.cidrs import within
 from strongroom.kms.domain.entries import Entries, Ticket, Work
 from strongroom.kms.domain.errors import Forbidden
@@ -30,6 +30,7 @@ from strongroom.kms.handlers.quotas import Quota, Quotas
 from strongroom.kms.settings import Settings
 
 if TYPE_CHECKING:
+    from strongroom.kms.handlers.cluster import Member
     from strongroom.kms.handlers.sealing import Sealing
 
 MOUNTS = "core/mounts"
@@ -92,7 +93,8 @@ class Core:
         self.render_metrics: Callable[[], bytes] | None = None
         self.active_time = ZERO_TIME
         self.leader_address = ""
-        self.started = clock()
+        self.warn: Callable[[str], None] = lambda text: None
+        self.cluster: Member | None = None
         self.hostname = platform.node()
 
     @property
@@ -130,6 +132,12 @@ class Core:
             rule = work.load(key, Quota)
             self.quotas.rules[rule.name] = rule
         self.audit.load(work, self.settings.audits)
+
+    def reopen(self, keys: Secrets) -> None:
+        """Become unsealed anew with keys that are in memory already; raise Tampered."""
+        record = open_with(keys.root, KEYRING, self.store.get(KEYRING) or b"")
+        self.audit.close()
+        self.open(Keyring.from_bytes(record), keys)
 
     def backend(self, mount: Mount) -> Backend:
         """Make the engine or auth method of a mount."""

@@ -60,7 +60,6 @@ class Pipeline:
         self.core = core
         self.sealing = sealing
         self.max_body = max_body
-        self.forward: Any = None  # a standby's way to the active server
 
     def __call__(self, request: Request, body: Body) -> Response | Awaitable[Response]:
         """Answer a request."""
@@ -129,6 +128,9 @@ class Pipeline:
         if request.method not in ("PUT", "POST"):
             return no_texts(405)
         if self.core.unsealed is not None:
+            if self.core.standby:
+                self.core.live.entries.forget()
+                self.core.live.tokens.forget()
             work = self.core.work()
             token = self._token(work, _token_text(request), self.core.clock())
             if token is None:
@@ -150,8 +152,8 @@ class Pipeline:
         namespace = request.headers.get("x-vault-namespace")
         if namespace and namespace.strip("/") not in ("", "root"):
             raise NoRoute("namespace not found")
-        if core.standby:
-            return self.forward(request, body)  # type: ignore[no-any-return]
+        if core.cluster is not None and not core.cluster.serving():
+            return core.cluster.elsewhere(request, body)
         work, now = core.work(), core.clock()
         mount = core.live.mounts.match(path) or _nowhere(path)
         call = Call(
@@ -333,8 +335,13 @@ class Pipeline:
     def leader(self) -> dict[str, Any]:
         """Return what sys/leader says (vault.md 2.5)."""
         core = self.core
-        if not core.ha_enabled:
+        if core.cluster is None:
             return {"ha_enabled": False}
+        if core.standby:
+            found = core.cluster.election.leader()
+            core.leader_address = found.address if found is not None else ""
+        else:
+            core.leader_address = core.cluster.address
         return {
             "ha_enabled": True,
             "is_self": core.unsealed is not None and not core.standby,

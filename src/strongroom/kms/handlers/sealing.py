@@ -157,6 +157,10 @@ class Sealing:
         shares, threshold = self._sizes(request, "recovery" if auto else "secret")
         self._initialising = True
         try:
+            if self.core.cluster is not None:
+                await self.core.cluster.claim()
+                if self.config is not None:
+                    raise Refused("Vault is already initialized")
             return await self._init(shares, threshold)
         finally:
             self._initialising = False

@@ -4,10 +4,8 @@ Deleting with `erase` leaves no byte of the entry in the files: secure_delete ov
 checkpointed and truncated before the batch is called durable (what a disk may still keep: docs/security/limitations).
 """
 
-import asyncio
+import contextlib
 import os
-import queue
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,12 +13,12 @@ import apsw
 
 from strongroom.errors import BadSettings, Unavailable
 from strongroom.kms.domain.ports import Done, Write
+from strongroom.kms.storage.committer import Batches, Committer
 from strongroom.kms.storage.memory import children
 
 FILE = "kms.db"
 FOREIGN = ("core", "sys", "logical")  # folders of another program's file storage (settled.md, kms)
 CHECKPOINT_PAGES = 4000  # WAL pages after which the committer checkpoints (architecture.md 4c)
-GROUP = 512  # batches in one transaction at most
 HIGH = "\U0010ffff"
 
 
@@ -63,12 +61,8 @@ class SqliteStore:
         self._lock()
         self._writer = connect(path)
         self._writer.execute("CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, value BLOB NOT NULL)")
-        self._queue: queue.SimpleQueue[tuple[Sequence[Write], Done, asyncio.AbstractEventLoop] | None] = (
-            queue.SimpleQueue()
-        )
         self._broken: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="kms-committer", daemon=True)
-        self._thread.start()
+        self._committer = Committer(self._commit, "kms-committer")
 
     def _lock(self) -> None:
         """Keep a second server off the file; the lock goes with the process."""
@@ -112,36 +106,18 @@ class SqliteStore:
 
     def submit(self, writes: Sequence[Write], done: Done) -> None:
         """Queue one atomic batch for the committer."""
-        self._queue.put((writes, done, asyncio.get_running_loop()))
+        self._committer.submit(writes, done)
 
     def close(self) -> None:
         """Commit what is queued, checkpoint, close both connections."""
-        self._queue.put(None)
-        self._thread.join()
+        self._committer.close()
+        with contextlib.suppress(apsw.Error):  # the WAL is read again at the next start
+            self._checkpoint("TRUNCATE")
         for connection in (self._reader, self._writer):
             connection.close()
         os.close(self._lock_file)
 
-    def _run(self) -> None:
-        while True:
-            item = self._queue.get()
-            group = []
-            while item is not None:
-                group.append(item)
-                if len(group) == GROUP:
-                    break
-                try:
-                    item = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-            if group:
-                error = self._commit([writes for writes, _, _ in group])
-                _report([(done, loop) for _, done, loop in group], error)
-            if item is None:
-                self._checkpoint("TRUNCATE")
-                return
-
-    def _commit(self, batches: list[Sequence[Write]]) -> BaseException | None:
+    def _commit(self, batches: Batches) -> BaseException | None:
         """Apply the batches in one transaction; after a failure nothing is written any more (a lost fsync)."""
         if self._broken is not None:
             return self._broken
@@ -177,18 +153,3 @@ class SqliteStore:
             if row is None or not row[0] or mode == "PASSIVE":
                 return
         raise apsw.BusyError("the WAL cannot be truncated: a reader holds it")
-
-
-def _report(waiting: list[tuple[Done, asyncio.AbstractEventLoop]], error: BaseException | None) -> None:
-    """Call every done in its loop, one wake-up per loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[Done]] = {}
-    for done, loop in waiting:
-        by_loop.setdefault(loop, []).append(done)
-    for loop, calls in by_loop.items():
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_call_all, calls, error)
-
-
-def _call_all(calls: list[Done], error: BaseException | None) -> None:
-    for call in calls:
-        call(error)
