@@ -69,7 +69,9 @@ class Inlet(asyncio.Protocol):
 
     async def lend(self, framing: Framing, sink: Sink) -> Outcome | None:
         pool = self.shared.pool
-        if self._ended or not pool.take():
+        if self._ended or self._transport.is_closing():
+            raise Incomplete("the peer left in the middle of a body")
+        if not pool.take():
             return None
         buffer = pool.buffer()
         try:

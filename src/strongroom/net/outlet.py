@@ -133,5 +133,7 @@ class Outlet:
         self.transport.abort()
 
     def duplicate(self) -> socket.socket:
-        """Return the same socket under a descriptor of its own, for a thread."""
+        """Return the same socket under a descriptor of its own, for a thread. Raises ConnectionResetError."""
+        if self.transport.is_closing():  # the number may belong to somebody else by now
+            raise ConnectionResetError
         return socket.socket(fileno=os.dup(self._fd))

@@ -102,6 +102,7 @@ def server_tls(
     def build() -> "_Maker":
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = _VERSIONS[min_version]
+        context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
         context.set_alpn_protocols(["http/1.1"])
         try:
             context.load_cert_chain(cert_file, key_file, password or b"")
@@ -109,6 +110,8 @@ def server_tls(
                 ca = Path(client_ca)
                 for file in sorted(ca.iterdir()) if ca.is_dir() else (ca,):
                     context.load_verify_locations(file)
+                context.num_tickets = 0  # every connection shows its certificate
+                context.options |= ssl.OP_NO_TICKET
                 context.verify_mode = ssl.CERT_REQUIRED if client_required else ssl.CERT_OPTIONAL
         except (OSError, ValueError) as error:
             raise BadSettings(f"TLS files {cert_file}, {key_file}: {error}") from error

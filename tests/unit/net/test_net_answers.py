@@ -8,7 +8,7 @@ import ssl
 import pytest
 import uvloop
 
-from strongroom.errors import Tampered
+from strongroom.errors import Incomplete, Tampered
 from strongroom.messages import WINDOW, Response, Stream, Windows
 from strongroom.net.server import Limits
 
@@ -408,3 +408,29 @@ async def test_resets_at_every_point_leave_nothing_behind(serve, tls_of, client_
             break
     assert server.connections == 0
     assert server._shared.pool._free._value == 64
+
+
+async def test_a_closing_transport_lends_nothing_and_writes_nothing(serve, connect):
+    """Its descriptor's number may belong to another connection already."""
+    seen = []
+
+    async def handler(request, body):
+        (connection,) = server._shared.connections
+        connection.out.cut()
+        for attempt in (connection.out.duplicate, lambda: connection.out._send_now(memoryview(b"x"))):
+            try:
+                attempt()
+            except ConnectionResetError:
+                seen.append(1)
+        try:
+            await body.read(10_000_000)
+        except Incomplete:
+            seen.append(2)
+        return Response(200, (), Windows(2 * WINDOW, Source([WINDOW] * 2)))
+
+    server = await serve(handler)
+    wire = await connect(server)
+    wire.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 300_000)
+    assert await wire.ended() in {b"", b"reset"}
+    await asyncio.sleep(0.05)
+    assert seen == [1, 1, 2]
