@@ -7,16 +7,18 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from strongroom.errors import BadSettings, Error
 from strongroom.kms.backends import FACTORIES
-from strongroom.kms.domain.ports import AutoSeal, EntryStore
+from strongroom.kms.domain.ports import EntryStore
 from strongroom.kms.handlers.cluster import Election, Member
 from strongroom.kms.handlers.core import PROTOCOL_VERSION, Core
 from strongroom.kms.handlers.pipeline import VERBS, Pipeline
 from strongroom.kms.handlers.render import error_body, json_response
 from strongroom.kms.handlers.sealing import Sealing
 from strongroom.kms.outside.kubernetes import review_token
+from strongroom.kms.outside.seals import open_seal
 from strongroom.kms.outside.sinks import open_sink
 from strongroom.kms.settings import Listener, Settings
 from strongroom.kms.storage.memory import MemoryStore
@@ -29,6 +31,15 @@ from strongroom.net.tls import TlsContext, server_tls
 from strongroom.net.tls_openssl import any_client_tls
 
 TICK = 1.0  # seconds between looks at what has expired
+RETRY = 5  # ticks between tries to unseal with an outside seal that was away
+
+
+@runtime_checkable
+class Renewed(Protocol):
+    """A seal with something to keep alive."""
+
+    async def renew(self) -> None:
+        """Keep it alive."""
 
 
 def open_store(settings: Settings) -> EntryStore:
@@ -43,11 +54,6 @@ def open_store(settings: Settings) -> EntryStore:
         url = url or os.environ.get("VAULT_PG_CONNECTION_URL", "")
         return PostgresStore(url, options.get("table") or "strongroom_kms")
     return MemoryStore()
-
-
-def open_seal(settings: Settings) -> AutoSeal | None:
-    """Open the outside seal that the settings name, None for Shamir; raise BadSettings."""
-    return None
 
 
 def refuse(status: int, message: str) -> Response:
@@ -110,8 +116,10 @@ def tls_of(listener: Listener) -> TlsContext | None:
 
 async def start(settings: Settings) -> Running:
     """Start a server and return it once it accepts requests; raise BadSettings or OSError."""
+    seal = open_seal(settings.seal, settings.seal_options)
     store = open_store(settings)
-    core = Core(settings, store, time.time_ns, FACTORIES, open_seal(settings))
+    core = Core(settings, store, time.time_ns, FACTORIES, seal)
+    core.old_seal = open_seal(settings.old_seal, settings.old_seal_options)
     core.warn = lambda text: print(f"[WARN]  {text}", file=sys.stderr)
     core.audit.open_sink, core.review_token = open_sink, review_token
     sealing = Sealing(core)
@@ -123,14 +131,24 @@ async def start(settings: Settings) -> Running:
         if isinstance(store, Election):
             core.cluster = member = Member(core, sealing, store, address_of(settings, running.port))
             running.tasks.append(asyncio.create_task(member.run()))
-        await sealing.unseal_by_itself()
+        await _unseal(running)
         if settings.dev:
             await _develop(running)
     except BaseException:
         await running.stop(0)
         raise
-    running.tasks.append(asyncio.create_task(_tick(core)))
+    running.tasks.append(asyncio.create_task(_tick(running)))
     return running
+
+
+async def _unseal(running: Running) -> None:
+    """Unseal with the seal outside, if there is one; a server whose seal is away starts sealed and tries again."""
+    core = running.core
+    try:
+        if await running.sealing.unseal_by_itself() and core.cluster is not None:
+            await core.cluster.unsealed()
+    except Error as error:
+        core.warn(f"the server stays sealed: {error}")
 
 
 def address_of(settings: Settings, port: int) -> str:
@@ -161,16 +179,22 @@ async def _listen(pipeline: Pipeline, listener: Listener) -> Server:
         raise BadSettings(f"cannot listen on {listener.host}:{listener.port}: {reason}") from error
 
 
-async def _tick(core: Core) -> None:
-    """Let the core do what time asks for, once a second; a failing storage seals it."""
+async def _tick(running: Running) -> None:
+    """Let the core do what time asks for, once a second."""
+    core, turn = running.core, 0
     while True:
         await asyncio.sleep(TICK)
+        turn += 1
         try:
             ticket = core.tick()
             if ticket is not None:
                 await ticket.wait()
+            if isinstance(core.auto_seal, Renewed):
+                await core.auto_seal.renew()
         except Error as error:
-            print(f"background work failed: {error}", file=sys.stderr)
+            core.warn(f"background work failed: {error}")
+        if turn % RETRY == 0 and core.unsealed is None and not running.sealing.sealed_by_hand:
+            await _unseal(running)
 
 
 async def _develop(running: Running) -> None:

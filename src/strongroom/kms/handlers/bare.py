@@ -64,9 +64,15 @@ def unseal(pipeline: "Pipeline", request: Request, body: bytes) -> Answer:
     asked = _strict(data, "UnsealRequest", {"key": str, "reset": bool, "migrate": bool})
     before = pipeline.core.unsealed
     found = pipeline.sealing.unseal(asked)
+    if not isinstance(found, dict):
+        return _migrated(found)
     if pipeline.core.cluster is not None and before is None and pipeline.core.unsealed is not None:
         return _unsealed(pipeline)
     return json_response(200, gojson.encode(found))
+
+
+async def _migrated(waiting: Awaitable[dict[str, Any]]) -> Response:
+    return json_response(200, gojson.encode(await waiting))
 
 
 async def _unsealed(pipeline: "Pipeline") -> Response:

@@ -79,6 +79,7 @@ class Core:
         self.clock = clock
         self.factories = factories
         self.auto_seal = auto_seal
+        self.old_seal: AutoSeal | None = None
         self.unsealed: Unsealed | None = None
         self.audit = Audit()
         self.identity = Identity()

@@ -8,6 +8,7 @@ import binascii
 import os
 import uuid
 from base64 import b64decode, b64encode
+from collections.abc import Awaitable
 from typing import Any
 
 import msgspec
@@ -96,6 +97,7 @@ class Sealing:
         self._nonce = ""
         self._config: SealConfig | None = None
         self._initialising = False
+        self.sealed_by_hand = False  # an operator's seal stays, also with an outside seal
 
     def __repr__(self) -> str:
         return f"Sealing(progress {len(self._parts)})"
@@ -113,6 +115,13 @@ class Sealing:
         """The recovery shares' configuration, with an outside seal only."""
         data = self.core.store.get(RECOVERY)
         return None if data is None else msgspec.json.decode(data, type=SealConfig)
+
+    @property
+    def migrating(self) -> bool:
+        """Whether the stored seal is another one than the configured one."""
+        config = self.config
+        wanted = self.core.auto_seal.kind if self.core.auto_seal is not None else "shamir"
+        return config is not None and config.type != wanted
 
     @property
     def quorum(self) -> SealConfig:
@@ -143,7 +152,7 @@ class Sealing:
             "version": PROTOCOL_VERSION,
             "build_date": COMMIT_DATE,
             "commit_date": COMMIT_DATE,
-            "migration": False,
+            "migration": self.migrating,
         }
         if live is not None:
             found |= {"cluster_name": live.cluster.name, "cluster_id": live.cluster.id}
@@ -208,8 +217,8 @@ class Sealing:
             return {"keys": [], "keys_base64": []} | _recovery(parts) | {"root_token": token}
         return shown(parts) | {"root_token": token}
 
-    def unseal(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Take one share, or drop progress; return the seal-status. Raises Refused."""
+    def unseal(self, request: dict[str, Any]) -> dict[str, Any] | Awaitable[dict[str, Any]]:
+        """Take one share, or drop progress; return the seal-status, later when the seal migrates. Raises Refused."""
         core = self.core
         text = request.get("key") or ""
         if request.get("reset"):
@@ -223,20 +232,69 @@ class Sealing:
         config = self.config
         if config is None:
             raise Refused("Vault is not initialized")
+        if core.unsealed is None and self.migrating:
+            if not request.get("migrate"):
+                raise Refused("'migrate' parameter must be set true in JSON body when in seal migration mode")
+            return self._migrate(part, config)
         if core.unsealed is None and core.auto_seal is None:
-            self._take(part, config)
+            parts = self._gather(part, config.secret_threshold)
+            if parts:
+                key = combine(parts)
+                self._open(self.root_key(key, "unable to retrieve stored keys: "), key)
         return self.status()
 
-    def _take(self, part: bytes, config: SealConfig) -> None:
+    def _gather(self, part: bytes, threshold: int) -> list[bytes]:
+        """Keep a share; return all of them, and forget them, when there are enough."""
         if part not in self._parts:
             self._parts.append(part)
             self._nonce = self._nonce or str(uuid.uuid4())
-        if len(self._parts) < config.secret_threshold:
-            return
+        if len(self._parts) < threshold:
+            return []
         parts = self._parts
         self._reset()
-        key = combine(parts)
-        self._open(self.root_key(key, "unable to retrieve stored keys: "), key)
+        return parts
+
+    async def _migrate(self, part: bytes, config: SealConfig) -> dict[str, Any]:
+        """Take a share of the old seal; with enough of them, the root key moves under the new seal.
+
+        From Shamir the shares become recovery shares; to Shamir the recovery shares become unseal shares.
+        """
+        shares = config if config.type == "shamir" else self.recovery
+        assert shares is not None
+        parts = self._gather(part, shares.secret_threshold)
+        if not parts:
+            return self.status()
+        key, core = combine(parts), self.core
+        if config.type == "shamir":
+            root = self.root_key(key, "unable to retrieve stored keys: ")
+        else:
+            if core.old_seal is None or core.old_seal.kind != config.type:
+                raise Refused(f'configure the old seal "{config.type}" with disabled = "true" to migrate from it')
+            root = await core.old_seal.unwrap(core.store.get(ROOT_KEY) or b"")
+        self._open(root, b"")
+        try:
+            await self._reseal(root, key, shares, was=config.type)
+        except BaseException:
+            self.seal()
+            raise
+        return self.status()
+
+    async def _reseal(self, root: bytes, key: bytes, shares: SealConfig, *, was: str) -> None:
+        core, work = self.core, self.core.work()
+        if was != "shamir" and not self.recovery_key_matches(key):
+            raise Refused("unable to retrieve stored keys: " + WRONG)
+        split = SealConfig("shamir", shares.secret_shares, shares.secret_threshold)
+        if core.auto_seal is not None:
+            work.put(RECOVERY_KEY, key)
+            config, sealed = SealConfig(core.auto_seal.kind, 1, 1), await core.auto_seal.wrap(root)
+            raw = [Write(RECOVERY, msgspec.json.encode(split))]
+        else:
+            work.delete(RECOVERY_KEY, erase=True)
+            config, sealed, raw = split, seal_with(key, ROOT_KEY, root), [Write(RECOVERY, None)]
+            core.live.keys.seal = key
+        raw += [Write(ROOT_KEY, sealed), Write(CONFIG, msgspec.json.encode(config))]
+        await work.entries.commit(work.take(), raw).wait()
+        self._config = config
 
     def root_key(self, seal_key: bytes, context: str) -> bytes:
         """Return the root key; raise Refused, its text headed by context, for a wrong seal key."""
@@ -254,11 +312,12 @@ class Sealing:
     def _open(self, root: bytes, seal_key: bytes) -> None:
         keyring = Keyring.from_bytes(open_with(root, KEYRING, self.core.store.get(KEYRING) or b""))
         self.core.open(keyring, Secrets(root, seal_key))
+        self.sealed_by_hand = False
 
     async def unseal_by_itself(self) -> bool:
         """Unseal with the key outside; False before init. Raises Unavailable or Tampered."""
         auto = self.core.auto_seal
-        if auto is None or self.config is None or self.core.unsealed is not None:
+        if auto is None or self.config is None or self.core.unsealed is not None or self.migrating:
             return False
         self._open(await auto.unwrap(self.core.store.get(ROOT_KEY) or b""), b"")
         return True
@@ -269,6 +328,7 @@ class Sealing:
 
     def seal(self) -> None:
         """Forget the keys; nothing happens when sealed already."""
+        self.sealed_by_hand = True
         self._reset()
         self.core.close()
 
