@@ -254,8 +254,8 @@ def in_memory():
     """Return a function that makes a connection over a MemoryTransport: (connection, transport)."""
     pool = Pool(1)
 
-    def make(handler, *, limits=None, verbs=frozenset()):
-        shared = Shared(handler, limits or Limits(), verbs, plain_refusal, None, pool, Unlooped())
+    def make(handler, *, limits=None, verbs=frozenset(), loop=None):
+        shared = Shared(handler, limits or Limits(), verbs, plain_refusal, None, pool, loop or Unlooped())
         connection, transport = Connection(shared), MemoryTransport()
         connection.connection_made(transport)
         return connection, transport

@@ -1,5 +1,6 @@
 """Requests through a connection over memory: splits, pipelining, refusals, hostile bytes. No sockets, no waiting."""
 
+import asyncio
 import re
 
 import h11
@@ -55,6 +56,43 @@ def test_pipelined_requests_are_answered_in_order(in_memory, ok):
     last = transport.written.rindex(b"HTTP/1.1 200")
     assert [body for _, body in answers(transport.written[:last])] == SEEN
     assert transport.written.endswith(b"Content-Length: 12\r\nConnection: close\r\n\r\n")
+    assert transport.closed
+
+
+async def settled(transport, count):
+    for _ in range(50):
+        await asyncio.sleep(0)
+        if transport.written.count(b"HTTP/1.1 ") >= count:
+            return
+
+
+async def reading(request, body):
+    data = await body.read(1000)
+    return Response(200, (), f"{request.method} {request.target} {len(data)}".encode())
+
+
+async def test_every_split_in_two_with_bodies_that_are_read_as_they_come(in_memory):
+    loop = asyncio.get_running_loop()
+    for cut in range(1, len(PIPELINE)):
+        connection, transport = in_memory(reading, verbs=frozenset({"LIST"}), loop=loop)
+        connection.data_received(PIPELINE[:cut])
+        await asyncio.sleep(0)
+        connection.data_received(PIPELINE[cut:])
+        await settled(transport, 5)
+        last = transport.written.rindex(b"HTTP/1.1 200")
+        assert [body for _, body in answers(transport.written[:last])] == SEEN, cut
+        assert transport.closed
+
+
+@pytest.mark.parametrize("step", [1, 3, 7])
+async def test_small_pieces_with_bodies_that_are_read_as_they_come(in_memory, step):
+    connection, transport = in_memory(reading, verbs=frozenset({"LIST"}), loop=asyncio.get_running_loop())
+    for at in range(0, len(PIPELINE), step):
+        connection.data_received(PIPELINE[at : at + step])
+        await asyncio.sleep(0)
+    await settled(transport, 5)
+    last = transport.written.rindex(b"HTTP/1.1 200")
+    assert [body for _, body in answers(transport.written[:last])] == SEEN
     assert transport.closed
 
 
