@@ -92,6 +92,11 @@ def test_nothing_readable_lies_in_the_folder(own):
 
 
 def refusal(*words):
+    """Run `up` with ports that are free, unless words name others; return its one line."""
+    named = {word for word in words if isinstance(word, str)}
+    for box in ("s3", "kes", "kms"):
+        if f"--{box}" not in named:
+            words = (*words, f"--{box}", f"127.0.0.1:{free_port()}")
     done = subprocess.run([*PROGRAM, "up", *map(str, words)], capture_output=True, text=True, timeout=30)
     assert done.returncode == 1, done
     assert done.stderr.count("\n") == 1
@@ -101,7 +106,7 @@ def refusal(*words):
 def test_a_taken_port_is_one_clear_line(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        line = refusal(tmp_path / "data", "--s3", address, "--kes", f"127.0.0.1:{free_port()}")
+        line = refusal(tmp_path / "data", "--s3", address)
     assert address in line
     assert "--s3" in line
     assert not (tmp_path / "data").exists()
@@ -114,11 +119,9 @@ def test_a_folder_that_is_something_else_is_left_alone(tmp_path):
 
 
 def test_an_unwritable_folder_is_one_clear_line(tmp_path):
-    assert "cannot be written" in refusal("/proc/strongroom", "--s3", f"127.0.0.1:{free_port()}")
+    assert "cannot be written" in refusal("/proc/strongroom")
 
 
 @pytest.mark.parametrize("words", [["--s3", "nonsense", "x"], ["--root-password-file", "/nonexistent", "x"]])
 def test_bad_options_are_one_clear_line(tmp_path, words):
-    free = [word for box in ("kes", "kms") for word in (f"--{box}", f"127.0.0.1:{free_port()}")]
-    s3 = ["--s3", f"127.0.0.1:{free_port()}"] if words[0] != "--s3" else []
-    assert words[0] in refusal(*words[:2], *free, *s3, tmp_path / words[2])
+    assert words[0] in refusal(*words[:2], tmp_path / words[2])
