@@ -3,7 +3,11 @@
 import sys
 from importlib import import_module
 
-COMMANDS = {"server": "start the object server"}
+COMMANDS = {
+    "server": "start the object server",
+    "check": "compare a server's databases with its files",
+    "backup": "copy a server's folder, also while it runs",
+}
 
 HELP = """Usage: {name} COMMAND [ARGUMENT ...]
 
