@@ -17,6 +17,7 @@ from strongroom.kms.handlers.core import PROTOCOL_VERSION, Core
 from strongroom.kms.handlers.pipeline import VERBS, Pipeline
 from strongroom.kms.handlers.render import error_body, json_response
 from strongroom.kms.handlers.sealing import Sealing
+from strongroom.kms.outside import snapshot
 from strongroom.kms.outside.kubernetes import review_token
 from strongroom.kms.outside.seals import open_seal
 from strongroom.kms.outside.sinks import open_sink
@@ -120,6 +121,7 @@ async def start(settings: Settings) -> Running:
     store = open_store(settings)
     core = Core(settings, store, time.time_ns, FACTORIES, seal)
     core.old_seal = open_seal(settings.old_seal, settings.old_seal_options)
+    core.write_snapshot, core.read_snapshot, core.spool = snapshot.write, snapshot.read, snapshot.spool
     core.warn = lambda text: print(f"[WARN]  {text}", file=sys.stderr)
     core.audit.open_sink, core.review_token = open_sink, review_token
     sealing = Sealing(core)

@@ -1,6 +1,6 @@
 """What the kms needs from outside: entries on durable storage, a seal that holds the root key, the time."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -36,6 +36,9 @@ class EntryStore(Protocol):
 
     def keys(self, prefix: str, after: str, limit: int) -> list[str]:
         """Return up to limit whole keys that start with prefix and are greater than after, in byte order."""
+
+    def dump(self) -> Iterator[tuple[str, bytes]]:
+        """Yield every entry of one moment, in any order; may run in another thread while batches are written."""
 
     def submit(self, writes: Sequence[Write], done: Done) -> None:
         """Queue one atomic batch; batches apply in order. done(None) once durable, done(error) if nothing changed.

@@ -3,16 +3,16 @@
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from strongroom.kms.domain import acl, fields
 from strongroom.kms.domain.entries import View, Work
 from strongroom.kms.domain.errors import Refused
 from strongroom.kms.domain.records import Mount, Token
+from strongroom.messages import Peer, Windows
 
 if TYPE_CHECKING:
     from strongroom.kms.handlers.core import Core
-    from strongroom.messages import Peer
 
 HELP = 0
 NAMES = {
@@ -106,6 +106,7 @@ class Reply:
     content_type: str = ""
     wrap_ttl: float = 0  # the handler itself asks for wrapping (rewrap)
     wrap_path: str = ""
+    windows: Windows | None = None  # a body in pieces, gzipped
 
 
 Handler: TypeAlias = "Callable[[Call], Reply | Awaitable[Reply | None] | None]"
@@ -121,7 +122,7 @@ class Call:
     full: str
     path: str
     data: dict[str, Any]
-    peer: "Peer"
+    peer: Peer
     request_id: str
     headers: Mapping[str, str]
     mount: Mount
@@ -134,6 +135,7 @@ class Call:
     warnings: list[str] = field(default_factory=list)
     rules: acl.Acl | None = None
     granted: acl.Rule | None = None
+    upload: IO[bytes] | None = None  # a body that is no JSON
 
     @property
     def view(self) -> View:

@@ -6,7 +6,7 @@ import secrets
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 
@@ -91,6 +91,9 @@ class Core:
         self.sealing: Sealing | None = None
         self.review_token: ReviewToken | None = None
         self.on_step_down: Callable[[], None] | None = None
+        self.write_snapshot: Callable[..., IO[bytes]] | None = None
+        self.read_snapshot: Callable[..., dict[str, bytes]] | None = None
+        self.spool: Callable[[], IO[bytes]] | None = None
         self.render_metrics: Callable[[], bytes] | None = None
         self.active_time = ZERO_TIME
         self.leader_address = ""

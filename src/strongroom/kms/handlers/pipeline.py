@@ -6,7 +6,7 @@ when the writes are durable (or an outside service has answered).
 
 from collections.abc import Awaitable
 from inspect import isawaitable
-from typing import Any
+from typing import IO, Any
 from urllib.parse import parse_qsl, unquote
 
 from strongroom.errors import Error, TooLarge
@@ -46,6 +46,7 @@ OPERATIONS = {
     "DELETE": acl.DELETE,
     "HELP": HELP,
 }
+SNAPSHOT = "/v1/sys/storage/raft/snapshot"
 VERBS = frozenset({"LIST", "SCAN", "HELP"})
 WRITES = acl.UPDATE | acl.PATCH
 LISTS = acl.LIST | acl.SCAN
@@ -64,6 +65,8 @@ class Pipeline:
     def __call__(self, request: Request, body: Body) -> Response | Awaitable[Response]:
         """Answer a request."""
         data = body.buffered
+        if request.path.startswith(SNAPSHOT) and request.method in ("PUT", "POST"):
+            return self._upload(request, body)
         if data is None:
             return self._read(request, body)
         return self.answer(request, data)
@@ -75,6 +78,26 @@ class Pipeline:
             return json_response(413, b'{"errors":["http: request body too large"]}')
         answer = self.answer(request, data)
         return await answer if not isinstance(answer, Response) else answer
+
+    async def _upload(self, request: Request, body: Body) -> Response:
+        """Take a backup into a temporary file, from a caller with a token only, then answer as ever."""
+        core, spool = self.core, self.core.spool
+        if core.unsealed is None or spool is None:
+            return self._error(Sealed("Vault is sealed"), request)
+        if self._token(core.work(), _token_text(request), core.clock()) is None:
+            return self._error(Forbidden(DENIED), request)
+        with spool() as file:
+
+            def keep(window: memoryview) -> None:
+                file.write(window)
+
+            await body.feed(keep)
+            file.seek(0)
+            try:
+                answer = self._routed(request, request.path[4:], b"", file)
+                return await answer if not isinstance(answer, Response) else answer
+            except Error as error:
+                return self._error(error, request)
 
     def answer(self, request: Request, body: bytes) -> Response | Awaitable[Response]:
         """Answer a request whose body is there."""
@@ -144,7 +167,9 @@ class Pipeline:
     def _token(self, work: Work, text: str, now: int) -> Token | None:
         return self.core.live.tokens.find(work, text, now // 1_000_000_000) if text else None
 
-    def _routed(self, request: Request, path: str, body: bytes) -> Response | Awaitable[Response]:
+    def _routed(
+        self, request: Request, path: str, body: bytes, upload: IO[bytes] | None = None
+    ) -> Response | Awaitable[Response]:
         operation, path, data = self._parse(request, path, body)
         core = self.core
         if core.unsealed is None:
@@ -169,7 +194,7 @@ class Pipeline:
             mount,
             now,
         )
-        call.wrap_ttl = _wrap_ttl(request)
+        call.wrap_ttl, call.upload = _wrap_ttl(request), upload
         if mount.uuid:
             found = core.live.backends[mount.uuid].router.find(call.path)
             if found is not None:
@@ -302,7 +327,7 @@ class Pipeline:
                 reply = _warned(call, reply)
             wrapped = reply
             ttl = call.wrap_ttl if reply is None or not reply.wrap_ttl else reply.wrap_ttl
-            if ttl and reply is not None and reply.bare is None and reply.status in (0, 200):
+            if ttl and reply is not None and reply.bare is None and reply.windows is None and reply.status in (0, 200):
                 wrapped = wrap(call, reply, ttl)
             if last and call.token is not None:
                 core.live.tokens.revoke(call.work, call.token.hash)

@@ -102,6 +102,8 @@ def reply_response(reply: Reply | None, request_id: str, more: Sequence[tuple[st
     """Return the answer to a request that succeeded: 204 without a body when there is nothing to say."""
     if reply is None:
         return Response(204, (*BODILESS, *more), b"")
+    if reply.windows is not None:
+        return Response(200, (*BODILESS, ("Content-Type", "application/gzip"), *more), reply.windows)
     if reply.bare is not None:
         if reply.content_type:
             kept = (*BODILESS, ("Content-Type", reply.content_type), *more)

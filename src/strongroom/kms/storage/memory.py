@@ -1,7 +1,7 @@
 """Entries in memory: tests and development."""
 
 from bisect import bisect_right, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from strongroom.kms.domain.ports import Done, Write
 
@@ -44,6 +44,10 @@ class MemoryStore:
     def names(self, prefix: str) -> list[str]:
         """Return the names directly below prefix."""
         return children(self.keys(prefix, "", len(self._order) + 1), prefix)
+
+    def dump(self) -> Iterator[tuple[str, bytes]]:
+        """Yield every entry of the moment of the call."""
+        return iter(list(self._values.items()))
 
     def submit(self, writes: Sequence[Write], done: Done) -> None:
         """Apply the batch at once."""

@@ -5,7 +5,7 @@ alone does not fence a server that was paused while another took over.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,6 +103,16 @@ class PostgresStore:
             head, slash, _ = page[-1][len(prefix) :].partition("/")
             after = prefix + head + "/" + HIGH if slash else page[-1]
         return sorted(set(found), key=str.encode)
+
+    def dump(self) -> Iterator[tuple[str, bytes]]:
+        """Yield every entry of one moment, over a connection of its own."""
+        try:
+            with psycopg.connect(self._url) as connection, connection.cursor("strongroom_dump") as cursor:
+                cursor.execute(self._sql("SELECT key, value FROM {table}"))
+                for key, value in cursor:
+                    yield key, bytes(value)
+        except psycopg.Error as error:
+            raise Unavailable(f"PostgreSQL: {type(error).__name__}") from error
 
     def submit(self, writes: Sequence[Write], done: Done) -> None:
         """Queue one atomic batch; it fails with Fenced unless this server is active."""

@@ -6,7 +6,8 @@ checkpointed and truncated before the batch is called durable (what a disk may s
 
 import contextlib
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import apsw
@@ -62,6 +63,8 @@ class SqliteStore:
         self._writer = connect(path)
         self._writer.execute("CREATE TABLE IF NOT EXISTS entries (key TEXT PRIMARY KEY, value BLOB NOT NULL)")
         self._broken: BaseException | None = None
+        self._dumping = threading.Lock()
+        self._erasing = False  # an erasure could not truncate the WAL yet
         self._committer = Committer(self._commit, "kms-committer")
 
     def _lock(self) -> None:
@@ -104,6 +107,16 @@ class SqliteStore:
             after = prefix + head + "/" + HIGH if slash else last
         return sorted(set(names), key=str.encode)
 
+    def dump(self) -> Iterator[tuple[str, bytes]]:
+        """Yield every entry of one moment, over a connection of its own."""
+        with self._dumping:
+            connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
+            try:
+                for key, value in connection.execute("SELECT key, value FROM entries"):
+                    yield key, bytes(value)
+            finally:
+                connection.close()
+
     def submit(self, writes: Sequence[Write], done: Done) -> None:
         """Queue one atomic batch for the committer."""
         self._committer.submit(writes, done)
@@ -134,8 +147,8 @@ class SqliteStore:
                                 (write.key, write.value),
                             )
                         erase = erase or write.erase
-            if erase:
-                self._checkpoint("TRUNCATE")
+            if erase or self._erasing:
+                self._erase()
             elif self._pages() > CHECKPOINT_PAGES:
                 self._checkpoint("PASSIVE")
         except (apsw.Error, OSError) as error:
@@ -147,9 +160,12 @@ class SqliteStore:
         size = os.stat(f"{self.path}-wal").st_size
         return size // 4096
 
-    def _checkpoint(self, mode: str) -> None:
-        for _ in range(50):
-            row = self._writer.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
-            if row is None or not row[0] or mode == "PASSIVE":
-                return
-        raise apsw.BusyError("the WAL cannot be truncated: a reader holds it")
+    def _erase(self) -> None:
+        """Truncate the WAL. A backup that runs is waited for; a foreign reader leaves the rest to the next commit."""
+        with self._dumping:
+            self._erasing = not self._checkpoint("TRUNCATE")
+
+    def _checkpoint(self, mode: str) -> bool:
+        """Move the WAL into the database; True when nothing kept it from all of it."""
+        row = self._writer.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        return row is not None and not row[0]
