@@ -148,8 +148,8 @@ class Committer:
                 raise StoreClosed(self.closed)
             with self._turns:
                 unlink = self._transact(group)
-        except (Error, OSError) as error:
-            self._fail(group, error if isinstance(error, Error) else Unavailable(str(error)))
+        except Exception as error:  # whatever it is, nobody may wait for ever
+            self._fail(group, self._judge(error))
         self._count(group, time.perf_counter() - started)
         self._loop.call_soon_threadsafe(_settle, group)
         if unlink:
@@ -199,8 +199,10 @@ class Committer:
 
     def _judge(self, error: Exception) -> Exception:
         """Say what an error means. A failed write or fsync leaves it unknown what the disk has: stop."""
+        if isinstance(error, OSError):
+            return Unavailable(f"{self._name}: {error}")
         if not isinstance(error, apsw.Error):
-            return error  # from a caller's check or change
+            return error  # ours, or from a caller's check or change
         if isinstance(error, apsw.FullError):
             return DiskFull(str(error))
         if isinstance(error, apsw.IOError | apsw.CorruptError | apsw.NotADBError | apsw.ReadOnlyError):

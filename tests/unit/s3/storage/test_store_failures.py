@@ -7,10 +7,10 @@ import os
 import apsw
 import pytest
 
-from strongroom.errors import BadSettings
+from strongroom.errors import BadSettings, Unavailable
 from strongroom.s3.domain.ports import DiskFull, NoSuchKey, StoreClosed
 from strongroom.s3.domain.records import ListQuery, NewVersion
-from strongroom.s3.storage import folders, fsck
+from strongroom.s3.storage import folders, fsck, turns
 from strongroom.s3.storage.files import open_store
 
 LARGE = os.urandom(300_000)
@@ -147,3 +147,32 @@ async def test_foreign_folders_and_formats_are_refused(tmp_path):
         await open_store(tmp_path / "file")
     with pytest.raises(BadSettings, match="after its server"):
         await open_store(tmp_path / "none", worker=True)
+
+
+async def test_nobody_waits_for_ever_when_even_rolling_back_fails(tmp_path, monkeypatch):
+    _, store = await named("failing-rollback", tmp_path)
+    committer = store._bucket("b")._committer
+
+    def fail(*arguments):
+        raise apsw.IOError("disk")
+
+    monkeypatch.setattr(committer, "_once", fail)
+    monkeypatch.setattr(committer, "_roll_back", fail)
+    results = await asyncio.gather(*(put(store, f"k{n}") for n in range(3)), return_exceptions=True)
+    assert all(isinstance(r, StoreClosed) for r in results)
+    monkeypatch.undo()
+    await store.close()
+
+
+async def test_turns_that_fail_are_a_passing_trouble(tmp_path, monkeypatch):
+    _, store = await named("failing-turns", tmp_path)
+
+    def fail(descriptor, how):
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(turns.fcntl, "flock", fail)
+    with pytest.raises(Unavailable):
+        await put(store, "k")
+    monkeypatch.undo()
+    await put(store, "k")
+    await store.close()
