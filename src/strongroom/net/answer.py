@@ -12,7 +12,7 @@ from .shared import log, where
 from .transfer import send
 
 if TYPE_CHECKING:
-    from .connection import Body, Connection
+    from .exchange import Body, Exchange
     from .head import Head
 
 LARGE: Final = 256 * 1024  # bytes: from here on a thread encrypts and sends an answer over TLS
@@ -31,7 +31,7 @@ def after(response: Response) -> None:
             log.error("what follows an answer failed: %s", where(error))
 
 
-async def send_large(link: "Connection", head: "Head", body: "Body", response: Response) -> bool:
+async def send_large(link: "Exchange", head: "Head", body: "Body", response: Response) -> bool:
     """Send an answer whose body is large or comes piece by piece; say whether the connection goes on.
 
     The first piece is made before the head is sent, so that a failure there is still an honest 500. A failure later
@@ -68,7 +68,7 @@ async def send_large(link: "Connection", head: "Head", body: "Body", response: R
     return keep
 
 
-def _cut(link: "Connection", error: BaseException) -> None:
+def _cut(link: "Exchange", error: BaseException) -> None:
     """End in the middle; that the peer has gone, or that we are going, is nothing to report."""
     if not isinstance(error, (ConnectionError, Broken, asyncio.CancelledError)):
         log.error("an answer was cut: %s", where(error))
@@ -104,7 +104,7 @@ def _counted(payload: Windows) -> Iterator[Buffer]:
         raise _Miscounted(f"{left} bytes are missing of {payload.length}, if that is positive")
 
 
-async def _send_windows(link: "Connection", length: int, pieces: Iterator[Buffer]) -> None:
+async def _send_windows(link: "Exchange", length: int, pieces: Iterator[Buffer]) -> None:
     link.out.strict()
     try:
         if link.out.channel is None or length < LARGE:
@@ -116,7 +116,7 @@ async def _send_windows(link: "Connection", length: int, pieces: Iterator[Buffer
         link.out.relaxed()
 
 
-async def _send_encrypted(link: "Connection", pieces: Iterator[Buffer]) -> None:
+async def _send_encrypted(link: "Exchange", pieces: Iterator[Buffer]) -> None:
     """A thread encrypts and sends as long as the peer takes it; the event loop waits for peers that stall."""
     pool, out = link.shared.pool, link.out
     channel = out.channel
@@ -139,7 +139,7 @@ async def _send_encrypted(link: "Connection", pieces: Iterator[Buffer]) -> None:
         await out.drain()
 
 
-async def _send_stream(link: "Connection", source: AsyncIterator[bytes], first: bytes, *, chunked: bool) -> None:
+async def _send_stream(link: "Exchange", source: AsyncIterator[bytes], first: bytes, *, chunked: bool) -> None:
     link.streaming = True
     try:
         piece = first
