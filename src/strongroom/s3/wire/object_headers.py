@@ -5,6 +5,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.utils import formatdate
 from functools import lru_cache
@@ -92,12 +93,14 @@ def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _text(value: str) -> str:
     """Return a header value as text: UTF-8 sent raw, and RFC 2047 words decoded."""
-    if value.isascii():
-        return str(make_header(decode_header(value))) if _ENCODED.search(value) else value
     try:
-        return value.encode("latin-1").decode("utf-8")
-    except UnicodeError:
+        if value.isascii():
+            text = str(make_header(decode_header(value))) if _ENCODED.search(value) else value
+        else:
+            text = value.encode("latin-1").decode("utf-8")
+    except (ValueError, LookupError, MessageError):
         return value
+    return text if text.isprintable() else value  # an encoded line end must not come back as one
 
 
 def header_text(value: str) -> str:

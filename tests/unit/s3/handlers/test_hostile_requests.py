@@ -1,7 +1,9 @@
 """Whatever a client sends, well signed, the answer is a documented error: never an internal one, never a crash."""
 
 import asyncio
+import base64
 import datetime
+import hashlib
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -244,12 +246,43 @@ PAYLOADS = st.sampled_from(
 def test_no_request_breaks_the_server(world, method, path, query, headers, body, payload):
     answer = world.send(method, path, query, headers, body, payload)
     assert answer.status not in (500, 502), (method, path, query, headers, body, answer.body)
+    check(answer)
+
+
+def check(answer):
+    """An answer's headers are single lines that HTTP can carry."""
     for name, value in answer.headers:
         assert "\n" not in value, name
         assert "\r" not in value, name
         value.encode("latin-1")
     if isinstance(answer.body, bytes):
         assert b"Traceback" not in answer.body
+
+
+LEVELS = {
+    "service": ["/"],
+    "bucket": ["/fuzz", "/ver", "/lock"],
+    "object": ["/fuzz/k", "/ver/k", "/lock/k", "/fuzz/new"],
+}
+
+
+@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(data=st.data(), route=st.sampled_from(ROUTES))
+def test_no_operation_breaks(world, data, route):
+    """Like above, but each request is some operation's."""
+    method = data.draw(st.sampled_from(route.methods.split()))
+    path = data.draw(st.sampled_from(LEVELS[route.level]))
+    names = [*route.query, *data.draw(st.lists(st.sampled_from(QUERIES), max_size=2))]
+    query = "&".join(f"{name}={sigv4.encode(data.draw(VALUES).encode('latin-1'))}" for name in names)
+    headers = data.draw(st.dictionaries(st.sampled_from(HEADERS), VALUES, max_size=3))
+    if route.header:
+        headers[route.header] = data.draw(st.sampled_from(["/fuzz/k", "/ver/k", "multipart/form-data; boundary=x"]))
+    body = data.draw(BODIES)
+    if data.draw(st.booleans()):
+        headers["content-md5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+    answer = world.send(method, path, query, headers, body)
+    assert answer.status not in (500, 502), (method, path, query, headers, body, answer.body)
+    check(answer)
 
 
 @pytest.mark.parametrize("query", sorted({name for route in ROUTES for name in route.query if route.level == "bucket"}))
