@@ -24,7 +24,7 @@ from strongroom.kes.handlers.counters import Counters
 from strongroom.kes.handlers.entrance import Entrance, refuse
 from strongroom.kes.handlers.keyring import Keyring, maybe
 from strongroom.kes.handlers.watch import Watch
-from strongroom.kes.listener import listener_tls
+from strongroom.kes.listener import forwarded_verifier, listener_tls
 from strongroom.kes.stores import open_store
 from strongroom.net.limits import Limits
 from strongroom.net.server import Server, listen
@@ -107,7 +107,7 @@ async def start(settings: Settings, *, log: Log | None = None) -> App:
 
 
 async def _make_state(settings: Settings, log: Log) -> State:
-    policies = Policies.of(settings.admin, settings.policies)
+    policies, verify = Policies.of(settings.admin, settings.policies), forwarded_verifier(settings)
     store = await open_store(settings.store, log.warn)
     try:
         keyring = Keyring(store, log.warn)
@@ -117,7 +117,7 @@ async def _make_state(settings: Settings, log: Log) -> State:
     except Error:
         await store.close()
         raise
-    return State(settings, policies, keyring, watch, iso(time.time()))
+    return State(settings, policies, keyring, watch, iso(time.time()), verify)
 
 
 async def _make_keys(settings: Settings, keyring: Keyring) -> None:

@@ -1,10 +1,15 @@
 """TLS of the key server's listener (kes.md 2.2)."""
 
+import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from OpenSSL import crypto
 
 from strongroom.errors import BadSettings
+from strongroom.kes.domain.errors import Unverified
 from strongroom.kes.domain.settings import Settings
 from strongroom.kes.handlers.routes import configured
 from strongroom.net.channel import TlsContext
@@ -34,16 +39,50 @@ def listener_tls(settings: Settings) -> TlsContext:
     return context
 
 
+def forwarded_verifier(settings: Settings) -> Callable[[bytes], None] | None:
+    """Return what judges certificates that TLS proxies forward: None unless `auth: on`. It raises Unverified."""
+    tls = settings.tls
+    if not tls.proxies or not tls.verify_clients:
+        return None
+    store = crypto.X509Store()
+    if not tls.ca:
+        store.load_locations(None, ssl.get_default_verify_paths().openssl_capath)
+    for certificate in _authorities(Path(tls.ca)) if tls.ca else []:
+        store.add_cert(crypto.X509.from_cryptography(certificate))
+
+    def verify(der: bytes) -> None:
+        certificate = x509.load_der_x509_certificate(der)
+        try:
+            crypto.X509StoreContext(store, crypto.X509.from_cryptography(certificate)).verify_certificate()
+        except crypto.X509StoreContextError as error:
+            raise Unverified(f"forwarded certificate: {error}") from error
+        _check_usage(certificate)
+
+    return verify
+
+
+def _check_usage(certificate: x509.Certificate) -> None:
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return  # without the extension every use is allowed
+    if ExtendedKeyUsageOID.CLIENT_AUTH not in usage and ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE not in usage:
+        raise Unverified("forwarded certificate: not for clients")
+
+
 def check_authorities(ca: Path) -> None:
     """Raise BadSettings unless ca is a file of PEM certificates or a folder of such files."""
     try:
-        files = sorted(one for one in ca.iterdir() if one.is_file()) if ca.is_dir() else [ca]
-        if not ca.exists():
-            raise BadSettings(f"stat {ca}: no such file or directory")
-        for file in files:
-            certificates(read_pem(file))
+        _authorities(ca)
     except (BadSettings, OSError) as error:
         raise BadSettings(f"failed to read TLS CA certificates: {error}") from error
+
+
+def _authorities(ca: Path) -> list[x509.Certificate]:
+    if not ca.exists():
+        raise BadSettings(f"stat {ca}: no such file or directory")
+    files = sorted(one for one in ca.iterdir() if one.is_file()) if ca.is_dir() else [ca]
+    return [certificate for file in files for certificate in certificates(read_pem(file))]
 
 
 def check_names(cert: str) -> None:

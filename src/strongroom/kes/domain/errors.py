@@ -41,6 +41,10 @@ class BadForwarding(Malformed):
     """A TLS proxy forwards no certificate, several or a broken one; args[0] says which."""
 
 
+class Unverified(Denied):
+    """A certificate that a TLS proxy forwards is not one that `tls.ca` vouches for."""
+
+
 class BadKeyName(Malformed):
     """The argument is not a valid key name; args[0] is the name itself."""
 

@@ -15,7 +15,7 @@ def audit_line(call: Call, route: Route, status: int, nanoseconds: int) -> str:
     request = call.request
     decision = "deny" if status == 403 or (call.refused and not call.identity) else "allow"
     line = (
-        f'{{"time":"{_now()}","request":{{"ip":"{request.peer.address}","path":{call.quoted}'
+        f'{{"time":"{_now()}","request":{{"ip":"{call.address}","path":{call.quoted}'
         f',"identity":"{call.identity}"}},"response":{{"code":{status},"time":{nanoseconds}}}'
         f',"method":"{request.method}","route":"{route.path}","decision":"{decision}"'
     )

@@ -28,6 +28,7 @@ class State:
     keyring: Keyring
     watch: Watch
     started: str  # RFC 3339: when the policies were read
+    verify: Callable[[bytes], None] | None = None  # judges certificates that TLS proxies forward, with `auth: on`
 
 
 @dataclass(slots=True)
@@ -46,6 +47,7 @@ class Call:
     argument: str
     body: bytes = field(default=b"", repr=False)
     chunked: bool = False  # the body came without a declared length
+    address: str = ""  # the client's
     fingerprint: str = ""  # SHA-256 of the client's certificate
     refused: bool = False
     version: int = 0  # of the key that was used, for the audit line

@@ -15,7 +15,7 @@ from strongroom.errors import Denied, Error, Malformed, TooLarge
 from strongroom.kes.domain.errors import NoCertificate, StoreUnreachable
 from strongroom.kes.handlers.audit import audit_line
 from strongroom.kes.handlers.call import JSON, Call, Server, State
-from strongroom.kes.handlers.proxy import forwarded
+from strongroom.kes.handlers.proxy import forwarded, forwarded_address
 from strongroom.kes.handlers.routes import Route, configured
 from strongroom.kes.handlers.system import offline_header
 from strongroom.kes.wire import identity, paths
@@ -32,7 +32,7 @@ class Caller:
 
     identity: str = ""
     fingerprint: str = ""
-    error: Malformed | None = None
+    error: Error | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Entrance:
     # ---- who may
     def _admit(self, call: Call, route: Route) -> None:
         """Set the caller's identity and ask its policy; raise Denied, NoCertificate or ManyCertificates."""
-        caller = self._caller(call.request)
+        caller = self._caller(call)
         call.identity, call.fingerprint = caller.identity, caller.fingerprint
         if caller.error is not None and route.identified:
             raise caller.error
@@ -142,8 +142,9 @@ class Entrance:
         self._decisions[key] = denied
         return denied
 
-    def _caller(self, request: Request) -> Caller:
-        certificates = request.peer.certificates
+    def _caller(self, call: Call) -> Caller:
+        peer = call.request.peer
+        call.address, certificates = peer.address, peer.certificates
         caller = self._callers.get(certificates)
         if caller is None:
             if len(self._callers) >= _REMEMBERED:
@@ -151,8 +152,19 @@ class Entrance:
             caller = self._callers[certificates] = _identify(certificates)
         tls = self.state.settings.tls
         if tls.proxies and caller.identity in tls.proxies:
-            return _identify((forwarded(request, tls),))
+            return self._forwarded(call)
         return caller
+
+    def _forwarded(self, call: Call) -> Caller:
+        """Return who is behind a TLS proxy (kes.md 2.5)."""
+        call.address = forwarded_address(call.request) or call.address
+        try:
+            certificate = forwarded(call.request, self.state.settings.tls)
+            if self.state.verify is not None:
+                self.state.verify(certificate)
+        except Error as error:
+            return Caller(error=error.with_traceback(None))
+        return _identify((certificate,))
 
     # ---- where
     def _find(self, path: str) -> Target:
@@ -263,7 +275,7 @@ def _fields(call: Call) -> dict[str, str]:
     return {
         "req__method": request.method,
         "req__path": call.path,
-        "req__ip": request.peer.address,
+        "req__ip": call.address or request.peer.address,
         "req__identity": call.identity or "<unknown>",
     }
 

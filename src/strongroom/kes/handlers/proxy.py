@@ -1,5 +1,6 @@
 """Identities behind a TLS proxy (kes.md 2.5): the proxy forwards its client's certificate in a header."""
 
+import ipaddress
 from urllib.parse import unquote_plus
 
 from cryptography import x509
@@ -23,6 +24,15 @@ def forwarded(request: Request, tls: TlsSettings) -> bytes:
         return _one_certificate(values[0])
     except (ValueError, Malformed) as error:
         raise BadForwarding("invalid client certificate") from error
+
+
+def forwarded_address(request: Request) -> str:
+    """Return the first address of X-Forwarded-For, "" if there is none that is an address."""
+    first = request.headers.get("x-forwarded-for", "").partition(",")[0].strip()
+    try:
+        return str(ipaddress.ip_address(first))
+    except ValueError:
+        return ""
 
 
 def _one_certificate(value: bytes) -> bytes:

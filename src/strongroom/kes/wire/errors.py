@@ -17,6 +17,7 @@ TEXTS: dict[type[Error], tuple[int, str]] = {
     kes.NoCertificate: (400, "tls: client certificate is required"),
     kes.ManyCertificates: (400, "tls: received more than one client certificate"),
     kes.BadForwarding: (400, "{0}"),
+    kes.Unverified: (403, ""),
     kes.BadKeyName: (400, "key name '{0}' is empty, too long or contains invalid characters"),
     kes.BadPolicyName: (400, "policy name '{0}' is empty, too long or contains invalid characters"),
     kes.BadIdentity: (400, "identity '{0}' is empty, too long or contains invalid characters"),
