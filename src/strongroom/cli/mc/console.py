@@ -23,6 +23,10 @@ def dumps(record: object, indent: int | None = None) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
+class ReaderLeft(BaseException):
+    """Whoever read our output is gone: the run ends silently. Not an OSError, which commands report."""
+
+
 def _nothing() -> None:
     return
 
@@ -57,7 +61,10 @@ class Console:
         """Print one line to standard output."""
         with self._lock:
             self.before()
-            self.out.write(text + "\n")
+            try:
+                self.out.write(text + "\n")
+            except BrokenPipeError as error:
+                raise ReaderLeft from error
 
     def note(self, text: str) -> None:
         """Print a line to standard error, for people."""
@@ -95,7 +102,10 @@ class Console:
     def flush(self) -> None:
         """Hand what was printed to the system."""
         with self._lock:
-            self.out.flush()
+            try:
+                self.out.flush()
+            except BrokenPipeError as error:
+                raise ReaderLeft from error
 
     def columns(self) -> int:
         """Return the terminal's width, 80 when unknown."""

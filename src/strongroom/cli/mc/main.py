@@ -79,7 +79,7 @@ def _misused(error: Misused, program: str, words: list[str]) -> int:
 
 def _run(line: Line, program: str) -> int:
     from strongroom.cli.mc.aliases import Store
-    from strongroom.cli.mc.console import Console
+    from strongroom.cli.mc.console import Console, ReaderLeft
     from strongroom.cli.mc.failures import Fatal
     from strongroom.cli.mc.shell import Globals, Shell
     from strongroom.errors import Error
@@ -100,7 +100,7 @@ def _run(line: Line, program: str) -> int:
         command(line)(shell, line)
     except Fatal as failure:
         console.fatal(failure)
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderLeft):
         return _broken_pipe()
     except (Error, OSError, EOFError) as failure:
         console.fatal(Fatal(f"Unable to run `{' '.join(line.path)}`.", failure))
@@ -113,7 +113,7 @@ def _run(line: Line, program: str) -> int:
         shell.close()
     try:
         console.flush()
-    except BrokenPipeError:
+    except ReaderLeft:
         return _broken_pipe()
     return 1 if console.failed else 0
 
