@@ -362,10 +362,10 @@ async def test_what_a_key_protects_is_counted(store, bucket):
     await put(store, "b", b"12345", sealed_by="k2")
     await put(store, "plain", b"1")
     await store.delete(bucket, "b")
-    assert await store.sealed_by(bucket) == {"k1": SealedBy(3, 9), "k2": SealedBy(1, 5)}
+    assert await store.sealed_by(bucket) == {"k1": SealedBy(3, 9, 1), "k2": SealedBy(1, 5, 0)}
     await store.amend(bucket, "a", None, lambda v: replace(v, sealed_by="k3"))
     assert (await store.get(bucket, "a")).sealed_by == "k3"
-    assert await store.sealed_by(bucket) == {"k1": SealedBy(2, 6), "k2": SealedBy(1, 5), "k3": SealedBy(1, 3)}
+    assert await store.sealed_by(bucket) == {"k1": SealedBy(2, 6), "k2": SealedBy(1, 5), "k3": SealedBy(1, 3, 1)}
     for version in [v async for v in store.walk(bucket)]:
         await store.delete(bucket, version.key, version.version_id)
     assert await store.sealed_by(bucket) == {}

@@ -38,10 +38,11 @@ class BucketUsage:
 
 @dataclass(frozen=True, slots=True)
 class SealedBy:
-    """What one key protects in a bucket. size is plaintext bytes."""
+    """What one key protects in a bucket. size is plaintext bytes of all versions; objects: newest versions only."""
 
     versions: int = 0
     size: int = 0
+    objects: int = 0
 
 
 @dataclass(frozen=True, slots=True)

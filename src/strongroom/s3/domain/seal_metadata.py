@@ -95,6 +95,20 @@ def external_entries(made: DataKey, context: Mapping[str, str], bucket_key: bool
     return found
 
 
+def label(info: SealInfo) -> str:
+    """Return `name@version` of the key that protects an object, what the store counts by; "" under none of ours.
+
+    Version 0: unknown, as of an original key server.
+    """
+    return f"{info.key_name}@{info.key_version}" if info.key_name and info.kind is not Kind.C else ""
+
+
+def parse_label(text: str) -> tuple[str, int]:
+    """Return name and version of a label."""
+    name, _, version = text.rpartition("@")
+    return name, int(version) if version.isdecimal() else 0
+
+
 def kind_of(metadata: Mapping[str, str]) -> Kind | None:
     """Return the kind of a seal by the sealed key that is there, in the order of sse.md 3."""
     return next((kind for kind, name in SEALED_KEY.items() if name in metadata), None)

@@ -12,6 +12,7 @@ from strongroom.s3.domain.object_record import ChecksumRecord, ObjectMeta, pack_
 from strongroom.s3.domain.ports import Check, NoSuchKey
 from strongroom.s3.domain.records import BucketRecord, NewVersion, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
+from strongroom.s3.domain.seal_metadata import describe, label
 from strongroom.s3.domain.sealing import ObjectSeal, Record
 from strongroom.s3.handlers import intake, locking
 from strongroom.s3.handlers.bucket_documents import LIFECYCLE
@@ -108,6 +109,7 @@ async def write_up(
     """
     meta, seal = draft.meta, draft.seal
     packed = pack_checksum(checksum)
+    under = label(describe(meta.seal) if seal is None else seal.info)
     if seal is None:
         kept = etag.encode()
         meta = replace(meta, checksum=packed) if packed else meta
@@ -117,7 +119,7 @@ async def write_up(
         kept = etag.encode()
         if draft.wants_md5:
             kept = (await call.box.sealing.list_keys(draft.record, make=True)).hide(etag, draft.key)
-    return Written(etag, NewVersion(draft.key, size, kept, pack_meta(meta), draft.tags, draft.lock))
+    return Written(etag, NewVersion(draft.key, size, kept, pack_meta(meta), draft.tags, draft.lock, sealed_by=under))
 
 
 async def put_object(call: Call) -> Response:

@@ -14,7 +14,7 @@ from strongroom.s3.domain.object_record import ObjectMeta, pack_meta, unpack_met
 from strongroom.s3.domain.ports import DataKeys, ObjectStore
 from strongroom.s3.domain.records import ObjectVersion
 from strongroom.s3.domain.rewrap import Job, Order, Subject
-from strongroom.s3.domain.seal_metadata import describe
+from strongroom.s3.domain.seal_metadata import describe, label
 from strongroom.s3.domain.sealing import open_seal, reseal
 from strongroom.s3.handlers.call import log
 
@@ -100,7 +100,7 @@ class Rewrap:
         def change(current: ObjectVersion) -> ObjectVersion:
             if current.meta != version.meta:
                 raise Conflict("replaced meanwhile")
-            return dataclasses.replace(current, meta=packed)
+            return dataclasses.replace(current, meta=packed, sealed_by=label(again.info))
 
         await self._store.amend(order.bucket, version.key, version.version_id, change)
         return True

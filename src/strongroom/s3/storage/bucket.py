@@ -43,6 +43,7 @@ _BY_ID = (
     f"SELECT {rows.VERSION_AND_BODY}, (SELECT seq {rows.OF_NEWEST}) "  # noqa: S608
     "FROM versions WHERE key = ?1 AND version IS ?2 LIMIT 1"
 )
+_SEALS = "SELECT name, versions, size, objects FROM seals ORDER BY name"
 _BODY = "SELECT body FROM versions WHERE seq = ? AND key = ? AND modified = ?"
 _UPLOAD = f"SELECT {rows.UPLOAD} FROM uploads WHERE key = ? AND upload = ?"  # noqa: S608
 _PARTS = (
@@ -133,8 +134,8 @@ class OpenBucket:
 
     def sealed_by(self) -> dict[str, SealedBy]:
         """Return what each key protects."""
-        found: list[rows.Row] = self.reader.execute("SELECT name, versions, size FROM seals ORDER BY name").fetchall()
-        return {name: SealedBy(versions, size) for name, versions, size in found}
+        found: list[rows.Row] = self.reader.execute(_SEALS).fetchall()
+        return {name: SealedBy(*counts) for name, *counts in found}
 
     # Writing
 

@@ -217,7 +217,7 @@ class _Check:
 
     def _seals(self, connection: apsw.Connection) -> list[Row] | None:
         """Compare what keys protect with what is counted; return the true counts when they differ."""
-        kept: list[Row] = connection.execute("SELECT name, versions, size FROM seals ORDER BY name").fetchall()
+        kept: list[Row] = connection.execute("SELECT name, versions, size, objects FROM seals ORDER BY name").fetchall()
         counted: list[Row] = connection.execute(SEALS).fetchall()
         if kept == counted:
             return None
@@ -236,7 +236,9 @@ class _Check:
 VERSIONS = "SELECT key, version, stored, file, parts, crc, marker, body FROM versions"
 PARTS = "SELECT upload, number, stored, file, crc, body FROM parts"
 SEALS = """
-SELECT sealed_by, count(*), sum(size) FROM versions WHERE sealed_by <> '' GROUP BY sealed_by ORDER BY sealed_by
+SELECT sealed_by, count(*), sum(size),
+       sum(NOT EXISTS (SELECT 1 FROM versions n WHERE n.key = v.key AND n.seq > v.seq))
+FROM versions v WHERE sealed_by <> '' GROUP BY sealed_by ORDER BY sealed_by
 """
 COUNT = """
 SELECT (SELECT count(*) FROM versions v WHERE NOT marker

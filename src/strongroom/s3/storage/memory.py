@@ -105,9 +105,12 @@ class MemoryStore:
     async def sealed_by(self, bucket: str) -> dict[str, SealedBy]:
         """See ObjectStore."""
         found: dict[str, SealedBy] = {}
-        for version in (v for versions in self._bucket(bucket).keys.values() for v in versions if v.sealed_by):
-            before = found.get(version.sealed_by, SealedBy())
-            found[version.sealed_by] = SealedBy(before.versions + 1, before.size + version.size)
+        for versions in self._bucket(bucket).keys.values():
+            for place, version in enumerate(versions):
+                if version.sealed_by:
+                    old = found.get(version.sealed_by, SealedBy())
+                    counts = SealedBy(old.versions + 1, old.size + version.size, old.objects + (place == 0))
+                    found[version.sealed_by] = counts
         return dict(sorted(found.items()))
 
     # Objects

@@ -19,8 +19,8 @@ STATE = (
 TOTALS = ("objects", "versions", "markers", "size", "stored", "uploads", "upload_stored")
 _SAVE = f"UPDATE bucket SET next_seq = ?, {', '.join(f'{name} = ?' for name in TOTALS)}"  # noqa: S608
 _COUNT_SEAL = (
-    "INSERT INTO seals VALUES (?, ?, ?) "
-    "ON CONFLICT (name) DO UPDATE SET versions = versions + excluded.versions, size = size + excluded.size"
+    "INSERT INTO seals VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+    "versions = versions + excluded.versions, size = size + excluded.size, objects = objects + excluded.objects"
 )
 _NEWEST = f"SELECT {rows.VERSION} {rows.OF_NEWEST}"
 _BY_ID = f"SELECT {rows.VERSION} FROM versions WHERE key = ? AND version IS ? LIMIT 1"  # noqa: S608
@@ -64,7 +64,7 @@ class Transaction:
         self.now = now
         self.known = known
         self.unlink: list[str] = []  # files that no row needs any more, once this is committed
-        self._seals: dict[str, tuple[int, int]] = {}  # changes of the table
+        self._seals: dict[str, tuple[int, int, int]] = {}  # changes of the table
         self._next_seq: int = state[7]
         self.objects, self.versions, self.markers, self.size, self.stored, self.uploads, self.upload_stored = state[8:]
         self._before = state[7:]
@@ -85,15 +85,15 @@ class Transaction:
         after = (self._next_seq, *(getattr(self, name) for name in TOTALS))
         if after != self._before:
             self.execute(_SAVE, after)
-        for name, (versions, size) in self._seals.items():
-            self.execute(_COUNT_SEAL, (name, versions, size))
+        for name, counts in self._seals.items():
+            self.execute(_COUNT_SEAL, (name, *counts))
             self.execute("DELETE FROM seals WHERE name = ? AND versions = 0", (name,))
 
-    def count_seal(self, name: str, versions: int, size: int) -> None:
-        """Count what a key protects."""
+    def count_seal(self, name: str, versions: int, size: int, objects: int = 0) -> None:
+        """Count what a key protects; objects: versions that became, or were until now, the newest of their key."""
         if name:
-            before = self._seals.get(name, (0, 0))
-            self._seals[name] = (before[0] + versions, before[1] + size)
+            before = self._seals.get(name, (0, 0, 0))
+            self._seals[name] = (before[0] + versions, before[1] + size, before[2] + objects)
 
     def new_id(self) -> str:
         """Return the id that the next version gets under the bucket's versioning."""
@@ -137,8 +137,11 @@ class Transaction:
         if newest is None or newest[0] != seq:
             return
         self.objects -= not marker
+        self.count_seal(row[14], 0, 0, -1)
         older = self.newest(key)
-        self.objects += older is not None and not older[3]
+        if older is not None and not older[3]:
+            self.objects += 1
+            self.count_seal(older[14], 0, 0, 1)
 
     def forget_file(self, name: str | None) -> None:
         """Take a file out of the table; it is unlinked after the commit."""
@@ -162,7 +165,9 @@ class Transaction:
             self.versions += 1
             self.size += version.size
             self.stored += version.stored
-            self.count_seal(version.sealed_by, 1, version.size)
+            self.count_seal(version.sealed_by, 1, version.size, 1)
+        if newest is not None:
+            self.count_seal(newest[14], 0, 0, -1)
         self.objects += (not version.delete_marker) - (newest is not None and not newest[3])
         return version
 

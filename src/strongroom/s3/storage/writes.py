@@ -128,8 +128,9 @@ def amend(tx: Transaction, key: str, version_id: str | None, change: Change) -> 
         "UPDATE versions SET etag = ?, tags = ?, lock = ?, meta = ?, sealed_by = ? WHERE seq = ?",
         (new.etag, new.tags, new.lock, new.meta, new.sealed_by, row[0]),
     )
-    tx.count_seal(old.sealed_by, -1, -old.size)
-    tx.count_seal(new.sealed_by, 1, old.size)
+    if new.sealed_by != old.sealed_by:
+        tx.count_seal(old.sealed_by, -1, -old.size, -old.latest)
+        tx.count_seal(new.sealed_by, 1, old.size, old.latest)
     return replace(old, meta=new.meta, tags=new.tags, lock=new.lock, etag=new.etag, sealed_by=new.sealed_by)
 
 

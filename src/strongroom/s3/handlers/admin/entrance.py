@@ -7,7 +7,7 @@ from strongroom.errors import Denied, Error
 from strongroom.messages import Body, Request, Response
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers import documents
-from strongroom.s3.handlers.admin import accounts, batch, groups, keys, policies, server, users
+from strongroom.s3.handlers.admin import accounts, batch, groups, key_usage, keys, policies, server, users
 from strongroom.s3.handlers.admin.desk import BODY_LIMIT, Desk, Errand, Errander
 from strongroom.s3.handlers.call import Box, log
 from strongroom.s3.wire import admin as wire
@@ -68,6 +68,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", _KMS + "key/list"): Route(keys.list_keys, "kms:ListKeys", ("pattern",)),
     ("GET", _KMS + "key/status"): Route(keys.key_status, "kms:KeyStatus"),
     ("GET", _KMS + "key/info"): Route(keys.describe, "kms:KeyStatus"),
+    ("GET", _KMS + "key/usage"): Route(key_usage.usage, "kms:KeyStatus"),
     ("POST", _KMS + "key/rotate"): Route(keys.change("rotate"), "", ("key-id",)),
     ("POST", _KMS + "key/disable"): Route(keys.change("disable"), "", ("key-id",)),
     ("POST", _KMS + "key/enable"): Route(keys.change("enable"), "", ("key-id",)),
