@@ -1,6 +1,8 @@
 """`server`: run a kms server (vault.md 10.4)."""
 
 import os
+import secrets
+import string
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,9 +76,7 @@ def _dev_settings(given: Parsed) -> "Settings":
         raise BadSettings(f"-dev-listen-address {address!r}: write HOST:PORT")
     token = values["dev-root-token-id"] or environment.get("VAULT_DEV_ROOT_TOKEN_ID") or ""
     if not token:
-        from strongroom.kms.domain.tokens import random_text
-
-        token = "s." + random_text(24)
+        token = "s." + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(24))
     if not values["dev-no-store-token"]:
         _store_token(token)
     listener = Listener(host=host or "127.0.0.1", port=int(port), tls_disable=True)

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
-import msgspec
-
 from strongroom.kms.domain.acl import Acl
 from strongroom.kms.domain.barrier import Keyring, open_with, seal_with
 from strongroom.kms.domain.cidrs import within
@@ -19,11 +17,12 @@ from strongroom.kms.domain.mounts import Mounts, first_mounts
 from strongroom.kms.domain.ports import AutoSeal, Clock, EntryStore, ReviewToken, Write
 from strongroom.kms.domain.records import Cluster, Mount, MountTable, Token
 from strongroom.kms.domain.tokens import Tokens
-from strongroom.kms.domain.values import ZERO_TIME, rfc3339
+from strongroom.kms.domain.values import ZERO_TIME
 from strongroom.kms.handlers.audit import Audit
 from strongroom.kms.handlers.call import Backend, Call
 from strongroom.kms.handlers.identity import Identity
 from strongroom.kms.handlers.lockout import Lockouts
+from strongroom.kms.handlers.metrics import Metrics
 from strongroom.kms.handlers.policies import Policies
 from strongroom.kms.handlers.quotas import PREFIX as QUOTAS
 from strongroom.kms.handlers.quotas import Quota, Quotas
@@ -94,7 +93,7 @@ class Core:
         self.write_snapshot: Callable[..., IO[bytes]] | None = None
         self.read_snapshot: Callable[..., dict[str, bytes]] | None = None
         self.spool: Callable[[], IO[bytes]] | None = None
-        self.render_metrics: Callable[[], bytes] | None = None
+        self.metrics = Metrics()
         self.active_time = ZERO_TIME
         self.leader_address = ""
         self.warn: Callable[[str], None] = lambda text: None
@@ -182,11 +181,6 @@ class Core:
         ticket = Ticket()
         self.store.submit(writes, ticket.finish)
         return ticket
-
-    def metrics_json(self, now: int) -> bytes:
-        """Return the metrics in the shape of go-metrics, empty but for the time."""
-        found: dict[str, object] = {"Timestamp": rfc3339(now), "Gauges": [], "Points": [], "Counters": []}
-        return msgspec.json.encode(found | {"Samples": []})
 
     def acl_of(self, work: Work, token: Token) -> Acl:
         """Return what a token may do."""

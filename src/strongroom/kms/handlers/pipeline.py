@@ -303,6 +303,7 @@ class Pipeline:
     def _failed(self, request: Request, call: Call, error: Error, last: bool) -> Response | Awaitable[Response]:
         """Answer an error; what the request wrote is dropped, except a spent use of its token."""
         core = self.core
+        core.metrics.refused += 1
         used = call.token is not None and (call.token.num_uses or last) and core.unsealed is not None
         call.work.discard()
         if used and call.token is not None:
@@ -354,6 +355,7 @@ class Pipeline:
     def _finish(self, request: Request, call: Call, wrapped: Reply | None, reply: Reply | None) -> Response:
         if self.core.audit.active:
             self.core.audit.response(call, wrapped)
+        self.core.metrics.count(call, (self.core.clock() - call.now) / 1e9)
         shown = "" if wrapped is not None and wrapped.wrap is not None else call.request_id
         return reply_response(wrapped, shown, _echo(request))
 

@@ -5,11 +5,13 @@ import platform
 from typing import TYPE_CHECKING, Any
 
 from strongroom.kms.domain import acl
-from strongroom.kms.domain.errors import Nothing, Refused
+from strongroom.kms.domain.errors import Forbidden, Nothing, Refusal, Refused
 from strongroom.kms.domain.values import rfc3339
 from strongroom.kms.handlers import tools, wrapping
 from strongroom.kms.handlers.call import Call, Reply, Route, route
+from strongroom.kms.handlers.metrics import CONTENT_TYPE
 from strongroom.kms.handlers.quotas import PREFIX, Quota
+from strongroom.kms.handlers.render import DENIED
 
 if TYPE_CHECKING:
     from strongroom.kms.handlers.core import Core
@@ -50,7 +52,7 @@ class Misc:
             route("step-down", {up: self.step_down}, sudo=True),
             route("config/state/sanitized", {read: self.configuration}),
             route("config/cors", {read: self.cors}, sudo=True),
-            route("metrics", {read: self.metrics}, fields={"format": "text"}),
+            route("metrics", {read: self.metrics}, fields={"format": "text"}, open=True),
             route("namespaces/?", {acl.LIST: self.nothing}),
             route("plugins/catalog/(?P<kind>secret|auth|database)/(?P<name>.+)", {read: self.plugin}, sudo=True),
             route("plugins/catalog/?", {read: self.plugins}, sudo=True),
@@ -131,13 +133,25 @@ class Misc:
         return Reply(data={"enabled": False}, hoist=True)
 
     def metrics(self, call: Call) -> Reply:
-        """Return the metrics, as text for Prometheus or as JSON."""
-        render = self.core.render_metrics
-        if not self.core.settings.prometheus_retention or render is None:
+        """Return the metrics, as text for Prometheus or as JSON; where a listener says so, to anybody."""
+        core = self.core
+        if not any(listener.unauthenticated_metrics for listener in core.settings.listeners):
+            self._authorise(call)
+        if not core.settings.prometheus_retention:
             return Reply(status=400, bare=b"prometheus is not enabled", content_type="text/plain")
         if call.get("format") == "prometheus":
-            return Reply(bare=render(), content_type="text/plain; version=0.0.4")
-        return Reply(bare=self.core.metrics_json(call.now))
+            return Reply(bare=core.metrics.text(core), content_type=CONTENT_TYPE)
+        return Reply(bare=core.metrics.json(core))
+
+    def _authorise(self, call: Call) -> None:
+        """Do for an open route what the pipeline does for others; raise Forbidden or Refusal."""
+        text = wrapping.header_token(call)
+        token = self.core.live.tokens.find(call.work, text, call.seconds) if text else None
+        if token is None:
+            raise Forbidden(DENIED)
+        call.token, call.token_text = token, text
+        if not self.core.acl_of(call.work, token).allows(acl.Asked(acl.READ, call.full, call.data)):
+            raise Refusal(DENIED)
 
     def plugin(self, call: Call) -> Reply:
         """Describe a built-in type."""
