@@ -327,6 +327,10 @@ def test_versions_undo_and_rewind(shell):
     shell.run("undo", "my/vers/k")
     assert shell.run("cat", "my/vers/k") == "one"
     shell.run("rb", "--force", "my/vers")
+    shell.run("mb", "my/unversioned")
+    shell.run("pipe", "my/unversioned/k", stdin=b"only")
+    assert "is not versioned" in shell.run("undo", "my/unversioned/k", code=1)
+    assert shell.run("cat", "my/unversioned/k") == "only"
 
 
 def test_lifecycle_cors_and_events_of_buckets(shell):

@@ -2,11 +2,12 @@
 
 from itertools import groupby
 
-from strongroom.cli.mc.failures import INVALID, Fatal
+from strongroom.cli.mc.failures import INVALID, Failed, Fatal
 from strongroom.cli.mc.flags import Line
 from strongroom.cli.mc.listing import Entry, Look, remote_entries
 from strongroom.cli.mc.shell import Remote, Shell
 from strongroom.errors import Error
+from strongroom.sdk.s3_xml import parse
 
 
 def undo(shell: Shell, line: Line) -> None:
@@ -27,6 +28,9 @@ def undo(shell: Shell, line: Line) -> None:
 
 
 def _undo(shell: Shell, line: Line, target: Remote, last: int, action: str) -> None:
+    state = parse(target.client.get_config(target.bucket, "versioning")).get("Status")
+    if not state:  # the only version would go, and nothing would come back
+        raise Failed(f"Bucket `{target.bucket}` is not versioned, there is nothing to go back to.")
     look = Look(recursive=line.on("recursive"), versions=True)
     found = (entry for entry in remote_entries(target, target.key, look) if not entry.folder)
     for key, group in groupby(found, key=lambda entry: entry.key):
