@@ -38,7 +38,7 @@ bench: $(VENV)/ready-dev  ## print figures as ratios; nothing is asserted
 	$(BIN)/python -m benchmarks
 
 fuzz: $(VENV)/ready-dev  ## longer hypothesis runs of every parser
-	$(BIN)/python -m pytest --hypothesis-profile=fuzz -m "" -k "fuzz or any_" tests/unit tests/contract --timeout=1800
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -k "fuzz or any_" tests/unit tests/contract tests/fuzz --timeout=3600
 
 soak: $(VENV)/ready-dev  ## minutes of load, killing the servers in between
 	$(BIN)/python -m pytest tests/soak --timeout=3600
