@@ -1,6 +1,7 @@
 """The writing side of a connection: plain or through TLS, with back-pressure."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import struct
@@ -115,7 +116,8 @@ class Outlet:
         if self.channel is not None and self.channel.ready:
             self.transport.write(self.channel.close())
         self._finished = True
-        self.transport.write_eof()
+        with contextlib.suppress(OSError):  # the peer has reset the connection, and the loop does not know yet
+            self.transport.write_eof()
 
     def close(self) -> None:
         """Flush and close."""
