@@ -1,31 +1,25 @@
-"""Large objects: multipart uploads with parallel parts, ranged parallel downloads, both resumable (mc.md 5.3).
+"""Uploads: one request, or parts in parallel that can go on where an earlier try stopped (mc.md 5.3).
 
 Everything blocks and reports progress in bytes; a negative report takes a failed try back.
 """
 
-import hashlib
-import os
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from strongroom.errors import BadSettings, Conflict, Error, Incomplete, Unavailable
+from strongroom.errors import BadSettings, Error, Incomplete, Unavailable
 from strongroom.messages import WINDOW, Buffer
 from strongroom.sdk.crew import each
-from strongroom.sdk.s3 import Client, Head, head_of
+from strongroom.sdk.s3 import Client, Head
 from strongroom.sdk.s3_body import CHECKSUMS, Bytes, Content, Counted, FilePart, Progress, base64, checksum
 from strongroom.sdk.s3_errors import S3Error
-from strongroom.sdk.s3_resume import DownloadJournal, Journal
+from strongroom.sdk.s3_resume import Journal
 
 PART = 16 * 1024 * 1024  # bytes
 LEAST_PART, MOST_PARTS = 5 * 1024 * 1024, 10_000
 SINGLE_LIMIT = 5 * 1024**3  # bytes in one PUT, and in one copy
-RANGED = 64 * 1024 * 1024  # downloads from this size on are cut into ranges
-RANGE = 32 * 1024 * 1024
-TRIES = 5
 GROW = 1000  # parts of unknown total: their size doubles so often
 
 Pairs = Iterable[tuple[str, str]]
@@ -298,118 +292,3 @@ def copy_large(place: Place, source: tuple[str, str], size: int, plan: Plan, ver
     except BaseException:
         client.abort_upload(bucket, key, upload_id)
         raise
-
-
-# ---- down ----
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The object that is downloaded; size and etag as they are known, etag "" when not."""
-
-    client: Client
-    bucket: str
-    key: str
-    size: int
-    etag: str = ""
-    version_id: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
-
-    def open_range(self, start: int, stop: int) -> "Iterator[memoryview]":
-        """Yield the bytes [start, stop), trying again where a transfer broke."""
-        position, tries = start, 0
-        while position < stop:
-            headers = [*self.headers, ("Range", f"bytes={position}-{stop - 1}")]
-            if self.etag:
-                headers.append(("If-Match", f'"{self.etag}"'))
-            try:
-                with self.client.get(self.bucket, self.key, self.version_id, headers) as answer:
-                    view = memoryview(bytearray(WINDOW))
-                    while count := answer.read_into(view):
-                        position += count
-                        yield view[:count]
-            except (Incomplete, Unavailable):
-                tries += 1
-                if tries == TRIES:
-                    raise
-                time.sleep(0.2 * tries)
-
-
-def download(origin: Origin, path: Path, plan: Plan, report: Progress) -> None:
-    """Write an object to path: into a file beside it first, which takes its place when it is complete.
-
-    A large one is read by several ranges at a time, and goes on where an earlier try stopped as long as its ETag is
-    the same. Raises Incomplete, Conflict when the object changed under way.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mark = hashlib.sha256(f"{origin.bucket}/{origin.key}/{origin.version_id}/{origin.etag}".encode()).hexdigest()[:12]
-    partial = path.with_name(f".{path.name[:200]}.{mark}.part")
-    if origin.size >= RANGED and origin.etag:
-        _download_ranges(origin, partial, plan, report)
-    else:
-        _download_whole(origin, partial, report)
-    partial.replace(path)
-
-
-def _download_whole(origin: Origin, partial: Path, report: Progress) -> None:
-    tries = 0
-    while True:
-        done = 0
-        try:
-            with origin.client.get(origin.bucket, origin.key, origin.version_id, origin.headers) as answer:
-                size = answer.length
-                view = memoryview(bytearray(min(WINDOW, max(size or WINDOW, 1))))
-                with open(partial, "wb", buffering=0) as out:
-                    while count := answer.read_into(view):
-                        out.write(view[:count])
-                        done += count
-                        report(count)
-            return
-        except BaseException as error:
-            report(-done)
-            partial.unlink(missing_ok=True)
-            tries += 1
-            if not isinstance(error, Incomplete) or tries == TRIES:
-                raise
-            time.sleep(0.2 * tries)
-
-
-def _download_ranges(origin: Origin, partial: Path, plan: Plan, report: Progress) -> None:
-    journal = DownloadJournal(partial.with_suffix(".json"), origin.size, RANGE)
-    finished = journal.finished() if partial.exists() else set()
-    for number in finished:
-        report(min(RANGE, origin.size - number * RANGE))
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT, 0o600)
-    try:
-        os.ftruncate(descriptor, origin.size)
-
-        def fetch(number: int) -> None:
-            start = number * RANGE
-            stop = position = min(start + RANGE, origin.size)
-            position = start
-            for piece in origin.open_range(start, stop):
-                os.pwrite(descriptor, piece, position)
-                position += len(piece)
-                report(len(piece))
-            journal.add(number)
-
-        missing = [number for number in range(-(-origin.size // RANGE)) if number not in finished]
-        each(plan.parallel, fetch, missing)
-    except Conflict:
-        partial.unlink(missing_ok=True)
-        journal.end()
-        raise
-    finally:
-        os.close(descriptor)
-    mask = os.umask(0)
-    os.umask(mask)
-    partial.chmod(0o666 & ~mask)
-    journal.end()
-
-
-def whole(origin: Origin, take: Callable[[memoryview], object]) -> Head:
-    """Read an object once, in order, and hand every piece to take."""
-    with origin.client.get(origin.bucket, origin.key, origin.version_id, origin.headers) as answer:
-        for piece in answer.pieces():
-            take(piece)
-        return head_of(answer.headers)

@@ -6,7 +6,8 @@ import threading
 import pytest
 
 from strongroom.errors import Incomplete, Malformed, TooLarge
-from strongroom.net.blocking import Dialling, Origin, Pool, Throttle, Unreachable, parse_head
+from strongroom.net.blocking import Pool, parse_head
+from strongroom.net.dialling import Dialling, Origin, Throttle, Unreachable
 
 
 class Script:
@@ -175,7 +176,7 @@ def test_a_name_is_resolved_as_told():
 
 def test_a_throttle_sleeps_for_what_is_over_the_rate(monkeypatch):
     slept = []
-    monkeypatch.setattr("strongroom.net.blocking.time.sleep", slept.append)
+    monkeypatch.setattr("strongroom.net.dialling.time.sleep", slept.append)
     brake = Throttle(1000, clock=lambda: 100.0)
     brake.pass_(250)
     assert slept == []

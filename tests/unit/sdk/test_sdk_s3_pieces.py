@@ -12,8 +12,9 @@ from strongroom.s3.wire.aws_chunked import ChunkDecoder
 from strongroom.sdk import s3_body, s3_sigv2
 from strongroom.sdk.s3 import Client, Credentials, Settings, copy_source
 from strongroom.sdk.s3_body import Bytes, Counted, FilePart, Seal
-from strongroom.sdk.s3_call import origin_of, post_form, presigned
+from strongroom.sdk.s3_call import origin_of
 from strongroom.sdk.s3_errors import AccessDenied, NoSuchBucket, NoSuchKey, from_answer
+from strongroom.sdk.s3_presign import post_form, presigned
 from strongroom.sdk.s3_transfer import MOST_PARTS, Plan, algorithm_headers, completion_headers
 from strongroom.sdk.s3_xml import element, page, parse, writer
 

@@ -9,7 +9,7 @@ from strongroom.cli.mc.flags import Line
 from strongroom.cli.mc.formats import go_duration, size, table
 from strongroom.cli.mc.shell import Shell
 from strongroom.errors import Error
-from strongroom.net.blocking import Unreachable
+from strongroom.net.dialling import Unreachable
 
 EMPTY: dict[str, object] = {
     "buckets": {"count": 0}, "objects": {"count": 0}, "versions": {"count": 0}, "deletemarkers": {"count": 0},

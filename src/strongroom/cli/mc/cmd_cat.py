@@ -7,10 +7,10 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from strongroom.cli.mc.cmd_copy import plan_of, stored_headers
 from strongroom.cli.mc.encryption import Encryption, encryption
 from strongroom.cli.mc.failures import INVALID, Failed, Fatal, missing_object, missing_path
 from strongroom.cli.mc.flags import Line
+from strongroom.cli.mc.jobs import plan_of, stored_headers
 from strongroom.cli.mc.listing import Look, remote_entries, rewind_time
 from strongroom.cli.mc.metadata import attributes, content_type
 from strongroom.cli.mc.moving import merged

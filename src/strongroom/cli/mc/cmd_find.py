@@ -25,7 +25,7 @@ from strongroom.cli.mc.listing import (
 from strongroom.cli.mc.moving import KEPT
 from strongroom.cli.mc.shell import Local, Remote, Shell, Target
 from strongroom.errors import Error
-from strongroom.sdk.s3_call import presigned
+from strongroom.sdk.s3_presign import presigned
 from strongroom.sdk.s3_xml import parse
 
 Test = Callable[[str, Entry], bool]

@@ -6,12 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from strongroom.cli.mc.cmd_copy import Cleaner, Report, below, mover_of, run_jobs, workers_of
 from strongroom.cli.mc.encryption import encryption
 from strongroom.cli.mc.failures import Failed, Fatal, missing_path
 from strongroom.cli.mc.flags import Line
+from strongroom.cli.mc.jobs import Cleaner, Report, mover_of, run_jobs, workers_of
 from strongroom.cli.mc.listing import Entry, Look, Test, age_test, local_entries, look_up, remote_entries
 from strongroom.cli.mc.moving import Job, Mover
+from strongroom.cli.mc.planning import below
 from strongroom.cli.mc.progress import Progress
 from strongroom.cli.mc.shell import Local, Remote, Shell, Target
 from strongroom.errors import AlreadyExists, Error

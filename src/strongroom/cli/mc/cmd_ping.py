@@ -8,7 +8,7 @@ from strongroom.cli.mc.failures import INVALID, Cause, Fatal, cause_of
 from strongroom.cli.mc.flags import Line
 from strongroom.cli.mc.formats import table
 from strongroom.cli.mc.shell import Shell
-from strongroom.net.blocking import Unreachable
+from strongroom.net.dialling import Unreachable
 from strongroom.sdk.s3_admin import HEALTH, Admin
 from strongroom.sdk.s3_call import Lost
 

@@ -12,7 +12,7 @@ from strongroom.cli.mc.formats import long_duration, moment, parse_duration, rfc
 from strongroom.cli.mc.listing import Look, look_up, remote_entries
 from strongroom.cli.mc.shell import Remote, Shell
 from strongroom.errors import Error
-from strongroom.sdk.s3_call import post_form, presigned
+from strongroom.sdk.s3_presign import post_form, presigned
 
 WEEK = 7 * 24 * 3600
 Record = dict[str, object]

@@ -13,16 +13,15 @@ from strongroom.cli.mc.progress import Progress
 from strongroom.cli.mc.shell import Local, Remote, Shell, Target
 from strongroom.errors import Error
 from strongroom.sdk.s3 import Head
+from strongroom.sdk.s3_download import Origin, download
 from strongroom.sdk.s3_resume import Journal
 from strongroom.sdk.s3_transfer import (
     SINGLE_LIMIT,
     FileSource,
     ObjectSource,
-    Origin,
     Place,
     Plan,
     copy_large,
-    download,
     upload,
 )
 

@@ -14,7 +14,7 @@ from strongroom.cli.mc.console import Console
 from strongroom.cli.mc.failures import INVALID, Failed, Fatal, no_alias, typed
 from strongroom.cli.mc.formats import parse_size
 from strongroom.errors import Error
-from strongroom.net.blocking import Dialling, Throttle
+from strongroom.net.dialling import Dialling, Throttle
 from strongroom.sdk.s3 import Client, Credentials, Settings
 
 T = TypeVar("T")
