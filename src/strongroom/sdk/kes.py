@@ -31,6 +31,7 @@ from strongroom.net.client import ClientAnswer, HttpClient
 
 ASIDE_SECONDS = 30.0  # how long an endpoint that failed is tried last (kes.md 11.1)
 RETRIES = 2  # further attempts after a network error or a 503
+RETRY_SECONDS = 0.2  # pause before a further attempt: this, up to five times as long at random
 TIMEOUT_SECONDS = 15.0
 MAX_ANSWER = 1 << 20  # bytes of an error (kes.md 11.1)
 
@@ -267,7 +268,7 @@ class KesClient:
         """Send to one endpoint; again after network errors and 503 (kes.md 11.1). Raises Unavailable."""
         for attempt in range(RETRIES + 1):
             if attempt:
-                await asyncio.sleep(0.2 + random.random() * 0.8)  # noqa: S311
+                await asyncio.sleep(RETRY_SECONDS * (1 + 4 * random.random()))  # noqa: S311
             last = attempt == RETRIES
             try:
                 answer = await self._http.request(
@@ -303,7 +304,7 @@ class KesClient:
 
 def _endpoint(text: str) -> str:
     """Return an endpoint as a URL; raise Malformed for what has no host or a bad port."""
-    place = text.strip().rstrip("/").removeprefix("https://").removeprefix("http://")
+    place = text.strip().removeprefix("https://").removeprefix("http://").rstrip("/")
     try:
         found = urlsplit(f"https://{place}")
         if not found.hostname or found.port == 0 or found.path or found.query:

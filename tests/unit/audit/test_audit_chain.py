@@ -1,0 +1,129 @@
+"""The audit chain (docs/formats/audit-log.md)."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strongroom.audit.chain import Chain, verify
+from strongroom.audit.log import AuditLog, FileSink
+from strongroom.errors import BadSettings, Tampered, Unavailable
+
+KEY = b"k" * 32
+
+
+def lines(count: int) -> list[bytes]:
+    chain = Chain(key=KEY)
+    made = []
+    for number in range(count):
+        members = chain.checkpoint("t") if number % 5 == 4 else f'{{"n":{number}'
+        made.append(chain.line(members))
+    return made
+
+
+def test_what_was_written_verifies() -> None:
+    found = verify(lines(12), KEY)
+    assert (found.lines, found.checkpoints, found.sealed_lines) == (12, 2, 10)
+
+
+@given(st.data())
+def test_any_flipped_bit_is_found(data: st.DataObject) -> None:
+    made = lines(7)
+    place = data.draw(st.integers(0, 6))
+    line = bytearray(made[place])
+    at = data.draw(st.integers(0, len(line) - 2))
+    line[at] ^= 1 << data.draw(st.integers(0, 7))
+    made[place] = bytes(line)
+    with pytest.raises(Tampered, match=r"line \d+"):
+        verify(b"".join(made).splitlines(keepends=True), KEY)
+
+
+@given(st.permutations(range(6)))
+def test_any_other_order_is_found(order: list[int]) -> None:
+    made = lines(6)
+    if list(order) != sorted(order):
+        with pytest.raises(Tampered):
+            verify([made[place] for place in order], KEY)
+
+
+def test_another_checkpoint_key_is_found() -> None:
+    with pytest.raises(Tampered, match="line 5: the checkpoint"):
+        verify(lines(6), b"x" * 32)
+
+
+def test_a_log_goes_on_over_restarts_and_rotations(tmp_path: Path) -> None:
+    file = tmp_path / "audit.log"
+    for start in range(3):
+        log = AuditLog(FileSink(file, rotate_bytes=2000, keep=0), key=KEY)
+        for number in range(10):
+            log.add(f'{{"run":{start},"n":{number}')
+        log.checkpoint("t")
+        log.close()
+    every = [*sorted(tmp_path.glob("audit.log.2*")), file]
+    assert len(every) > 1
+    assert verify([line for one in every for line in one.read_bytes().splitlines(keepends=True)], KEY).lines == 33
+    assert oct(file.stat().st_mode & 0o777) == "0o600"
+
+
+def test_old_files_are_removed(tmp_path: Path) -> None:
+    log = AuditLog(FileSink(tmp_path / "a", rotate_bytes=300, keep=2))
+    for number in range(30):
+        log.add(f'{{"n":{number}')
+    log.close()
+    assert len(list(tmp_path.glob("a.2*"))) == 2
+
+
+def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    log = AuditLog(FileSink(file))
+    log.add('{"n":1')
+    log.close()
+    with open(file, "ab") as torn:
+        torn.write(b'{"n":2,"ch')
+    log = AuditLog(FileSink(file))
+    log.add('{"n":3')
+    log.close()
+    assert verify(file.read_bytes().splitlines(keepends=True)).lines == 2
+
+
+def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("something else\n")
+    with pytest.raises(BadSettings):
+        AuditLog(FileSink(tmp_path / "a"))
+
+
+class Full:
+    """A sink on a full disk."""
+
+    def write(self, data: bytes) -> None:
+        raise OSError(28, os.strerror(28))
+
+    def sync(self) -> None:
+        return
+
+    def close(self) -> None:
+        return
+
+
+def test_a_full_disk_refuses_or_counts() -> None:
+    said: list[str] = []
+    log = AuditLog(Full(), refuse_when_full=True, warn=said.append)
+    head = log.head
+    with pytest.raises(Unavailable):
+        log.add('{"n":1')
+    assert (log.head, log.lost, said) == (head, 1, ["audit log: No space left on device"])
+    log = AuditLog(Full(), refuse_when_full=False, warn=said.append)
+    log.add('{"n":1')
+    assert (log.lines, log.lost) == (0, 1)
+
+
+def test_subscribers_hear_every_line() -> None:
+    log, heard = AuditLog(None), list[bytes]()
+    end = log.subscribe(heard.append)
+    log.add('{"n":1')
+    end()
+    log.add('{"n":2')
+    assert len(heard) == 1
+    assert not log.subscribed
