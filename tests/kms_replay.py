@@ -30,6 +30,11 @@ class Clock:
         return time.time_ns() + self.ahead
 
 
+def complain(text):
+    """Make an unexpected error of the server one of the test."""
+    raise AssertionError(text)
+
+
 class Replay:
     """A server and what the answers so far have told."""
 
@@ -46,6 +51,7 @@ class Replay:
         self.clock = Clock()
         core = Core(settings, MemoryStore(), self.clock, FACTORIES)
         core.audit.open_sink = open_sink
+        core.warn = complain
         self.core, self.pipeline = core, Pipeline(core, Sealing(core))
         self.known = {"file": str(folder / "audit.log")}
 

@@ -57,6 +57,8 @@ def same(wanted, given, known, place="body"):
         return next(filter(None, (same(w, g, known, f"{place}[]") for w, g in zip(wanted, given, strict=True))), "")
     if isinstance(wanted, str):
         return "" if text_matches(wanted, given, known) else f"{place}: {given!r}, wanted {wanted!r}"
+    if place.endswith(".ttl") and isinstance(given, int) and 0 <= wanted - given <= 2:
+        return ""  # a second may pass
     return "" if type(wanted) is type(given) and wanted == given else f"{place}: {given!r}, wanted {wanted!r}"
 
 

@@ -94,7 +94,11 @@ async def prepared(folder):
     return replay
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=max(settings.default.max_examples // 3, 30),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(requests=st.lists(st.tuples(METHODS, ROUTES | st.lists(NAMES, min_size=1, max_size=5), BODIES), max_size=25))
 def test_any_request_gets_a_documented_status(tmp_path, requests):
     async def run():

@@ -86,18 +86,25 @@ class Device:
 
     def shown(self, value: Any, clear: Iterable[str] = ()) -> bytes:
         """Return a value as JSON with every text hashed, members named in clear excepted."""
-        if isinstance(value, str) and not self.raw:
+        if self.raw:
+            return gojson.encode(value)
+        kind = type(value)
+        if kind is str:
             return b'"hmac-sha256:%b"' % self.digest(value).encode()
-        if isinstance(value, dict) and not self.raw:
+        if kind is dict:
+            names = self._names
             parts = []
-            for name in sorted(value):
+            for name in sorted(value) if len(value) > 1 else value:
                 part = value[name]
-                shown = gojson.encode(part) if name in clear else self.shown(part)
-                parts.append(self._name(name) + shown)
+                head = names.get(name) or self._name(name)
+                if type(part) is str and not clear:  # by far the most members: no further call
+                    parts.append(b'%b"hmac-sha256:%b"' % (head, self.digest(part).encode()))
+                else:
+                    parts.append(head + (gojson.encode(part) if name in clear else self.shown(part)))
             return b"{%b}" % b",".join(parts)
-        if isinstance(value, list | tuple) and not self.raw:
+        if kind is list or kind is tuple:
             return b"[%b]" % b",".join([self.shown(part) for part in value])
-        return gojson.encode(value)
+        return _encode(value)
 
     def _name(self, name: str) -> bytes:
         """Return a member's name as JSON with its colon; kept, for names repeat."""
@@ -274,7 +281,7 @@ def _kind(path: str) -> str:
 
 def _data(reply: Reply) -> dict[str, Any]:
     if reply.raw is not None:
-        return gojson.decode(reply.raw)
+        return gojson.decode_own(reply.raw)
     if reply.bare is not None:
         return gojson.decode(reply.bare) if not reply.content_type else {}
     return dict(reply.data or {})
@@ -379,7 +386,8 @@ class Audit:
         """Write the lines of a request that failed: of one without a valid token or grant, both."""
         text = one_error(str(error))
         if isinstance(error, Forbidden) or (call.token is not None and call.granted is None and not _root(call)):
-            self.request(call, str(error) if isinstance(error, Forbidden) else text)
+            if not (call.route is not None and call.route.open):  # an open route's line is written already
+                self.request(call, str(error) if isinstance(error, Forbidden) else text)
             self.response(call, Reply(data={"error": str(error)}), text)
         elif isinstance(error, Refused):
             self.response(call, Reply(data={"error": str(error)}))

@@ -167,17 +167,21 @@ class Call:
         route = self.route
         if route is None or route.lazy or not self.data:
             return
-        for name, kind in route.fields.items():
-            if kind != "any" and self.data.get(name) is not None and name not in self.captures:
-                try:
-                    fields.convert(name, kind, self.data[name])
-                except Refused as error:
-                    raise Refused(f"Field validation failed: {error}") from error
+        for name, value in self.data.items():
+            kind = route.fields.get(name, "any")
+            if kind == "any" or value is None or name in self.captures or (kind == "text" and type(value) is str):
+                continue
+            try:
+                fields.convert(name, kind, value)
+            except Refused as error:
+                raise Refused(f"Field validation failed: {error}") from error
 
     def ignored(self) -> list[str]:
         """Return the warnings about parameters that the route does not know."""
         route = self.route
-        if route is None or not self.data or route.free:
+        if route is None or route.free:
+            return []
+        if self.captures.keys().isdisjoint(self.data) and route.fields.keys() >= self.data.keys():
             return []
         unknown = sorted(name for name in self.data if name not in route.fields and name not in self.captures)
         found = []

@@ -4,8 +4,9 @@ Requests are answered synchronously where nothing has to be waited for; otherwis
 when the writes are durable (or an outside service has answered).
 """
 
+import traceback
 from collections.abc import Awaitable
-from inspect import isawaitable
+from pathlib import Path
 from typing import IO, Any
 from urllib.parse import parse_qsl, unquote
 
@@ -28,7 +29,7 @@ from strongroom.kms.domain.fields import to_bool
 from strongroom.kms.domain.records import Mount, Token
 from strongroom.kms.domain.values import parse_duration
 from strongroom.kms.handlers.bare import BARE, no_texts
-from strongroom.kms.handlers.call import HELP, Call, Reply
+from strongroom.kms.handlers.call import HELP, NAMES, Call, Reply
 from strongroom.kms.handlers.core import Core, request_id
 from strongroom.kms.handlers.render import BODILESS, DENIED, error_response, json_response, reply_response
 from strongroom.kms.handlers.sealing import Sealing
@@ -247,9 +248,11 @@ class Pipeline:
             reply = self._run(call)
         except Error as error:
             return self._failed(request, call, error, last)
-        if isawaitable(reply):
-            return self._later(request, call, reply, last)
-        return self._settle(request, call, reply, last)
+        except Exception as error:
+            return self._failed(request, call, self._unexpected(call, error), last)
+        if reply is None or type(reply) is Reply:
+            return self._settle(request, call, reply, last)
+        return self._later(request, call, reply, last)
 
     def _check(self, call: Call, rules: acl.Acl) -> None:
         """Raise Refusal unless the caller's policies allow the call; decides create or update before (vault.md 5.1)."""
@@ -296,9 +299,18 @@ class Pipeline:
             reply = await waiting
         except Error as error:
             answer = self._failed(request, call, error, last)
+        except Exception as error:
+            answer = self._failed(request, call, self._unexpected(call, error), last)
         else:
             answer = self._settle(request, call, reply, last)
         return await answer if not isinstance(answer, Response) else answer
+
+    def _unexpected(self, call: Call, error: Exception) -> Error:
+        """Tell the operator about an error of ours; the client gets 500, and nothing of the request is stored."""
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(where.filename).name}:{where.lineno}"
+        self.core.warn(f"{NAMES[call.operation]} {call.full}: {type(error).__name__} at {place}")
+        return Error("unexpected")
 
     def _failed(self, request: Request, call: Call, error: Error, last: bool) -> Response | Awaitable[Response]:
         """Answer an error; what the request wrote is dropped, except a spent use of its token."""
@@ -333,26 +345,24 @@ class Pipeline:
             if last and call.token is not None:
                 core.live.tokens.revoke(call.work, call.token.hash)
             ticket = call.work.commit()
+            if ticket is None and not call.work.waiting:
+                return self._finish(request, call, wrapped)
             waiting = [t for t in call.work.waiting if not t.done]
             if ticket is not None and not ticket.done:
                 waiting.append(ticket)
-            if waiting:
-                return self._durable(request, call, wrapped, reply, waiting)
-            return self._finish(request, call, wrapped, reply)
+            return self._durable(request, call, wrapped, waiting) if waiting else self._finish(request, call, wrapped)
         except Error as error:
             return self._failed(request, call, error, last=False)
 
-    async def _durable(
-        self, request: Request, call: Call, wrapped: Reply | None, reply: Reply | None, waiting: list[Ticket]
-    ) -> Response:
+    async def _durable(self, request: Request, call: Call, wrapped: Reply | None, waiting: list[Ticket]) -> Response:
         try:
             for ticket in waiting:
                 await ticket.wait()
-            return self._finish(request, call, wrapped, reply)
+            return self._finish(request, call, wrapped)
         except Error as error:
             return self._error(error, request)
 
-    def _finish(self, request: Request, call: Call, wrapped: Reply | None, reply: Reply | None) -> Response:
+    def _finish(self, request: Request, call: Call, wrapped: Reply | None) -> Response:
         if self.core.audit.active:
             self.core.audit.response(call, wrapped)
         self.core.metrics.count(call, (self.core.clock() - call.now) / 1e9)

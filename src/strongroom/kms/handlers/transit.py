@@ -498,7 +498,7 @@ class Transit(Backend):
 
         def one(item: dict[str, Any], index: int) -> dict[str, Any]:
             associated = _associated(item.get("associated_data"), index)
-            wanted = to_int(item.get("key_version") or 0)
+            wanted = _int(item.get("key_version") or 0)
             text, number = ciphers.encrypt(decode(item["plaintext"]), decode(item.get("context")), associated, wanted)
             return {"ciphertext": text, "key_version": number}
 
@@ -514,13 +514,13 @@ class Transit(Backend):
         if items is not None:
             return self._decrypt_batch(call, ciphers, items)
         context, associated = decode(data.get("context")), _associated(data.get("associated_data"))
-        plaintext = ciphers.decrypt(to_text(data["ciphertext"]), context, associated)
+        plaintext = ciphers.decrypt(_text(data["ciphertext"]), context, associated)
         return Reply(raw=b'{"plaintext":"%b"}' % b2a_base64(plaintext, newline=False))
 
     def _decrypt_batch(self, call: Call, ciphers: Ciphers, items: list[dict[str, Any]]) -> Reply:
         def one(item: dict[str, Any], index: int) -> dict[str, Any]:
             associated = _associated(item.get("associated_data"), index)
-            plaintext = ciphers.decrypt(to_text(item["ciphertext"]), decode(item.get("context")), associated)
+            plaintext = ciphers.decrypt(_text(item["ciphertext"]), decode(item.get("context")), associated)
             return {"plaintext": b64encode(plaintext).decode()}
 
         return _results(call, items, one, {"plaintext": ""})
@@ -535,8 +535,8 @@ class Transit(Backend):
 
         def one(item: dict[str, Any], index: int) -> dict[str, Any]:
             context, associated = decode(item.get("context")), _associated(item.get("associated_data"), index)
-            plaintext = ciphers.decrypt(to_text(item["ciphertext"]), context, associated)
-            text, number = ciphers.encrypt(plaintext, context, associated, to_int(item.get("key_version") or 0))
+            plaintext = ciphers.decrypt(_text(item["ciphertext"]), context, associated)
+            text, number = ciphers.encrypt(plaintext, context, associated, _int(item.get("key_version") or 0))
             return {"ciphertext": text, "key_version": number}
 
         return Reply(data=one(data, 0)) if items is None else _results(call, items, one, {})
@@ -566,7 +566,7 @@ class Transit(Backend):
         def one(item: dict[str, Any], index: int) -> dict[str, Any]:
             if "input" not in item:
                 raise Refused("missing input for HMAC")
-            data = unbase64(to_text(item["input"]), "unable to decode input as base64: ")
+            data = unbase64(_text(item["input"]), "unable to decode input as base64: ")
             return {"hmac": hmac_text(key, number, data, algorithm)}
 
         items = _list(call.data)
@@ -592,7 +592,7 @@ class Transit(Backend):
         how, number = self._how(call), key.encryption_version(call.get("key_version"))
 
         def one(item: dict[str, Any], index: int) -> dict[str, Any]:
-            data = unbase64(to_text(item.get("input") or ""), "unable to decode input as base64: ")
+            data = unbase64(_text(item.get("input") or ""), "unable to decode input as base64: ")
             text, public = sign(key, number, data, decode(item.get("context")), how)
             found: dict[str, Any] = {"signature": text, "key_version": number}
             return found | ({"public_key": b64encode(public).decode()} if public else {})
@@ -608,11 +608,11 @@ class Transit(Backend):
         algorithm = call.captures.get("urlalgorithm") or call.get("hash_algorithm") or call.get("algorithm")
 
         def one(item: dict[str, Any], index: int) -> dict[str, Any]:
-            data = unbase64(to_text(item.get("input") or ""), "unable to decode input as base64: ")
+            data = unbase64(_text(item.get("input") or ""), "unable to decode input as base64: ")
             if item.get("signature"):
-                valid = verify(key, to_text(item["signature"]), data, decode(item.get("context")), how)
+                valid = verify(key, _text(item["signature"]), data, decode(item.get("context")), how)
             elif item.get("hmac"):
-                valid = verify_hmac(key, to_text(item["hmac"]), data, algorithm or "sha2-256")
+                valid = verify_hmac(key, _text(item["hmac"]), data, algorithm or "sha2-256")
             else:
                 raise Refused("neither a 'signature' nor an 'hmac' were given to verify")
             return {"valid": valid}
@@ -634,6 +634,22 @@ class Transit(Backend):
                 key = view.load(KEYS + name, Key)
                 add_version(key, new_material(key.kind, key.key_size), seconds)
                 self._save(view, key)
+
+
+def _text(value: Any) -> str:
+    """Return a text member of a batch item; raise Refused."""
+    try:
+        return to_text(value)
+    except ValueError as error:
+        raise Refused(str(error)) from error
+
+
+def _int(value: Any) -> int:
+    """Return a whole number of a batch item; raise Refused."""
+    try:
+        return to_int(value)
+    except ValueError as error:
+        raise Refused(str(error)) from error
 
 
 def _period(call: Call) -> int:
@@ -658,7 +674,7 @@ def _associated(text: Any, index: int = 0) -> bytes:
     except (Base64Error, ValueError, TypeError) as error:
         head = f"unable to get associated_data/additional_data from factory[{index}]: "
         try:
-            unbase64(to_text(text), head)
+            unbase64(_text(text), head)
         except Refused as refused:
             raise Failed(str(refused)) from error
         raise Failed(head + "not base64") from error
@@ -702,7 +718,7 @@ def _results(call: Call, items: list[dict[str, Any]], one: Any, failed: dict[str
             result = one(item, index)
         except Refused as error:
             result, errors = failed | {"error": str(error)}, errors + 1
-        results.append(result | {"reference": to_text(item.get("reference") or "")})
+        results.append(result | {"reference": _text(item.get("reference") or "")})
     status = 0
     if errors and not fine:
         wished = call.get("partial_failure_response_code")

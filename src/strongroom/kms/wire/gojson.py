@@ -9,7 +9,9 @@ import msgspec
 from strongroom.kms.domain.errors import Refused
 
 MAX_DEPTH = 200
-_EXACT = re.compile(rb"[:\[,]\s*-?(?:\d+[.eE]|\d{16}|0\s*[,}\]])")  # numbers whose spelling msgspec would change
+_EXACT = re.compile(
+    rb'(?:"\s*:|[\[,])\s*-?(?:\d+[.eE]|\d{16}|0\s*[,}\]])'
+)  # numbers whose spelling msgspec would change
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _SPACE = " \t\r\n"
@@ -41,6 +43,13 @@ def decode(body: bytes, into: str = "map[string]interface {}") -> dict[str, Any]
         kind = _KINDS.get(first, "number")
         raise Refused(f"failed to decode JSON input: json: cannot unmarshal {kind} into Go value of type {into}")
     return value
+
+
+def decode_own(data: bytes) -> dict[str, Any]:
+    """Return an object that `encode` made; numbers keep their spelling."""
+    if _EXACT.search(data):
+        return decode(data)
+    return _decode(data)  # type: ignore[no-any-return]
 
 
 def encode(value: Any) -> bytes:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from strongroom.kms.domain import acl
 from strongroom.kms.domain.errors import Nothing, Refused
-from strongroom.kms.domain.fields import to_text
+from strongroom.kms.domain.fields import convert
 from strongroom.kms.handlers.audit import TABLE
 from strongroom.kms.handlers.call import Call, Reply, Route, route
 
@@ -51,7 +51,7 @@ class Audits:
             raise Refused(
                 "cannot enable audit device via API; use declarative, config-based audit device management instead"
             )
-        options = {key: to_text(value) for key, value in (call.get("options") or {}).items()}
+        options = {key: convert(key, "text", value) for key, value in (call.get("options") or {}).items()}
         kind, description = call.get("type"), call.get("description")
         self.core.audit.enable(call, self._path(call), kind, description, options, call.get("local"))
 

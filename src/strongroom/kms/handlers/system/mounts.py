@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from strongroom.kms.domain import acl
 from strongroom.kms.domain.errors import Nothing, Refused
-from strongroom.kms.domain.fields import to_list, to_seconds, to_text
+from strongroom.kms.domain.fields import convert, to_seconds
 from strongroom.kms.domain.mounts import FIXED, SPECIAL_TYPES, TOKEN, new_mount
 from strongroom.kms.domain.records import Mount, MountConfig
 from strongroom.kms.handlers.call import Call, Reply, Route, route
@@ -89,14 +89,14 @@ def take_config(core: "Core", config: MountConfig, given: dict[str, Any]) -> Non
     if given.get("force_no_cache") is not None:
         config.force_no_cache = bool(given["force_no_cache"])
     if given.get("listing_visibility") is not None:
-        config.listing_visibility = to_text(given["listing_visibility"])
+        config.listing_visibility = convert("listing_visibility", "text", given["listing_visibility"])
         if config.listing_visibility not in ("", "hidden", "unauth"):
             raise Refused(f"invalid listing_visibility {config.listing_visibility}")
     if given.get("token_type"):
-        config.token_type = to_text(given["token_type"])
+        config.token_type = convert("token_type", "text", given["token_type"])
     for name in LISTS:
         if given.get(name) is not None:
-            setattr(config, name, to_list(given[name]))
+            setattr(config, name, convert(name, "list", given[name]))
 
 
 def _ttl(value: Any, word: str) -> int:
@@ -151,7 +151,7 @@ class MountRoutes:
     def enable(self, call: Call) -> None:
         """Mount an engine or auth method."""
         path, kind = self.path(call), call.get("type") or call.get("plugin_name")
-        options = {k: to_text(v) for k, v in (call.get("options") or {}).items() if v is not None}
+        options = {k: convert(k, "text", v) for k, v in (call.get("options") or {}).items() if v is not None}
         if not kind:
             raise Refused("backend type must be specified as a string")
         self._check_place(path, kind)
@@ -252,7 +252,7 @@ class MountRoutes:
     def _options(self, call: Call, mount: Mount) -> list[str]:
         """Change a KV mount's version; raise Refused for a way back."""
         options = call.get("options") or {}
-        version = to_text(options.get("version", "")) if options else ""
+        version = convert("version", "text", options.get("version", "")) if options else ""
         if not version:
             return []
         current = (mount.options or {}).get("version", "1")
