@@ -38,8 +38,7 @@ def open_folder(path: Path) -> Path:
 def connect(path: Path) -> apsw.Connection:
     """Open kms.db with the settings that durability and erasure rest on; raise BadSettings."""
     try:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        os.close(descriptor)
+        _make(path)
         connection = apsw.Connection(str(path))
         connection.setbusytimeout(5000)
         connection.execute("PRAGMA journal_mode=WAL")
@@ -50,6 +49,13 @@ def connect(path: Path) -> apsw.Connection:
         return connection
     except (OSError, apsw.Error) as error:
         raise BadSettings(f"storage file {path}: {error}") from error
+
+
+def _make(path: Path) -> None:
+    """Make an empty file that is ours alone. One that is there is not touched: closing any descriptor of a file drops
+    the locks that SQLite holds on it, and the next visitor who closes the database would remove its log under us."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
 
 class SqliteStore:
