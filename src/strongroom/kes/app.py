@@ -21,6 +21,7 @@ from strongroom.kes.domain.settings import Settings
 from strongroom.kes.handlers.call import Server as ServerParts
 from strongroom.kes.handlers.call import State
 from strongroom.kes.handlers.counters import Counters
+from strongroom.kes.handlers.deletions import Deletions
 from strongroom.kes.handlers.entrance import Entrance, refuse
 from strongroom.kes.handlers.keyring import Keyring, maybe
 from strongroom.kes.handlers.watch import Watch
@@ -113,6 +114,7 @@ async def _make_state(settings: Settings, log: Log) -> State:
         keyring = Keyring(store, log.warn)
         watch = Watch(keyring, settings.cache, settings.lock, log)
         await watch.start()
+        watch.every(max(settings.lock.within, 0.1), Deletions(keyring, watch).finish)
         await _make_keys(settings, keyring)
     except Error:
         await store.close()

@@ -38,10 +38,11 @@ from strongroom.kes.domain.lifecycle import (
     version_entry,
 )
 from strongroom.kes.domain.names import valid_name, valid_pattern
+from strongroom.kes.domain.ports import KeyStore
 from strongroom.kes.domain.records import CIPHERS, WIRE_NAMES, Moment, StoredKey
 from strongroom.kes.handlers.call import EMPTY, JSON, Call, failing
-from strongroom.kes.handlers.keyring import answer_headers, maybe
-from strongroom.kes.handlers.watch import encode
+from strongroom.kes.handlers.keyring import Keyring, answer_headers, maybe
+from strongroom.kes.handlers.watch import Watch, encode
 from strongroom.kes.wire import json
 from strongroom.messages import Response
 
@@ -223,8 +224,13 @@ async def delete(call: Call) -> Response:
 
 
 async def delete_now(call: Call, name: str) -> None:
+    """Delete a key in a client's name. Raises KeyNotFound."""
+    await erase(call.state.keyring, call.state.watch, name, call.identity, call.server.now())
+
+
+async def erase(keyring: Keyring, watch: Watch, name: str, by: str, at: float) -> None:
     """Write the tombstone, delete versions and markers, tell everybody. Raises KeyNotFound."""
-    keyring, store = call.state.keyring, call.state.keyring.store
+    store = keyring.store
     keyring.with_states = True
     try:
         marks = _fingerprints(await store.get(name))
@@ -236,14 +242,14 @@ async def delete_now(call: Call, name: str) -> None:
     while (value := await maybe(store, version_entry(name, number), keyring.warn)) is not None:
         marks += _fingerprints(value)
         number += 1
-    await _write_tombstone(call, name, marks)
+    await _write_tombstone(keyring, name, marks, by, at)
     await store.delete(name)
     for entry in [version_entry(name, one) for one in range(number - 1, 1, -1)]:
         await store.delete(entry)
     for entry in (disabled_entry(name), deletion_entry(name)):
-        await _delete_if_there(call, entry)
+        await _delete_if_there(store, entry)
     keyring.forget(name)
-    await call.state.watch.changed("deleted", name)
+    await watch.changed("deleted", name)
 
 
 def _fingerprints(value: bytes) -> list[str]:
@@ -254,22 +260,20 @@ def _fingerprints(value: bytes) -> list[str]:
         return []
 
 
-async def _write_tombstone(call: Call, name: str, marks: list[str]) -> None:
+async def _write_tombstone(keyring: Keyring, name: str, marks: list[str], by: str, at: float) -> None:
     """Remember the fingerprints of a key and of all its forerunners of the same name."""
-    store, entry = call.state.keyring.store, deleted_entry(name)
-    old = await maybe(store, entry, call.state.keyring.warn)
+    store, entry = keyring.store, deleted_entry(name)
+    old = await maybe(store, entry, keyring.warn)
     former = decode_entry(old, Deleted).fingerprints if old is not None else ()
     if old is not None:
-        await _delete_if_there(call, entry)
+        await _delete_if_there(store, entry)
     fresh = tuple(mark for mark in marks if mark not in former)
-    await store.create(
-        entry, encode(Deleted(former + fresh, marks[0] if marks else "", call.identity, iso(call.server.now())))
-    )
+    await store.create(entry, encode(Deleted(former + fresh, marks[0] if marks else "", by, iso(at))))
 
 
-async def _delete_if_there(call: Call, entry: str) -> None:
+async def _delete_if_there(store: KeyStore, entry: str) -> None:
     try:
-        await call.state.keyring.store.delete(entry)
+        await store.delete(entry)
     except KeyNotFound:
         return  # most keys have no such mark
 

@@ -59,7 +59,11 @@ class Watch:
             (self.lock.within / 4, self._heartbeat),
         ):
             if seconds > 0:
-                self._tasks.append(asyncio.create_task(self._every(seconds, work)))
+                self.every(seconds, work)
+
+    def every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Do work again and again until `stop`; what it raises of ours is logged."""
+        self._tasks.append(asyncio.create_task(self._every(seconds, work)))
 
     async def stop(self) -> None:
         """End the background work and all event streams."""
