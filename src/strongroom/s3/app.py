@@ -25,8 +25,11 @@ from strongroom.s3.handlers.call import Box, BoxSettings
 from strongroom.s3.handlers.entrance import Entrance
 from strongroom.s3.handlers.jobs import Jobs
 from strongroom.s3.handlers.lifecycle import Lifecycle
+from strongroom.s3.handlers.running_reads import RunningReads
 from strongroom.s3.handlers.sealing import Sealing
 from strongroom.s3.outside.kes_service import KesService
+from strongroom.s3.outside.key_events import LOCK_WITHIN
+from strongroom.s3.outside.lock_watch import LockWatch
 from strongroom.s3.outside.static_key import StaticKey
 from strongroom.s3.storage.memory import MemoryStore
 from strongroom.s3.telemetry import Telemetry, audit_log
@@ -66,6 +69,8 @@ class Settings:
     day_seconds: float = 86400.0  # of lifecycle rules; less in tests
     audit: str = ""  # a file, `-` for standard output, "" or `off` for none
     public_metrics: bool = False  # without a token
+    cut_running_reads: bool = False  # when their key is locked
+    lock_within: float = LOCK_WITHIN  # seconds: how long data keys live while no key server tells of locks
 
 
 @dataclass(slots=True)
@@ -132,6 +137,8 @@ async def start(settings: Settings) -> Running:
         jobs = office.jobs
         warnings, waiting = await _begin(service, office)
         box = make_box(settings, store, office)
+        if box.reads is not None and isinstance(service, KesService):
+            service.events.locked = LockWatch(box.reads, service.direct).locked
         telemetry = Telemetry(store, audit_log(settings.audit), public=settings.public_metrics)
         server = await _listen(settings, box, office, tls, telemetry)
     except BaseException:
@@ -199,7 +206,8 @@ def make_box(settings: Settings, store: "MemoryStore | FilesStore", office: oper
     box_settings = BoxSettings(
         settings.region, settings.domains, settings.trusted_proxies, day=int(settings.day_seconds * 1_000_000_000)
     )
-    return Box(store, store, verifier, PolicyAccess(directory), sealing, box_settings, time.time)
+    reads = RunningReads() if settings.cut_running_reads else None
+    return Box(store, store, verifier, PolicyAccess(directory), sealing, box_settings, time.time, reads)
 
 
 def bucket_keys(settings: Settings, service: object) -> bool:
@@ -214,7 +222,7 @@ def key_service(settings: Settings) -> KeyService | None:
         return StaticKey(kms.static.key_name, kms.static.key)
     if kms.kes is not None:
         authorities = str(settings.certs / "CAs") if settings.certs is not None else ""
-        return KesService(kms.kes, default_ca=authorities)
+        return KesService(kms.kes, lock_within=settings.lock_within, default_ca=authorities)
     return None
 
 

@@ -52,6 +52,8 @@ def server(folders: tuple[str, ...], address: str, certs_dir: str, console_addre
             domains=tuple([name.strip() for name in environment.get("MINIO_DOMAIN", "").split(",") if name.strip()]),
             trusted_proxies=tuple(_list(environment.get("STRONGROOM_TRUSTED_PROXIES", ""))),
             audit=_audit(environment, folders, others["memory"]),
+            cut_running_reads=_switch(environment, "STRONGROOM_CUT_RUNNING_READS"),
+            lock_within=_seconds(environment, "STRONGROOM_LOCK_WITHIN_SECONDS", 5.0),
             public_metrics=environment.get("MINIO_PROMETHEUS_AUTH_TYPE", "jwt") == "public",
             day_seconds=_seconds(environment, "STRONGROOM_LIFECYCLE_DAY_SECONDS", 86400.0),
             sigv2=environment.get("STRONGROOM_SIGV2", "on").lower() not in ("off", "false", "0"),
@@ -81,6 +83,13 @@ def _seconds(environment: dict[str, str], name: str, default: float) -> float:
     if seconds <= 0:
         raise BadSettings(f"{name}: {text!r} is no number of seconds above 0")
     return seconds
+
+
+def _switch(environment: dict[str, str], name: str) -> bool:
+    text = environment.get(name, "").lower() or "off"
+    if text not in ("on", "off"):
+        raise BadSettings(f"{name}: {text!r} is neither on nor off")
+    return text == "on"
 
 
 def _list(text: str) -> list[str]:

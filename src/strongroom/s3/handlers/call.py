@@ -13,6 +13,7 @@ from strongroom.s3.domain.principals import ANONYMOUS, Principal
 from strongroom.s3.domain.records import BucketRecord
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.domain.seal_metadata import SealInfo
+from strongroom.s3.handlers.running_reads import RunningReads
 from strongroom.s3.handlers.sealing import Sealing
 from strongroom.s3.wire import sigv4
 from strongroom.s3.wire.authenticate import Signed, Verifier
@@ -76,7 +77,10 @@ class BoxSettings:
 
 @dataclass(slots=True)
 class Box:
-    """The parts of a running S3 server that handlers use. now: seconds since the epoch."""
+    """The parts of a running S3 server that handlers use. now: seconds since the epoch.
+
+    reads: the large reads under way, when locking a key is to cut them.
+    """
 
     store: ObjectStore
     system: SystemStore | None
@@ -85,6 +89,7 @@ class Box:
     sealing: Sealing
     settings: BoxSettings
     now: Callable[[], float]
+    reads: RunningReads | None = None
 
 
 _UNSIGNED = Signed(ANONYMOUS)

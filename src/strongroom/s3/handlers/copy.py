@@ -155,7 +155,7 @@ async def transfer(
     if start >= stop:
         return target.finish()
     body = call.box.store.open(found.record.name, found.version)
-    pieces = outflow.Pieces(body, found.version, opened, start, stop)
+    pieces = outflow.Pieces(body, found.version, opened, start, stop, call.box.reads)
     try:
         return await intake.pump(pieces, stop - start, target)
     finally:

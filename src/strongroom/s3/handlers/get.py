@@ -146,7 +146,7 @@ async def _content(call: Call, found: Found, seal: ObjectSeal | None, start: int
             raise Refused("SlowDown", "The object was replaced while it was read, please try again.") from None
         body = call.box.store.open(call.bucket, version)
     try:
-        return outflow.content(body, found.version, seal, start, stop)
+        return outflow.content(body, found.version, seal, start, stop, call.box.reads)
     except BaseException:
         body.close()
         raise

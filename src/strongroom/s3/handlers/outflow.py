@@ -8,6 +8,7 @@ from strongroom.messages import Buffer, Windows
 from strongroom.s3.domain.ports import StoredBody
 from strongroom.s3.domain.records import ObjectVersion
 from strongroom.s3.domain.sealing import ObjectSeal
+from strongroom.s3.handlers.running_reads import Reading, RunningReads
 
 SMALL = 256 * 1024  # bytes of plaintext that are answered in one piece
 PLAIN_WINDOW = 1024 * 1024  # bytes
@@ -83,9 +84,17 @@ class Pieces:
     """
 
     def __init__(
-        self, body: StoredBody, version: ObjectVersion, seal: ObjectSeal | None, start: int, stop: int
+        self,
+        body: StoredBody,
+        version: ObjectVersion,
+        seal: ObjectSeal | None,
+        start: int,
+        stop: int,
+        reads: RunningReads | None = None,
     ) -> None:
         self._body = body
+        name = seal.info.key_name if seal is not None else ""
+        self._reading: Reading | None = reads.begin(name) if reads is not None and name else None
         if seal is None:
             self._memory = [_windows.take(min(PLAIN_WINDOW, stop - start))]
             self._pieces: Iterator[Buffer] = _plain_pieces(body, start, stop, self._memory[0])
@@ -98,6 +107,8 @@ class Pieces:
         return self
 
     def __next__(self) -> Buffer:
+        if self._reading is not None:
+            self._reading.check()
         try:
             return next(self._pieces)
         except StopIteration:
@@ -107,20 +118,30 @@ class Pieces:
 
     def close(self) -> None:
         """Let go of files."""
+        if self._reading is not None:
+            self._reading.end()
         self._body.close()
 
 
 def content(
-    body: StoredBody, version: ObjectVersion, seal: ObjectSeal | None, start: int, stop: int
+    body: StoredBody,
+    version: ObjectVersion,
+    seal: ObjectSeal | None,
+    start: int,
+    stop: int,
+    reads: RunningReads | None = None,
 ) -> bytes | Windows:
-    """Return the plaintext bytes [start, stop) of a version as a response body; small ones at once."""
+    """Return the plaintext bytes [start, stop) of a version as a response body; small ones at once.
+
+    reads: where larger ones are noted, to be cut when their key is locked; None lets them end.
+    """
     if start >= stop:
         body.close()
         return b""
     inline = body.inline
     if inline is not None and not version.parts:
         return _from_inline(inline, version, seal, start, stop)
-    pieces = Pieces(body, version, seal, start, stop)
+    pieces = Pieces(body, version, seal, start, stop, reads)
     if stop - start > SMALL:
         return Windows(stop - start, pieces)
     try:

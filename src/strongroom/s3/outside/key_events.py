@@ -24,6 +24,7 @@ class KeyEvents:
     """One stream to each endpoint of a KES. now() is monotonic seconds.
 
     forget: drops the cached data keys of a key, or with None all; set by whoever caches.
+    locked: is told the name of a key that was locked, or "" when any may have been while the stream was away.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class KeyEvents:
     ) -> None:
         self._keys = keys
         self.forget: Callable[[str | None], None] = lambda name: None
+        self.locked: Callable[[str], None] = lambda name: None
         self._now = now
         self.lock_within = lock_within
         self._heard: dict[str, float] = {}  # endpoint → when its stream last said anything
@@ -90,5 +92,7 @@ class KeyEvents:
             self._keys.denied[name] = max(generation_number(generation), self._keys.denied.get(name, -1))
         elif kind == "enabled" and self._keys.denied.get(name, -1) < generation_number(generation):
             self._keys.denied.pop(name, None)
+        if kind in _LOCKS or not name:
+            self.locked(name)
         self.forget(name or None)  # "reset" and "changed" name no key: nobody knows what happened meanwhile
         log.info("key %s: %s", name or "states", kind)
