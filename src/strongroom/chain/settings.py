@@ -31,6 +31,10 @@ policy:
     - /version
     identities:
     - {s3}
+audit:
+  file: {audit}
+  key: {audit_key}
+  context: on
 cache:
   expiry:
     any: 5m0s
@@ -100,6 +104,8 @@ def write_kes(folder: Folder, chain: Chain, identities: Mapping[str, str]) -> No
         key=json.dumps(str(pair.key)),
         certificate=json.dumps(str(pair.certificate)),
         kms=json.dumps(chain.address("kms").url()),
+        audit=json.dumps(str(folder / "kes/audit.log")),
+        audit_key=json.dumps(str(folder.secret("audit.key"))),
         ca=json.dumps(str(authority_pair(folder).certificate)),
         mount=MOUNT,
         prefix=PREFIX,
