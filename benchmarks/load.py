@@ -45,6 +45,7 @@ class _Client(asyncio.Protocol):
         self._until = until
         self._left = 0
         self._head = b""
+        self._bodiless = False  # the answer to a HEAD announces a length and brings nothing
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -59,6 +60,7 @@ class _Client(asyncio.Protocol):
             if not self.done.done():
                 self.done.set_result(None)
             return
+        self._bodiless = request.startswith(b"HEAD ")
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
@@ -74,7 +76,7 @@ class _Client(asyncio.Protocol):
             if not head.startswith(b"http/1.1 2"):
                 self._result.failures += 1
             at = head.find(b"content-length:")
-            length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+            length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 and not self._bodiless else 0
             self._left = length - (len(self._head) - end - 4)
             self._head = b""
         if self._left <= 0:
