@@ -12,6 +12,7 @@ from strongroom.s3.wire import sigv4
 
 MAX_LINE = 4096  # bytes of a chunk's head or of a trailer line
 MAX_TRAILER = 16 * 1024  # bytes of all trailer lines
+MAX_BLANKS = 3  # empty lines in a trailer: minio-go has one before the signature, and two at the end
 MAX_CHUNK = 1 << 34  # bytes; SDKs send up to the whole body in one unsigned chunk
 
 SIGNED = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
@@ -19,6 +20,7 @@ SIGNED_TRAILER = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
 UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 
 _HEAD = re.compile(rb"([0-9a-fA-F]{1,9})(?:;chunk-signature=([0-9a-f]{64}))?")
+_SEAL = b"x-amz-trailer-signature:"
 _TRAILER_NAME = re.compile(rb"[a-z0-9-]{1,100}")
 
 
@@ -54,6 +56,7 @@ class ChunkDecoder:
         self._line = bytearray()
         self._left = 0  # bytes of the current chunk still to come
         self._lines: list[bytes] = []
+        self._blanks = 0  # empty lines of the trailer
         self._state: Callable[[memoryview], int] | None = self._take_head
 
     def feed(self, window: memoryview) -> None:
@@ -65,7 +68,7 @@ class ChunkDecoder:
 
     def finish(self) -> dict[str, str]:
         """Return the trailer's fields, names in lower case; raise Refused when the body stopped early."""
-        if self._state == self._take_trailer and not self._line and not self._lines:
+        if self._state == self._take_trailer and not self._line and (self._blanks or not self._lines):
             self._end_trailer()  # some senders leave out the last empty line
         if self._state is not None:
             raise Refused("IncompleteBody")
@@ -147,10 +150,13 @@ class ChunkDecoder:
         if line is None:
             return used
         if not line:
-            self._end_trailer()
-            return used
-        self._lines.append(line)
-        if not self._trailer_allowed or sum(map(len, self._lines)) > MAX_TRAILER:
+            self._blanks += 1
+        else:
+            self._lines.append(line)
+        late = self._blanks and line and not line.startswith(_SEAL)
+        if late or self._blanks > MAX_BLANKS or (line and not self._trailer_allowed):
+            raise malformed()
+        if sum(map(len, self._lines)) > MAX_TRAILER:
             raise malformed()
         return used
 
@@ -159,9 +165,8 @@ class ChunkDecoder:
         key = self._key
         if key is None or not self._trailer_allowed:
             return
-        seal = b"x-amz-trailer-signature:"
-        given = [line[len(seal) :].strip().decode("latin-1") for line in self._lines if line.startswith(seal)]
-        body = b"".join([line + b"\n" for line in self._lines if not line.startswith(seal)])
+        given = [line[len(_SEAL) :].strip().decode("latin-1") for line in self._lines if line.startswith(_SEAL)]
+        body = b"".join([line + b"\n" for line in self._lines if not line.startswith(_SEAL)])
         if len(given) != 1:
             if body or given:
                 raise malformed()

@@ -44,6 +44,8 @@ FORMS = {
     "signed": (signed(), KEY, False),
     "signed, last line missing": (signed(end=b""), KEY, False),
     "signed with trailer": (signed(TRAILER), KEY, True),
+    "unsigned, as minio-go ends it": (unsigned(TRAILER + b"\n\r\n"), None, True),
+    "signed, as minio-go ends it": (signed(TRAILER).replace(CRC + b"\r\n", CRC + b"\n\r\n") + b"\r\n", KEY, True),
 }
 
 
@@ -95,6 +97,8 @@ def test_every_changed_byte_of_a_signed_body_is_refused():
         b"ffffffffff\r\n",
         b"3;chunk-signature=00\r\nabc\r\n",
         b"0\r\n\r\nmore",
+        b"0\r\nx:y\r\n\r\nx:z\r\n\r\n",
+        b"0\r\n" + b"\r\n" * 5,
         b"a" * 5000,
         b"0\r\nno colon\r\n\r\n",
         b"0\r\n" + b"x:" + b"y" * 20000 + b"\r\n\r\n",
