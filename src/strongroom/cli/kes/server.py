@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from strongroom.kes.domain.settings import Settings
 
 
+# MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT (mlockall(2)): pages are locked once they are used. Without the last flag
+# every mapping is filled at once, which took 110 MB instead of 45.
+_LOCKED = 1 | 2 | 4
+
+
 def server(parsed: Parsed) -> int:
     """Run until SIGTERM, or check a configuration with --check."""
     from strongroom.config.kes import Flags, load
@@ -74,7 +79,7 @@ def lock_memory(*, demanded: bool) -> bool:
     import resource
 
     unlimited = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY
-    if (unlimited or _has_ipc_lock()) and ctypes.CDLL(None, use_errno=True).mlockall(3) == 0:  # current and future
+    if (unlimited or _has_ipc_lock()) and ctypes.CDLL(None, use_errno=True).mlockall(_LOCKED) == 0:
         return True
     if demanded:
         print(
