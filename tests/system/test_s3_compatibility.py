@@ -270,7 +270,7 @@ DIFFERS = {
     "GetBucketAcl": "the owner has full control, nobody else any",
     "PutObjectAcl": "`private` only; other grants are 501",
     "PutBucketAcl": "`private` only; other grants are 501",
-    "PutBucketNotificationConfiguration": "an empty one; targets are unknown ARNs",
+    "PutBucketNotificationConfiguration": "webhooks only",
     "PutBucketLogging": "stored, no logs are delivered",
     "PutBucketRequestPayment": "stored, nobody is charged",
     "PutBucketLifecycleConfiguration": "stored and run; transitions are 501",

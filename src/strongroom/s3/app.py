@@ -25,12 +25,14 @@ from strongroom.s3.handlers.call import Box, BoxSettings
 from strongroom.s3.handlers.entrance import Entrance
 from strongroom.s3.handlers.jobs import Jobs
 from strongroom.s3.handlers.lifecycle import Lifecycle
+from strongroom.s3.handlers.notify import Notifier
 from strongroom.s3.handlers.running_reads import RunningReads
 from strongroom.s3.handlers.sealing import Sealing
 from strongroom.s3.outside.kes_service import KesService
 from strongroom.s3.outside.key_events import LOCK_WITHIN
 from strongroom.s3.outside.lock_watch import LockWatch
 from strongroom.s3.outside.static_key import StaticKey
+from strongroom.s3.outside.webhook import Webhook
 from strongroom.s3.storage.memory import MemoryStore
 from strongroom.s3.telemetry import Telemetry, audit_log
 from strongroom.s3.wire.authenticate import Verifier
@@ -69,6 +71,7 @@ class Settings:
     day_seconds: float = 86400.0  # of lifecycle rules; less in tests
     audit: str = ""  # a file, `-` for standard output, "" or `off` for none
     public_metrics: bool = False  # without a token
+    webhooks: tuple[Webhook, ...] = ()  # targets of bucket notifications
     cut_running_reads: bool = False  # when their key is locked
     lock_within: float = LOCK_WITHIN  # seconds: how long data keys live while no key server tells of locks
 
@@ -150,7 +153,11 @@ async def start(settings: Settings) -> Running:
             await service.close()
         raise
     rules = Lifecycle(store, time.time, day_seconds=settings.day_seconds)
-    background = [asyncio.create_task(rules.run()), asyncio.create_task(telemetry.checkpoints())]
+    background = [
+        asyncio.create_task(rules.run()),
+        asyncio.create_task(telemetry.checkpoints()),
+        asyncio.create_task(box.notifier.run()),
+    ]
     return Running(box, server, store, service, office.control, warnings, waiting, stopped, jobs, telemetry, background)
 
 
@@ -207,7 +214,9 @@ def make_box(settings: Settings, store: "MemoryStore | FilesStore", office: oper
         settings.region, settings.domains, settings.trusted_proxies, day=int(settings.day_seconds * 1_000_000_000)
     )
     reads = RunningReads() if settings.cut_running_reads else None
-    return Box(store, store, verifier, PolicyAccess(directory), sealing, box_settings, time.time, reads)
+    notifier = Notifier(store, settings.region, {hook.name: hook.sender() for hook in settings.webhooks})
+    access = PolicyAccess(directory)
+    return Box(store, store, verifier, access, sealing, box_settings, time.time, notifier, reads)
 
 
 def bucket_keys(settings: Settings, service: object) -> bool:

@@ -3,11 +3,14 @@
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from strongroom.errors import BadSettings
+
+if TYPE_CHECKING:
+    from strongroom.s3.outside.webhook import Webhook
 
 UNSUPPORTED = ("ftp", "sftp")  # options of the original that name protocols we lack
 
@@ -55,6 +58,7 @@ def server(folders: tuple[str, ...], address: str, certs_dir: str, console_addre
             cut_running_reads=_switch(environment, "STRONGROOM_CUT_RUNNING_READS"),
             lock_within=_seconds(environment, "STRONGROOM_LOCK_WITHIN_SECONDS", 5.0),
             public_metrics=environment.get("MINIO_PROMETHEUS_AUTH_TYPE", "jwt") == "public",
+            webhooks=webhooks(environment),
             day_seconds=_seconds(environment, "STRONGROOM_LIFECYCLE_DAY_SECONDS", 86400.0),
             sigv2=environment.get("STRONGROOM_SIGV2", "on").lower() not in ("off", "false", "0"),
         )
@@ -64,6 +68,25 @@ def server(folders: tuple[str, ...], address: str, certs_dir: str, console_addre
     if console_address:
         print("WARNING: --console-address: this server has no console", file=sys.stderr)
     return serve(settings)
+
+
+def webhooks(environment: dict[str, str]) -> "tuple[Webhook, ...]":
+    """Return the targets that MINIO_NOTIFY_WEBHOOK_ENABLE_<NAME> and its companions name; raise BadSettings."""
+    from strongroom.config.environment import switch
+    from strongroom.s3.outside.webhook import Webhook
+
+    prefix = "MINIO_NOTIFY_WEBHOOK_"
+    found = []
+    for variable in sorted(environment):
+        if not variable.startswith(prefix + "ENABLE") or not switch(environment, variable, False):
+            continue
+        suffix = variable.removeprefix(prefix + "ENABLE")
+        url = environment.get(f"{prefix}ENDPOINT{suffix}", "")
+        if not url.startswith(("http://", "https://")):
+            raise BadSettings(f"{prefix}ENDPOINT{suffix}: expected a URL, found {url!r}")
+        token = environment.get(f"{prefix}AUTH_TOKEN{suffix}", "")
+        found.append(Webhook(suffix.removeprefix("_") or "_", url, token))
+    return tuple(found)
 
 
 def _audit(environment: dict[str, str], folders: tuple[str, ...], memory: bool) -> str:

@@ -55,15 +55,6 @@ def _cors(body: bytes) -> bytes:
     return body
 
 
-def _notification(body: bytes) -> bytes:
-    if not body.strip():
-        raise Refused("MissingContentLength")
-    node = xml.parse(body, "NotificationConfiguration", detail=False)
-    if node.children:
-        raise Refused("InvalidArgument", "A specified destination ARN does not exist or is not well-formed.")
-    return body
-
-
 def _logging(body: bytes) -> bytes:
     xml.parse(body, "BucketLoggingStatus", detail=False)
     return body
@@ -99,7 +90,7 @@ NOTIFICATION = Document(
     "s3:GetBucketNotification",
     "s3:PutBucketNotification",
     xml.wrap("NotificationConfiguration", ""),
-    _notification,
+    bytes,
 )
 LOGGING = Document(
     "logging", "s3:GetBucketLogging", "s3:PutBucketLogging", xml.wrap("BucketLoggingStatus", ""), _logging

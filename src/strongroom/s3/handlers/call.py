@@ -1,16 +1,18 @@
 """What every handler works with: the box (what lasts) and the call (one request)."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from strongroom.errors import Denied
 from strongroom.messages import Body, Request
+from strongroom.s3.domain.events import Event
 from strongroom.s3.domain.lifecycle import DAY
+from strongroom.s3.domain.object_record import ObjectMeta, unpack_meta
 from strongroom.s3.domain.ports import ObjectStore, SystemStore
 from strongroom.s3.domain.principals import ANONYMOUS, Principal
-from strongroom.s3.domain.records import BucketRecord
+from strongroom.s3.domain.records import BucketRecord, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.domain.seal_metadata import SealInfo
 from strongroom.s3.handlers.running_reads import RunningReads
@@ -75,6 +77,45 @@ class BoxSettings:
     day: int = DAY
 
 
+class Notices(Protocol):
+    """Bucket notifications (handlers/notify.py)."""
+
+    @property
+    def active(self) -> bool:
+        """Whether anybody could want an event at all."""
+
+    @property
+    def arns(self) -> list[str]:
+        """The targets that bucket configurations may name."""
+
+    async def publish(self, call: "Call", record: BucketRecord) -> None:
+        """Queue a call's events for all who want them; returns when they are on disk."""
+
+    async def run(self) -> None:
+        """Send what is queued, for ever."""
+
+    def listen(self, bucket: str, patterns: tuple[str, ...], prefix: str, suffix: str) -> AsyncIterator[bytes]:
+        """Yield messages as JSON lines as they happen."""
+
+
+class Silent:
+    """No notifications."""
+
+    active = False
+    arns: list[str] = []  # noqa: RUF012  # never changed
+
+    async def publish(self, call: "Call", record: BucketRecord) -> None:
+        """Tell nobody."""
+
+    async def run(self) -> None:
+        """Send nothing."""
+
+    async def listen(self, bucket: str, patterns: tuple[str, ...], prefix: str, suffix: str) -> AsyncIterator[bytes]:
+        """Hear nothing."""
+        return
+        yield b""
+
+
 @dataclass(slots=True)
 class Box:
     """The parts of a running S3 server that handlers use. now: seconds since the epoch.
@@ -89,6 +130,7 @@ class Box:
     sealing: Sealing
     settings: BoxSettings
     now: Callable[[], float]
+    notifier: Notices = field(default_factory=Silent)
     reads: RunningReads | None = None
 
 
@@ -101,6 +143,7 @@ class Call:
 
     pairs  the query as it came, decoded; args the same by name (the first of a repeated name)
     used   the last seal that was made or opened for it, for the audit
+    record, events  the bucket that it entered, and what happened there, for notifications
     """
 
     box: Box
@@ -114,6 +157,8 @@ class Call:
     signed: Signed = _UNSIGNED
     operation: str = ""
     used: SealInfo | None = None
+    record: BucketRecord | None = None
+    events: list[Event] = field(default_factory=list)
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -170,4 +215,14 @@ class Call:
         owner = self.headers.get("x-amz-expected-bucket-owner")
         if owner is not None and owner != OWNER_ID:
             raise Refused("AccessDenied")
+        self.record = record
         return record
+
+    def happened(self, verb: str, version: ObjectVersion, etag: str = "") -> None:
+        """Note an event for those who want to hear of it; verb is what follows `s3:Object`."""
+        if not self.box.notifier.active:
+            return
+        meta = unpack_meta(version.meta) if version.meta else ObjectMeta()
+        kind, versions = meta.headers.get("content-type", ""), self.record is not None and self.record.versioning
+        version_id = version.version_id if versions else ""
+        self.events.append(Event(f"s3:Object{verb}", version.key, version.size, etag, version_id, kind, meta.user))

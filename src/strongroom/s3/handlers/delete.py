@@ -65,9 +65,15 @@ async def remove(
     if version_id:
         version_id = check_version(version_id)
     try:
-        return await call.box.store.delete(record.name, key, version_id or None, check)
+        done = await call.box.store.delete(record.name, key, version_id or None, check)
     except (NoSuchKey, NoSuchVersion):
         return Deleted(version_id or "", False, False)
+    if done.found or done.delete_marker:
+        call.record = record
+        marker = done.delete_marker and not version_id
+        gone = ObjectVersion(key, version_id or done.version_id, now, 0, 0, b"", True, marker)
+        call.happened("Removed:DeleteMarkerCreated" if marker else "Removed:Delete", gone)
+    return done
 
 
 def refuse_locked(version: ObjectVersion, now: int, *, bypass: bool) -> None:

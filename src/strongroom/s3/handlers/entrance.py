@@ -114,7 +114,10 @@ class Entrance:
         call.signed = box.verifier.verify(request, pairs, box.now(), any_region=route.operation in _ANY_REGION)
         if request.method in _PLAIN:
             _check_no_body(call)
-        return await route.handle(call)
+        response = await route.handle(call)
+        if call.events and call.record is not None:
+            await box.notifier.publish(call, call.record)
+        return response
 
     def _log(self, request: Request, request_id: str, refused: Refused, error: Error) -> None:
         status, _ = errors.status_and_text(refused)

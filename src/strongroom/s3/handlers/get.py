@@ -128,6 +128,7 @@ async def get_object(call: Call) -> Response:
     headers = _answer_headers(call, found, overrides) + part.headers
     if wants_checksum:
         headers += wire.checksum_headers(checksum_of(found.meta, seal))
+    call.happened("Accessed:Head" if head else "Accessed:Get", found.version, found.etag)
     status = 200 if part.whole else 206
     if head:
         return Response(status, headers, Windows(part.stop - part.start, iter(())))

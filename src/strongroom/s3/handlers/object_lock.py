@@ -72,7 +72,7 @@ async def put_retention(call: Call) -> Response:
         _refuse_weaker(old, wanted, now, bypass)
         return replace(current, lock=pack_lock(Lock(wanted.mode, wanted.until, old.hold)))
 
-    await call.box.store.amend(call.bucket, call.key, version.version_id, change)
+    call.happened("Created:PutRetention", await call.box.store.amend(call.bucket, call.key, version.version_id, change))
     return Response(200)
 
 
@@ -107,5 +107,5 @@ async def put_legal_hold(call: Call) -> Response:
         old = unpack_lock(current.lock)
         return replace(current, lock=pack_lock(Lock(old.mode, old.until, hold)))
 
-    await call.box.store.amend(call.bucket, call.key, version.version_id, change)
+    call.happened("Created:PutLegalHold", await call.box.store.amend(call.bucket, call.key, version.version_id, change))
     return Response(200)

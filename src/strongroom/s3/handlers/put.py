@@ -151,6 +151,9 @@ async def put_object(call: Call) -> Response:
     return Response(200, written_headers(call, record, version, etag, seal, checksum))
 
 
+_CREATED = {"PostObject": "Post", "CopyObject": "Copy", "CompleteMultipartUpload": "CompleteMultipartUpload"}
+
+
 def written_headers(
     call: Call,
     record: BucketRecord,
@@ -160,6 +163,7 @@ def written_headers(
     checksum: ChecksumRecord | None,
 ) -> list[tuple[str, str]]:
     """Return the headers of a write's answer."""
+    call.happened(f"Created:{_CREATED.get(call.operation, 'Put')}", version, etag)
     headers = [("ETag", f'"{etag}"')]
     if record.versioning == "Enabled":
         headers.append(("x-amz-version-id", version.version_id))

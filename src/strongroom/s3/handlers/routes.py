@@ -17,6 +17,7 @@ from strongroom.s3.handlers import (
     get,
     listing,
     multipart,
+    notify,
     object_lock,
     post,
     put,
@@ -111,6 +112,7 @@ GUARDED_OBJECT = (
 )
 
 ROUTES: tuple[Route, ...] = (
+    Route("ListenNotification", "GET", "service", notify.listen, ("events",)),
     Route("ListBuckets", "GET", "service", buckets.list_buckets),
     # buckets
     *(Route(name, "GET PUT DELETE POST", "bucket", not_implemented, (name,)) for name in ABSENT),
@@ -133,7 +135,9 @@ ROUTES: tuple[Route, ...] = (
     *_stored("BucketCors", "cors", config.CORS),
     *_stored("PublicAccessBlock", "publicAccessBlock", config.PUBLIC_ACCESS),
     *_stored("BucketOwnershipControls", "ownershipControls", config.OWNERSHIP_CONTROLS),
-    *_stored("BucketNotification", "notification", config.NOTIFICATION)[:2],
+    Route("GetBucketNotification", "GET", "bucket", config.NOTIFICATION.get, ("notification",)),
+    Route("PutBucketNotification", "PUT", "bucket", notify.put_notification, ("notification",)),
+    Route("ListenNotification", "GET", "bucket", notify.listen, ("events",)),
     *_stored("BucketLogging", "logging", config.LOGGING)[:2],
     *_stored("BucketRequestPayment", "requestPayment", config.PAYMENT)[:2],
     Route("GetBucketAcl", "GET", "bucket", acl.get_acl, ("acl",)),

@@ -53,6 +53,7 @@ async def _change(call: Call, verb: str, tags: bytes, status: int) -> Response:
         return replace(current, tags=tags)
 
     version = await call.box.store.amend(call.bucket, call.key, wanted, change)
+    call.happened(f"Created:{verb}Tagging", version)
     return Response(status, version_headers(record, version))
 
 
