@@ -46,7 +46,7 @@ from strongroom.kes.handlers.watch import Watch, encode
 from strongroom.kes.wire import json
 from strongroom.messages import Response
 
-PAGE = 1000  # names read from a store at a time
+PAGE = 50_000  # names read from a store at a time: most stores list everything for every page
 MAX_BULK = 1000  # ciphertexts in a bulk request (kes.md 1.7)
 _EMPTY_BODY = json.CryptoBody()
 
