@@ -8,6 +8,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -205,7 +206,12 @@ class Telemetry:
 
 def _now() -> str:
     seconds, rest = divmod(time.time_ns(), 1_000_000_000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest // 1000:06d}Z"
+    return f"{_second(seconds)}.{rest // 1000:06d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def _members(request: Request, request_id: str, call: Call, status: int, seconds: float, sent: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import NoReturn
 
 from strongroom.messages import Request
@@ -113,8 +114,8 @@ class Verifier:
     ) -> Signed:
         headers = request.headers
         amz_date = header_date(headers, now)
-        fields = _header_fields(headers["authorization"])
-        access_key, date, region, service = parse_scope(fields["Credential"])
+        claim, given = _claim(headers["authorization"])
+        access_key, date, region, service, signed_names = claim
         if service not in ("s3", "sts"):
             raise Refused("AuthorizationParametersError", _WRONG_SERVICE)
         credential = self.credential(access_key)
@@ -125,10 +126,8 @@ class Verifier:
             raise Refused("SignatureDoesNotMatch")
         key = self.keys.get(credential.secret, date, region, service)
         where = f"{date}/{region}/{service}/aws4_request"
-        self._compare(
-            request, query, names, fields["SignedHeaders"], payload, amz_date, where, key, fields["Signature"]
-        )
-        return Signed(Principal(credential), payload, fields["Signature"], amz_date, where, key)
+        self._compare(request, query, names, signed_names, payload, amz_date, where, key, given)
+        return Signed(Principal(credential), payload, given, amz_date, where, key)
 
     def _v4_query(
         self, request: Request, query: sigv4.Pairs, names: Mapping[str, str], now: float, any_region: bool
@@ -247,6 +246,7 @@ def header_date(headers: Mapping[str, str], now: float, *, bad_date: str = "Malf
     return text if _AMZ_DATE.fullmatch(text) else datetime.fromtimestamp(when, UTC).strftime(sigv4.AMZ_DATE)
 
 
+@lru_cache(maxsize=4096)
 def parse_date(text: str) -> float | None:
     """Return seconds since the epoch for the basic ISO or the HTTP form, None for anything else."""
     try:
@@ -258,6 +258,22 @@ def parse_date(text: str) -> float | None:
     except (ValueError, TypeError, IndexError):
         return None
     return when.replace(tzinfo=when.tzinfo or UTC).timestamp()
+
+
+def _claim(authorization: str) -> tuple[tuple[str, str, str, str, str], str]:
+    """Return access key, date, region, service and signed names of an Authorization header, and its signature."""
+    head, mark, given = authorization.rpartition("Signature=")
+    if not mark or not given.isalnum():  # another order, or a fault that has its own refusal
+        fields = _header_fields(authorization)
+        return (*parse_scope(fields["Credential"]), fields["SignedHeaders"]), fields["Signature"]
+    return _claim_of(head), given
+
+
+@lru_cache(maxsize=4096)
+def _claim_of(head: str) -> tuple[str, str, str, str, str]:
+    """Read the part of the header that stays the same over a client's requests."""
+    fields = _header_fields(head + "Signature=0")
+    return (*parse_scope(fields["Credential"]), fields["SignedHeaders"])
 
 
 def _header_fields(authorization: str) -> dict[str, str]:
