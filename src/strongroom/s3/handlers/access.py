@@ -7,6 +7,7 @@ from strongroom.s3.domain.policy.document import Policy, parse_bucket_policy
 from strongroom.s3.domain.principals import Principal
 from strongroom.s3.domain.records import BucketRecord
 from strongroom.s3.handlers.call import Ask
+from strongroom.s3.wire import public_access
 
 PARSED = 1024  # bucket policies kept in parsed form; all are dropped when it is reached
 
@@ -27,6 +28,8 @@ class PolicyAccess:
         if identity is Verdict.DENY:
             return False
         bucket = self._of_bucket(ask.record, question)
+        if bucket is Verdict.ALLOW and principal.credential is None and _restricted(ask.record):
+            bucket = Verdict.SILENT
         return bucket is not Verdict.DENY and Verdict.ALLOW in (identity, bucket)
 
     def _of_bucket(self, record: BucketRecord | None, question: Question) -> Verdict:
@@ -42,6 +45,11 @@ class PolicyAccess:
             except Malformed:
                 return Verdict.DENY  # it was checked when it was put: what cannot be read lets nobody in
         return decide([policy], question)
+
+
+def _restricted(record: BucketRecord | None) -> bool:
+    """Say whether the bucket's public access block lets nobody in without a signature, whatever its policy says."""
+    return record is not None and public_access.read(record.config.get(public_access.NAME)).restrict_public_buckets
 
 
 def _question(principal: Principal, ask: Ask) -> Question:

@@ -65,5 +65,5 @@ async def get_policy_status(call: Call) -> Response:
     record = await call.enter("s3:GetBucketPolicyStatus")
     stored = record.config.get(POLICY)
     public = bool(stored) and is_public(parse_bucket_policy(stored or b"", call.bucket))
-    items: list[xml.Item] = [("IsPublic", "TRUE" if public else "FALSE")]
+    items: list[xml.Item] = [("IsPublic", public)]
     return Response(200, [("Content-Type", "application/xml")], xml.document("PolicyStatus", items))
