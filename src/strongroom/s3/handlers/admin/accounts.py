@@ -14,6 +14,7 @@ from strongroom.s3.domain.iam.records import Account
 from strongroom.s3.domain.policy.document import parse_identity_policy
 from strongroom.s3.handlers.admin.desk import Errand, opt
 from strongroom.s3.handlers.admin.users import check_access_key, check_secret
+from strongroom.s3.handlers.call import Ask
 from strongroom.s3.wire.admin import parse_object, refused, render_json, rfc3339, text_of, to_json
 from strongroom.s3.wire.authenticate import parse_date
 
@@ -55,14 +56,34 @@ def _expiry(errand: Errand, record: dict[str, Any], name: str) -> int | None:
     return int(moment)
 
 
+def _owner(errand: Errand) -> str:
+    """Return the user that the caller is or acts for."""
+    caller = errand.principal.credential
+    return (caller.owner or caller.access_key) if caller else ""
+
+
+def _narrowed(errand: Errand) -> bool:
+    """Say whether the caller has a policy of its own (a session's, an account's): what its user may do to its own
+    accounts it may only when that policy says so, else it could give itself all that its user has."""
+    account = errand.directory.accounts.get(errand.principal.name)
+    return account is not None and bool(account.policy)
+
+
+def _refuse_roots(errand: Errand, parent: str) -> None:
+    """Raise Denied for an account of the root user, whose owner may do everything, unless root itself asks."""
+    root = errand.directory.root.access_key
+    if parent == root and _owner(errand) != root:
+        raise Denied("only the root user makes and changes its accounts")
+
+
 async def add_account(errand: Errand) -> Response:
     """Make an account for the caller, or with the right to do so for another user."""
     record = parse_object(await errand.opened())
-    caller = errand.principal.credential
-    owner = (caller.owner or caller.access_key) if caller else ""
+    owner = _owner(errand)
     parent = text_of(record, "targetUser") or owner
-    if parent != owner:
+    if parent != owner or _narrowed(errand):
         errand.authorise("admin:CreateServiceAccount")
+    _refuse_roots(errand, parent)
     root = errand.directory.root.access_key
     if parent != root and parent not in errand.directory.users:
         raise NoSuchUser(parent)
@@ -90,8 +111,7 @@ def _find(errand: Errand, action: str) -> tuple[str, Account]:
     """Return an account that is the caller's own, or any with the right for action."""
     access_key = errand.argument("accessKey")
     account = errand.directory.accounts.get(access_key)
-    caller = errand.principal.credential
-    own = account is not None and caller is not None and account.parent == (caller.owner or caller.access_key)
+    own = account is not None and account.parent == _owner(errand) and not _narrowed(errand)
     if not own:
         errand.authorise(action)
     if account is None or account.token:
@@ -102,6 +122,7 @@ def _find(errand: Errand, action: str) -> tuple[str, Account]:
 async def update_account(errand: Errand) -> Response:
     """Change secret, status, policy, name, description or expiry."""
     access_key, account = _find(errand, "admin:UpdateServiceAccount")
+    _refuse_roots(errand, account.parent)
     record = parse_object(await errand.opened())
     changes: dict[str, Any] = {}
     if secret := text_of(record, "newSecretKey"):
@@ -142,8 +163,7 @@ async def account_info(errand: Errand) -> Response:
 
 async def list_accounts(errand: Errand) -> Response:
     """Return the accounts of a user (the caller without `user`), in a container."""
-    caller = errand.principal.credential
-    own = (caller.owner or caller.access_key) if caller else ""
+    own = _owner(errand)
     user = errand.query.get("user") or own
     if user != own:
         errand.authorise("admin:ListServiceAccounts")
@@ -170,7 +190,7 @@ async def delete_account(errand: Errand) -> Response:
 
 
 async def account_self(errand: Errand) -> Response:
-    """Return what the caller is: its name and effective policy (`accountinfo`)."""
+    """Return what the caller is: its name, its user's policy, and the buckets that it may list (`accountinfo`)."""
     credential = errand.principal.credential
     if credential is None:
         raise Denied("anonymous")
@@ -181,6 +201,8 @@ async def account_self(errand: Errand) -> Response:
         document = json.loads(errand.directory.documents().get(name, '{"Statement":[]}'))
         parts = document["Statement"]
         statements += parts if isinstance(parts, list) else [parts]
+    access = errand.desk.box.access
+    everything = access.allows(errand.principal, Ask("s3:ListAllMyBuckets"))
     record = {
         "AccountName": credential.access_key,
         "Server": {"Type": "Erasure"},
@@ -188,6 +210,7 @@ async def account_self(errand: Errand) -> Response:
         "Buckets": [
             {"name": bucket.name, "size": 0, "objects": 0, "created": rfc3339(bucket.created / 1e9)}
             for bucket in await errand.desk.box.store.buckets()
+            if everything or access.allows(errand.principal, Ask("s3:ListBucket", bucket.name, record=bucket))
         ],
     }
     return render_json(record)
