@@ -1,0 +1,101 @@
+"""What transit's requests bring: base64 members, batches of items, and the answer to a batch (vault.md 6.2)."""
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+from binascii import a2b_base64
+from typing import Any
+
+from strongroom.kms.domain.encoding import unbase64
+from strongroom.kms.domain.errors import Failed, Refused
+from strongroom.kms.domain.fields import kind_name, to_int, to_text
+from strongroom.kms.handlers.call import Call, Reply
+
+
+def decode(text: Any) -> bytes:
+    """Return the bytes of base64 text, None counting as empty; raise Refused."""
+    if text is None:
+        return b""
+    if not isinstance(text, str):
+        raise Refused("illegal base64 data at input byte 0")
+    try:
+        return a2b_base64(text, strict_mode=True) if text else b""
+    except Base64Error:
+        return unbase64(text)
+
+
+def text_of(value: Any) -> str:
+    """Return a text member of a batch item; raise Refused."""
+    try:
+        return to_text(value)
+    except ValueError as error:
+        raise Refused(str(error)) from error
+
+
+def whole(value: Any) -> int:
+    """Return a whole number of a batch item; raise Refused."""
+    try:
+        return to_int(value)
+    except ValueError as error:
+        raise Refused(str(error)) from error
+
+
+def associated_data(text: Any, index: int = 0) -> bytes:
+    if not text:
+        return b""
+    try:
+        return b64decode(text, validate=True)
+    except (Base64Error, ValueError, TypeError) as error:
+        head = f"unable to get associated_data/additional_data from factory[{index}]: "
+        try:
+            unbase64(text_of(text), head)
+        except Refused as refused:
+            raise Failed(str(refused)) from error
+        raise Failed(head + "not base64") from error
+
+
+def batch_items(data: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Return the items of a batch, None without one; raise Refused or Failed."""
+    if "batch_input" not in data or data["batch_input"] is None:
+        return None
+    items = data["batch_input"]
+    if not isinstance(items, list):
+        raise Failed(f"failed to parse batch input: source data must be an array or slice, got {kind_name(items)}")
+    if not items:
+        raise Refused("missing batch input to process")
+    for index, item in enumerate(items):
+        if not isinstance(item, dict):
+            raise Failed(f"failed to parse batch input: '[{index}]' expected a map, got '{kind_name(item)}'")
+    return items
+
+
+def batch_of(data: dict[str, Any], member: str) -> list[dict[str, Any]] | None:
+    """Return the items of a batch that each must have a member."""
+    items = batch_items(data)
+    what = f"{member} to {'encrypt' if member == 'plaintext' else 'decrypt'}"
+    for index, item in enumerate(items or ()):
+        if member not in item:
+            raise Failed(f"failed to parse batch input: '[{index}].{member}' missing {what}")
+    return items
+
+
+def check_contexts(items: list[dict[str, Any]]) -> None:
+    if len({bool(item.get("context")) for item in items}) > 1:
+        raise Refused("context should be set either in all the request blocks or in none")
+
+
+def batch_reply(
+    call: Call, items: list[dict[str, Any]], one: Any, failed: dict[str, Any], *, fine: bool = False
+) -> Reply:
+    """Return the answer to a batch: 400, or the wished code, when an item failed, unless that is fine."""
+    results, errors = [], 0
+    for index, item in enumerate(items):
+        try:
+            result = one(item, index)
+        except Refused as error:
+            result, errors = failed | {"error": str(error)}, errors + 1
+        results.append(result | {"reference": text_of(item.get("reference") or "")})
+    status = 0
+    if errors and not fine:
+        wished = call.get("partial_failure_response_code")
+        status = wished if wished and errors < len(items) else 400
+    return Reply(status=status, data={"batch_results": results})
