@@ -168,6 +168,14 @@ def acl(d):
     same(len(d.s3.get_object_acl(Bucket=BUCKET, Key="k")["Grants"]), 1)
 
 
+def encryption_updated(d):
+    d.put()
+    wanted = {"SSEKMS": {"KMSKeyArn": "arn:aws:kms:us-east-1:123456789012:key/my-key"}}
+    d.s3.update_object_encryption(Bucket=BUCKET, Key="k", ObjectEncryption=wanted)
+    same(d.s3.head_object(Bucket=BUCKET, Key="k")["ServerSideEncryption"], "aws:kms")
+    same(d.got(), DATA)
+
+
 OBJECTS = {
     "AbortMultipartUpload": aborted,
     "CompleteMultipartUpload": complete,
@@ -193,6 +201,7 @@ OBJECTS = {
     "PutObjectLegalHold": held,
     "PutObjectRetention": retained,
     "PutObjectTagging": tagged,
+    "UpdateObjectEncryption": encryption_updated,
     "UploadPart": listed_parts,
     "UploadPartCopy": copied_part,
 }
@@ -275,6 +284,7 @@ DIFFERS = {
     "PutBucketRequestPayment": "stored, nobody is charged",
     "PutBucketLifecycleConfiguration": "stored and run; transitions are 501",
     "GetBucketAccelerateConfiguration": "always empty",
+    "UpdateObjectEncryption": "of encrypted objects only, as AWS; a former SSE-S3 object keeps its ETag",
 }
 
 

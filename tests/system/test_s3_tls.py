@@ -195,3 +195,18 @@ def test_part_copies_between_all_modes(s3, sources, source, target):
     s3.complete_multipart_upload(Bucket="tls", Key="parts", UploadId=upload, MultipartUpload=parts)
     got = s3.get_object(Bucket="tls", Key="parts", **read_back(target))
     assert got["Body"].read() == sources[source, "multipart"][65535 : 5 * MIB + 11]
+
+
+def test_a_bucket_may_block_customer_keys(s3):
+    s3.create_bucket(Bucket="blocked")
+    rule = {
+        "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"},
+        "BlockedEncryptionTypes": {"EncryptionType": ["SSE-C"]},
+    }
+    s3.put_bucket_encryption(Bucket="blocked", ServerSideEncryptionConfiguration={"Rules": [rule]})
+    assert s3.get_bucket_encryption(Bucket="blocked")["ServerSideEncryptionConfiguration"]["Rules"] == [rule]
+    for write in (s3.put_object, s3.create_multipart_upload):
+        with pytest.raises(ClientError) as error:
+            write(Bucket="blocked", Key="k", **customer(KEY))
+        assert error.value.response["Error"]["Code"] == "AccessDenied"
+    assert s3.put_object(Bucket="blocked", Key="k")["ServerSideEncryption"] == "AES256"

@@ -42,6 +42,7 @@ class Rule:
     key_name: str = ""  # as sent, perhaps with its ARN prefix
     prefix: str = ""
     bucket_key: bool | None = None
+    blocked: tuple[str, ...] = ()  # encryption types that writers may not ask for: SSE-C; NONE blocks nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,10 @@ class BucketEncryption:
     """A bucket's encryption configuration."""
 
     rules: tuple[Rule, ...]
+
+    def blocks(self, kind: Kind, key: str) -> bool:
+        """Say whether objects of this name may not be written with this kind of key."""
+        return any(kind in rule.blocked for rule in self.rules if key.startswith(rule.prefix))
 
     def for_key(self, key: str) -> Encryption | None:
         """Return what objects of this name get; the longest prefix wins. None: no rule covers it."""

@@ -22,6 +22,7 @@ from strongroom.s3.handlers import (
     post,
     put,
     tagging,
+    update_encryption,
 )
 from strongroom.s3.handlers import bucket_documents as config
 from strongroom.s3.handlers.call import Call
@@ -167,6 +168,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GetObjectLegalHold", "GET", "object", object_lock.get_legal_hold, ("legal-hold",)),
     Route("PutObjectLegalHold", "PUT", "object", object_lock.put_legal_hold, ("legal-hold",)),
     Route("GetObjectAttributes", "GET", "object", attributes.get_attributes, ("attributes",)),
+    Route("UpdateObjectEncryption", "PUT", "object", update_encryption.update_encryption, ("encryption",)),
     Route("GetObjectAcl", "GET", "object", acl.get_acl, ("acl",)),
     Route("PutObjectAcl", "PUT", "object", acl.put_acl, ("acl",)),
     Route("GetObjectTorrent", "GET", "object", not_implemented, ("torrent",)),

@@ -9,6 +9,7 @@ from strongroom.s3.domain.encryption import BucketEncryption, Encryption, Kind
 from strongroom.s3.domain.key_errors import NoKeyService
 from strongroom.s3.domain.ports import DataKeys, ObjectStore
 from strongroom.s3.domain.records import BucketRecord
+from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.domain.seal_metadata import SealInfo, describe
 from strongroom.s3.domain.sealing import ObjectSeal, new_seal, open_seal
 from strongroom.s3.handlers.list_keys import ListKeyring, ListKeys
@@ -52,10 +53,12 @@ class Sealing:
     def wanted(self, headers: Headers, record: BucketRecord, key: str, operation: Operation) -> Encryption | None:
         """Return the encryption of a new object: what its headers ask, else the bucket's, else the server's."""
         asked = sse_headers.parse_write(headers, operation, record.name, key)
-        if asked is not None:
-            return asked
         document = record.config.get(CONFIGURATION)
         default = bucket_default(document) if document else None
+        if asked is not None:
+            if default is not None and default.blocks(asked.kind, key):
+                raise Refused("AccessDenied", "The encryption configuration of this bucket blocks SSE-C.")
+            return asked
         return encryption.choose(None, default, key, self.automatic)
 
     async def begin(

@@ -40,9 +40,13 @@ def _rule(node: Node) -> Rule:
         _refuse("MasterKeyID is missing with aws:kms")
     if key_id != key_id.strip(" "):
         _refuse("MasterKeyID contains unsupported characters")
+    blocked = node.first("BlockedEncryptionTypes")
+    types = tuple([one.text.strip() for one in blocked.all("EncryptionType")]) if blocked is not None else ()
+    if any(one not in ("SSE-C", "NONE") for one in types):
+        _refuse("Unknown encryption type")
     filtered = node.first("Filter")
     prefix = filtered.value("Prefix") if filtered is not None else ""
-    return Rule(Kind(algorithm), key_id, prefix, _TRUE.get(node.value("BucketKeyEnabled").strip()))
+    return Rule(Kind(algorithm), key_id, prefix, _TRUE.get(node.value("BucketKeyEnabled").strip()), types)
 
 
 def render(configuration: BucketEncryption) -> bytes:
@@ -55,6 +59,8 @@ def _rule_items(rule: Rule) -> list[Item]:
     items: list[tuple[str, Content]] = [(_DEFAULT, default)]
     if rule.bucket_key is not None:
         items.append(("BucketKeyEnabled", rule.bucket_key))
+    if rule.blocked:
+        items.append(("BlockedEncryptionTypes", [("EncryptionType", one) for one in rule.blocked]))
     if rule.prefix:
         items.append(("Filter", [("Prefix", rule.prefix)]))
     return items
