@@ -343,6 +343,11 @@ OTHERS = (
     _c("update", "update", "cmd_stubs:update", "ARGS", hidden=True),
     _c("completion", "print a shell's completion script", "help:completion", "bash|zsh|fish", least=1, most=1),
     _c("manual", "print the manual page", "help:manual", "[COMMAND...]", hidden=True),
+    _c("import", "copy a whole server to another", "cmd_import:run", "SOURCE [TARGET]",
+       many("bucket", "only this bucket", "", "NAME"), on("dry-run", "only count"), on("no-iam", "no users and policies"),
+       text("iam", "users and policies from `admin cluster iam export`", "", "FILE"),
+       text("bucket-metadata", "configurations from `admin cluster bucket export`", "", "FILE"),
+       many("map-key", "a key that has another name on the target", "", "OLD=NEW"), WORKERS, least=1, most=2, hidden=True),
     _g("config", "old name of alias", _g("host", "old name of alias", *ALIAS.children), hidden=True),
 )  # fmt: skip
 

@@ -7,6 +7,7 @@ COMMANDS = {
     "server": "start the object server",
     "check": "compare a server's databases with its files",
     "backup": "copy a server's folder, also while it runs",
+    "import": "copy everything from another S3 server",
 }
 
 HELP = """Usage: {name} COMMAND [ARGUMENT ...]
