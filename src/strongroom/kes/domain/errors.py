@@ -4,7 +4,6 @@ from strongroom.errors import (
     AlreadyExists,
     Conflict,
     Denied,
-    Error,
     Malformed,
     NotFound,
     NotSupported,
@@ -85,6 +84,10 @@ class NoHmacKey(Conflict):
     """The key is so old that it has no HMAC key."""
 
 
+class WrongState(Conflict):
+    """The key is not in the state that the request expects; args[0] says so to the client."""
+
+
 class KeyDisabled(Denied):
     """The key is disabled: nothing is sealed or opened with it until it is enabled."""
 
@@ -113,5 +116,5 @@ class StoreDenied(StoreFailed):
     """The key store does not let us."""
 
 
-class StoredKeyDamaged(Error):
+class StoredKeyDamaged(StoreFailed):
     """What lies in the key store under a key's name is not a key."""

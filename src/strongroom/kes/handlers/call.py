@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import msgspec
+
 from strongroom.audit.log import AuditLog
 from strongroom.errors import Unavailable
 from strongroom.kes.domain.errors import KeyExists, KeyNotFound, OperationFailed
@@ -68,6 +70,14 @@ class Server:
 
 
 EMPTY = Response(200)
+NDJSON = (("Content-Type", "application/x-ndjson"),)
+
+
+def listed(call: Call, member: str, names: list[str]) -> Response | None:
+    """Return a list as clients of 2021 to 2023 read it, one object a line, if this one accepts that (kes.md 1.7)."""
+    if "application/x-ndjson" not in call.request.headers.get("accept", ""):
+        return None
+    return Response(200, NDJSON, b"".join(msgspec.json.encode({member: name}) + b"\n" for name in names))
 
 
 @contextmanager

@@ -40,7 +40,7 @@ from strongroom.kes.domain.lifecycle import (
 from strongroom.kes.domain.names import valid_name, valid_pattern
 from strongroom.kes.domain.ports import KeyStore
 from strongroom.kes.domain.records import CIPHERS, WIRE_NAMES, Moment, StoredKey
-from strongroom.kes.handlers.call import EMPTY, JSON, Call, failing
+from strongroom.kes.handlers.call import EMPTY, JSON, Call, failing, listed
 from strongroom.kes.handlers.keyring import Keyring, answer_headers, maybe
 from strongroom.kes.handlers.watch import Watch, encode
 from strongroom.kes.wire import json
@@ -147,6 +147,7 @@ def _authenticated(call: Call, body: json.CryptoBody, key: MasterKey) -> Respons
     secret = key.versions[0].hmac_key  # of version 1 for ever: rotating must not change what clients derived
     if secret is None:
         raise NoHmacKey(key.name)
+    call.version = 1
     value = digest(secret, body.message, "sha256")
     return Response(200, JSON, b'{"hmac":"%b"}\n' % b2a_base64(value, newline=False))
 
@@ -164,11 +165,12 @@ async def bulk_decrypt(call: Call) -> Response:
         plaintexts = []
         for item in items:
             try:
-                plaintext, _ = key.open(item.ciphertext, item.context)
+                plaintext, version = key.open(item.ciphertext, item.context)
             except UnknownVersion:
                 call.state.keyring.with_states = True
                 key = await call.state.keyring.reread(call.argument)
-                plaintext, _ = key.open(item.ciphertext, item.context)
+                plaintext, version = key.open(item.ciphertext, item.context)
+            call.version = version.number
             plaintexts.append(b'{"plaintext":"%b"}' % b2a_base64(plaintext, newline=False))
     return Response(200, JSON, b"[%b]\n" % b",".join(plaintexts))
 
@@ -298,7 +300,7 @@ async def names(call: Call) -> Response:
         raise BadPattern(call.argument)
     with failing("failed to list keys"):
         found = await all_names(call, call.argument)
-    return Response(200, JSON, b'{"names":' + msgspec.json.encode(found) + b"}\n")
+    return listed(call, "name", found) or Response(200, JSON, b'{"names":' + msgspec.json.encode(found) + b"}\n")
 
 
 async def all_names(call: Call, pattern: str) -> list[str]:

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs
 import msgspec
 
 from strongroom.crypto.keyciphertext import KeyType
-from strongroom.errors import Conflict, Malformed
-from strongroom.kes.domain.errors import BadKeyName, BadPattern, KeyExists, KeyNotFound
+from strongroom.errors import Malformed
+from strongroom.kes.domain.errors import BadKeyName, BadPattern, KeyExists, KeyNotFound, WrongState
 from strongroom.kes.domain.lifecycle import (
     Deletion,
     Disabled,
@@ -26,14 +26,13 @@ from strongroom.kes.domain.lifecycle import (
 )
 from strongroom.kes.domain.names import valid_name, valid_pattern
 from strongroom.kes.domain.records import WIRE_NAMES
-from strongroom.kes.handlers.call import JSON, Call, failing
+from strongroom.kes.handlers.call import JSON, NDJSON, Call, failing
 from strongroom.kes.handlers.keyring import maybe
 from strongroom.kes.handlers.keys import all_names, delete_now, new_value
 from strongroom.kes.handlers.watch import encode
 from strongroom.kes.wire import json
 from strongroom.messages import Response, Stream
 
-NDJSON = (("Content-Type", "application/x-ndjson"),)
 MAX_WAIT = 366 * 86400.0  # seconds: the longest waiting period of a deletion
 _AT_ONCE = 16  # keys read at a time for a listing
 
@@ -48,7 +47,7 @@ async def rotate(call: Call) -> Response:
         try:
             await keyring.store.create(version_entry(key.name, number), value)
         except KeyExists:
-            raise Conflict(f"{key.name} was rotated by somebody else") from None
+            raise WrongState("key was rotated by somebody else") from None
         await call.state.watch.changed("rotated", key.name)
     return await describe(call)
 
@@ -93,7 +92,7 @@ async def restore(call: Call) -> Response:
     """Take back `delete`."""
     key = await _fresh(call)
     if key.deletion is None:
-        raise Conflict(f"{key.name} is not waiting for its deletion")
+        raise WrongState("key is not waiting for its deletion")
     with failing("failed to delete key"):
         await _unmark(call, deletion_entry(key.name))
         await call.state.watch.changed("restored", key.name)

@@ -7,7 +7,7 @@ import msgspec
 from strongroom.kes.domain.errors import BadIdentity, BadPattern, BadPolicyName, IdentityNotFound, PolicyNotFound
 from strongroom.kes.domain.names import valid_name, valid_pattern
 from strongroom.kes.domain.policy import Policy
-from strongroom.kes.handlers.call import JSON, Call
+from strongroom.kes.handlers.call import JSON, Call, listed
 from strongroom.kes.wire.errors import html_safe
 from strongroom.messages import Response
 
@@ -26,7 +26,8 @@ def read_policy(call: Call) -> Response:
 
 def list_policies(call: Call) -> Response:
     """`GET /v1/policy/list/<pattern>`."""
-    return _answer({"names": _selected(call, call.state.policies.by_name), "continue_at": ""})
+    names = _selected(call, call.state.policies.by_name)
+    return listed(call, "name", names) or _answer({"names": names, "continue_at": ""})
 
 
 def describe_identity(call: Call) -> Response:
@@ -45,7 +46,8 @@ def describe_identity(call: Call) -> Response:
 def list_identities(call: Call) -> Response:
     """`GET /v1/identity/list/<pattern>`, the admin among them."""
     policies = call.state.policies
-    return _answer({"identities": _selected(call, {policies.admin, *policies.by_identity}), "continue_at": ""})
+    names = _selected(call, {policies.admin, *policies.by_identity})
+    return listed(call, "identity", names) or _answer({"identities": names, "continue_at": ""})
 
 
 def describe_self(call: Call) -> Response:

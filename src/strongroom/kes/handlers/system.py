@@ -12,8 +12,7 @@ from strongroom.errors import Unavailable
 from strongroom.kes.domain.errors import StoreUnreachable
 from strongroom.kes.domain.lifecycle import iso
 from strongroom.kes.handlers import counters
-from strongroom.kes.handlers.call import EMPTY, JSON, Call
-from strongroom.kes.handlers.lifecycle import NDJSON
+from strongroom.kes.handlers.call import EMPTY, JSON, NDJSON, Call
 from strongroom.kes.wire import headers
 from strongroom.kes.wire.errors import html_safe
 from strongroom.messages import Response, Stream
