@@ -8,7 +8,7 @@ import pytest
 from kms_replay import Replay, ask
 
 from strongroom.kms.domain.records import AuditDevice
-from strongroom.kms.handlers.audit import Device
+from strongroom.kms.handlers.audit_device import Device
 
 FILE = json.loads((Path(__file__).parent / "kms/audit.json").read_text())
 LATE = {"mount_accessor", "entity_created"}  # members that the original leaves out of some lines of the same kind

@@ -223,7 +223,10 @@ class Tokens:
             record = work.entries.keyring.open(_BATCH_PATH, unbase64url(text[2:]))
         except (Tampered, ValueError):
             return None
-        return msgspec.msgpack.decode(record, type=Token)
+        token = msgspec.msgpack.decode(record, type=Token)
+        if token.parent and self.by_hash(work, token.parent) is None:
+            return None  # a batch token ends with its parent
+        return token
 
 
 def _expiry(token: Token) -> str:

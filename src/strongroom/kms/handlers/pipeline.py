@@ -8,51 +8,43 @@ import traceback
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from strongroom.errors import Error, TooLarge
 from strongroom.kms.domain import acl
 from strongroom.kms.domain.entries import Ticket, Work
 from strongroom.kms.domain.errors import (
-    BadSwitch,
     Forbidden,
     NoRoute,
     Refusal,
     Refused,
     Sealed,
-    UnknownVerb,
-    UnsupportedMedia,
     UnsupportedOperation,
     UnsupportedPath,
 )
-from strongroom.kms.domain.fields import to_bool
-from strongroom.kms.domain.records import Mount, Token
-from strongroom.kms.domain.values import parse_duration
+from strongroom.kms.domain.records import Token
 from strongroom.kms.handlers.bare import BARE, no_texts
 from strongroom.kms.handlers.call import HELP, NAMES, Call, Reply
 from strongroom.kms.handlers.core import Core, request_id
-from strongroom.kms.handlers.render import BODILESS, DENIED, error_response, json_response, reply_response
+from strongroom.kms.handlers.reading import (
+    LISTS,
+    echo,
+    nowhere,
+    odd_path,
+    outside,
+    parse,
+    token_text,
+    wrap_ttl,
+)
+from strongroom.kms.handlers.render import DENIED, error_response, json_response, reply_response
 from strongroom.kms.handlers.sealing import Sealing
 from strongroom.kms.handlers.wrapping import wrap
 from strongroom.kms.wire import gojson
 from strongroom.messages import Body, Request, Response
 
-OPERATIONS = {
-    "GET": acl.READ,
-    "LIST": acl.LIST,
-    "SCAN": acl.SCAN,
-    "POST": acl.UPDATE,
-    "PUT": acl.UPDATE,
-    "PATCH": acl.PATCH,
-    "DELETE": acl.DELETE,
-    "HELP": HELP,
-}
 SNAPSHOT = "/v1/sys/storage/raft/snapshot"
 VERBS = frozenset({"LIST", "SCAN", "HELP"})
-WRITES = acl.UPDATE | acl.PATCH
-LISTS = acl.LIST | acl.SCAN
 READS = acl.READ | LISTS
-PLAIN_404 = Response(404, (*BODILESS, ("Content-Type", "text/plain; charset=utf-8")), b"404 page not found\n")
 
 
 class Pipeline:
@@ -85,7 +77,7 @@ class Pipeline:
         core, spool = self.core, self.core.spool
         if core.unsealed is None or spool is None:
             return self._error(Sealed("Vault is sealed"), request)
-        if self._token(core.work(), _token_text(request), core.clock()) is None:
+        if self._token(core.work(), token_text(request), core.clock()) is None:
             return self._error(Forbidden(DENIED), request)
         with spool() as file:
 
@@ -108,15 +100,15 @@ class Pipeline:
             return self._error(error, request)
 
     def _error(self, error: Error, request: Request) -> Response:
-        return error_response(error, _echo(request))
+        return error_response(error, echo(request))
 
     def _answer(self, request: Request, body: bytes) -> Response | Awaitable[Response]:
         path = request.path
         if not path.startswith("/v1/"):
-            return _outside(path)
+            return outside(path)
         path = path[4:]
         if "%" in path or "//" in path or ".." in path:
-            odd = _odd_path(request)
+            odd = odd_path(request)
             if odd is not None:
                 return odd
             path = unquote(path)
@@ -137,7 +129,7 @@ class Pipeline:
             return no_texts(405)
         found = handler(self, request, body)
         if isinstance(found, Response):
-            more = _echo(request)
+            more = echo(request)
             return Response(found.status, (*found.headers, *more), found.body) if more else found
         return self._guard(found, request)
 
@@ -156,14 +148,14 @@ class Pipeline:
                 self.core.live.entries.forget()
                 self.core.live.tokens.forget()
             work = self.core.work()
-            token = self._token(work, _token_text(request), self.core.clock())
+            token = self._token(work, token_text(request), self.core.clock())
             if token is None:
                 raise Forbidden(DENIED)
             asked = acl.Asked(acl.UPDATE, "sys/seal", {}, None, sudo=True)
             if not self.core.acl_of(work, token).allows(asked):
                 raise Refusal(DENIED)
             self.sealing.seal()
-        return Response(204, (("Cache-Control", "no-store"), *_echo(request)), b"")
+        return Response(204, (("Cache-Control", "no-store"), *echo(request)), b"")
 
     def _token(self, work: Work, text: str, now: int) -> Token | None:
         return self.core.live.tokens.find(work, text, now // 1_000_000_000) if text else None
@@ -171,7 +163,7 @@ class Pipeline:
     def _routed(
         self, request: Request, path: str, body: bytes, upload: IO[bytes] | None = None
     ) -> Response | Awaitable[Response]:
-        operation, path, data = self._parse(request, path, body)
+        operation, path, data = parse(request, path, body)
         core = self.core
         if core.unsealed is None:
             raise Sealed("Vault is sealed")
@@ -181,7 +173,7 @@ class Pipeline:
         if core.cluster is not None and not core.cluster.serving():
             return core.cluster.elsewhere(request, body)
         work, now = core.work(), core.clock()
-        mount = core.live.mounts.match(path) or _nowhere(path)
+        mount = core.live.mounts.match(path) or nowhere(path)
         call = Call(
             core,
             work,
@@ -195,35 +187,12 @@ class Pipeline:
             mount,
             now,
         )
-        call.wrap_ttl, call.upload = _wrap_ttl(request), upload
+        call.wrap_ttl, call.upload = wrap_ttl(request), upload
         if mount.uuid:
             found = core.live.backends[mount.uuid].router.find(call.path)
             if found is not None:
                 call.route, call.captures = found
         return self._authorised(request, call)
-
-    def _parse(self, request: Request, path: str, body: bytes) -> tuple[int, str, dict[str, Any]]:
-        """Return operation, path and data; raise Refused for a broken body, before all other checks."""
-        method = request.method
-        if method == "OPTIONS":
-            raise Refused("cannot handle internal-only request operation")
-        operation = OPERATIONS.get(method)
-        if operation is None:
-            raise UnknownVerb(method)
-        data: dict[str, Any] = {}
-        if operation & WRITES:
-            if operation == acl.PATCH:
-                _check_patch(request)
-            data = _body(request, body)
-            if path.endswith("/") and operation == acl.UPDATE:
-                raise Refused("cannot write to a path ending in '/'")
-        elif request.query:
-            data = _query(request.query)
-            if operation == acl.READ:
-                operation = _list_or_read(data)
-        if operation & LISTS and not path.endswith("/"):
-            path += "/"
-        return operation, path, data
 
     def _authorised(self, request: Request, call: Call) -> Response | Awaitable[Response]:
         """Check token and policy, then run the handler."""
@@ -231,7 +200,7 @@ class Pipeline:
         last = False
         try:
             if route is None or not route.open:
-                text = call.token_text = _token_text(request)
+                text = call.token_text = token_text(request)
                 call.token = token = self._token(work, text, call.now)
                 if token is None:
                     raise Forbidden(DENIED)
@@ -367,7 +336,7 @@ class Pipeline:
             self.core.audit.response(call, wrapped)
         self.core.metrics.count(call, (self.core.clock() - call.now) / 1e9)
         shown = "" if wrapped is not None and wrapped.wrap is not None else call.request_id
-        return reply_response(wrapped, shown, _echo(request))
+        return reply_response(wrapped, shown, echo(request))
 
     def leader(self) -> dict[str, Any]:
         """Return what sys/leader says (vault.md 2.5)."""
@@ -405,93 +374,3 @@ def _warned(call: Call, reply: Reply | None) -> Reply | None:
 async def _when_durable(ticket: Ticket, answer: Response) -> Response:
     await ticket.wait()
     return answer
-
-
-def _nowhere(path: str) -> Mount:
-    return Mount("", "", "", "")
-
-
-def _token_text(request: Request) -> str:
-    text = request.headers.get("x-vault-token")
-    if text is not None and text != "":
-        return text
-    bearer = request.headers.get("authorization", "")
-    return bearer[7:] if bearer.startswith("Bearer ") else ""
-
-
-def _echo(request: Request) -> tuple[tuple[str, str], ...]:
-    namespace = request.headers.get("x-vault-namespace")
-    return (("X-Vault-Namespace", namespace),) if namespace else ()
-
-
-def _outside(path: str) -> Response:
-    if path in ("/", "/ui", "/robots.txt") or path.startswith("/ui/"):
-        return PLAIN_404
-    return no_texts(404)
-
-
-def _odd_path(request: Request) -> Response | None:
-    """Return the redirect that a path with `//` or `..` gets (vault.md 1.1)."""
-    parts: list[str] = []
-    raw = request.path
-    if "//" not in raw and not any(part == ".." for part in raw.split("/")):
-        return None
-    for part in raw.split("/"):
-        if part == "..":
-            parts and parts.pop()
-        elif part and part != ".":
-            parts.append(part)
-    clean = "/" + "/".join(parts) + ("/" if raw.endswith("/") and parts else "")
-    text = f'<a href="{clean}">Temporary Redirect</a>.\n\n'
-    kept = (("Cache-Control", "no-store"), ("Content-Type", "text/html; charset=utf-8"), ("Location", clean))
-    more = (("Strict-Transport-Security", "max-age=31536000; includeSubDomains"),)
-    return Response(307, kept + more, text.encode())
-
-
-def _check_patch(request: Request) -> None:
-    kind = request.headers.get("content-type", "")
-    if not kind:
-        raise Refused("mime: no media type")
-    if kind.partition(";")[0].strip() != "application/merge-patch+json":
-        raise UnsupportedMedia(f"PATCH requires Content-Type of application/merge-patch+json, provided {kind}")
-
-
-def _body(request: Request, body: bytes) -> dict[str, Any]:
-    kind = request.headers.get("content-type", "")
-    if kind.startswith("application/x-www-form-urlencoded") and body[:1] not in (b"{", b"["):
-        return _query(body.decode("utf-8", "replace"))
-    return gojson.decode(body)
-
-
-def _query(query: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        known = found.get(name)
-        found[name] = value if known is None else [*known, value] if isinstance(known, list) else [known, value]
-    return found
-
-
-def _list_or_read(data: dict[str, Any]) -> int:
-    """Return the operation of a GET: `?list=true`, `?scan=true`, `?help=1` change it."""
-    for name, operation in (("list", acl.LIST), ("scan", acl.SCAN), ("help", HELP)):
-        if name in data:
-            try:
-                if to_bool(data[name]):
-                    del data[name]
-                    return operation
-            except ValueError as error:
-                raise BadSwitch(name) from error
-    return acl.READ
-
-
-def _wrap_ttl(request: Request) -> float | None:
-    text = request.headers.get("x-vault-wrap-ttl")
-    if not text:
-        return None
-    try:
-        seconds = parse_duration(text)
-    except ValueError as error:
-        raise Refused(f"error parsing X-Vault-Wrap-TTL header: {error}") from error
-    if seconds < 0:
-        raise Refused("error parsing X-Vault-Wrap-TTL header: requested wrap ttl cannot be negative")
-    return seconds or None

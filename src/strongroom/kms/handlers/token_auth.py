@@ -2,25 +2,22 @@
 
 import re
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from strongroom.kms.domain import acl
-from strongroom.kms.domain.cidrs import token_blocks
-from strongroom.kms.domain.errors import Failed, Forbidden, Nothing, Refused
+from strongroom.kms.domain.errors import Failed, Forbidden, Refused
 from strongroom.kms.domain.fields import to_text
 from strongroom.kms.domain.records import Mount, Token
 from strongroom.kms.domain.tokens import Lifetime, check_prefix, clean_policies, issue_ttl, random_text
-from strongroom.kms.domain.values import parse_duration, rfc3339, rfc3339_seconds
-from strongroom.kms.handlers.call import Auth, Backend, Call, Renewal, Reply, Router, route
+from strongroom.kms.domain.values import parse_duration
+from strongroom.kms.handlers.call import Auth, Call, Renewal, Reply, Router, route
 from strongroom.kms.handlers.policies import RESPONSE_WRAPPING
+from strongroom.kms.handlers.token_roles import ROLES, Role, TokenRoles, described
 from strongroom.kms.wire.policies import one_error
 
 if TYPE_CHECKING:
     from strongroom.kms.handlers.core import Core
 
-ROLES = "role/"
 TIDY = "Tidy operation successfully started. Any information from the operation will be printed to the server's logs."
 SHA1 = (
     "Supplying a custom ID for the token uses the weaker SHA1 hashing instead of the more secure SHA2-256 HMAC for "
@@ -43,46 +40,6 @@ CREATE = {
     "type": "text",
     "entity_alias": "text",
 }
-ROLE_FIELDS = {
-    "allowed_policies": "list",
-    "disallowed_policies": "list",
-    "allowed_policies_glob": "list",
-    "disallowed_policies_glob": "list",
-    "orphan": "bool",
-    "renewable": "bool",
-    "path_suffix": "text",
-    "allowed_entity_aliases": "list",
-    "token_period": "seconds",
-    "period": "seconds",
-    "token_explicit_max_ttl": "seconds",
-    "explicit_max_ttl": "seconds",
-    "token_bound_cidrs": "list",
-    "bound_cidrs": "list",
-    "token_num_uses": "int",
-    "token_no_default_policy": "bool",
-    "token_type": "text",
-    "token_strictly_bind_ip": "bool",
-}
-
-
-class Role(msgspec.Struct):
-    """A token role; TTLs in seconds."""
-
-    name: str
-    allowed_policies: list[str] = msgspec.field(default_factory=list)
-    disallowed_policies: list[str] = msgspec.field(default_factory=list)
-    allowed_policies_glob: list[str] = msgspec.field(default_factory=list)
-    disallowed_policies_glob: list[str] = msgspec.field(default_factory=list)
-    orphan: bool = False
-    renewable: bool = True
-    path_suffix: str = ""
-    allowed_entity_aliases: list[str] | None = None
-    token_period: int = 0
-    token_explicit_max_ttl: int = 0
-    token_bound_cidrs: list[str] = msgspec.field(default_factory=list)
-    token_num_uses: int = 0
-    token_no_default_policy: bool = False
-    token_type: str = "default-service"  # noqa: S105 - a kind
 
 
 def _lasting(call: Call, name: str) -> float:
@@ -96,14 +53,11 @@ def _lasting(call: Call, name: str) -> float:
         raise Refused(str(error)) from error
 
 
-class TokenAuth(Backend):
+class TokenAuth(TokenRoles):
     """The token store's routes."""
 
-    kind = "token"
-
     def __init__(self, core: "Core", mount: Mount) -> None:
-        super().__init__(mount)
-        self.core = core
+        super().__init__(core, mount)
         one, accessor = {"token": "text"}, {"accessor": "text"}
         renew = {"increment": "seconds"}
         up = acl.UPDATE
@@ -123,13 +77,7 @@ class TokenAuth(Backend):
                 route("revoke-orphan", {up: self.revoke_orphan}, fields=one, sudo=True),
                 route("revoke-accessor", {up: self.revoke_accessor}, fields=accessor),
                 route("accessors/?", {acl.LIST: self.accessors}, sudo=True),
-                route("roles/?", {acl.LIST: self.list_roles}),
-                route(
-                    "roles/(?P<role_name>[^/]+)",
-                    {acl.READ: self.read_role, up: self.write_role, acl.DELETE: self.delete_role},
-                    fields=ROLE_FIELDS,
-                    exists=self.role_exists,
-                ),
+                *self.role_routes(),
                 route("tidy", {up: self.tidy}),
             ]
         )
@@ -239,8 +187,12 @@ class TokenAuth(Backend):
                     f"token policies ({_quoted(policies)}) must be subset of the role's allowed policies "
                     f"({_quoted(allowed)}) or glob policies ({_quoted(globbed)})"
                 )
-        elif not given and not set(policies) - {"default"} <= set(parent.policies):
-            raise Refused("child policies must be subset of parent")
+        elif (
+            not (role.disallowed_policies or role.disallowed_policies_glob)
+            and "root" not in parent.policies
+            and not set(policies) - {"default"} <= set(parent.policies)
+        ):
+            raise Refused("child policies must be subset of parent")  # a role without any list frees nobody (tried)
         for name in policies:
             if name in role.disallowed_policies or any(fnmatchcase(name, g) for g in role.disallowed_policies_glob):
                 raise Refused(f'token policy "{name}" is disallowed by this role')
@@ -412,48 +364,6 @@ class TokenAuth(Backend):
         found = sorted(t.accessor for t in tokens if t is not None and not (t.expires and call.seconds >= t.expires))
         return Reply(data={"keys": found})
 
-    def role_exists(self, call: Call) -> bool:
-        """Say whether a role is there."""
-        return call.view.get(ROLES + call.captures["role_name"]) is not None
-
-    def list_roles(self, call: Call) -> Reply:
-        """Return the names of the roles."""
-        names = call.view.names(ROLES)
-        if not names:
-            raise Nothing("roles")
-        return Reply(data={"keys": names})
-
-    def read_role(self, call: Call) -> Reply:
-        """Return a role."""
-        role = call.view.load(ROLES + call.captures["role_name"], Role)
-        if role is None:
-            raise Nothing("role")
-        found: dict[str, Any] = msgspec.structs.asdict(role)
-        for name in ("token_bound_cidrs", "token_num_uses"):
-            if not found[name]:
-                del found[name]
-        return Reply(data=found | {"period": 0, "explicit_max_ttl": 0})
-
-    def write_role(self, call: Call) -> None:
-        """Make or change a role; only the given fields change."""
-        name = call.captures["role_name"]
-        role = call.view.load(ROLES + name, Role) or Role(name)
-        for field in Role.__struct_fields__:
-            if field in ROLE_FIELDS and call.has(field):
-                value = call.get(field)
-                setattr(role, field, int(value) if ROLE_FIELDS[field] == "seconds" else value)
-        for old, new in (("period", "token_period"), ("explicit_max_ttl", "token_explicit_max_ttl")):
-            if call.has(old):
-                setattr(role, new, int(call.get(old)))
-        role.token_bound_cidrs = token_blocks(role.token_bound_cidrs or call.get("bound_cidrs"))
-        if role.token_type not in ("service", "batch", "default-service", "default-batch"):
-            raise Refused(f"invalid 'token_type' value \"{role.token_type}\"")
-        call.view.store(ROLES + name, role)
-
-    def delete_role(self, call: Call) -> None:
-        """Forget a role."""
-        call.view.delete(ROLES + call.captures["role_name"])
-
     def tidy(self, call: Call) -> Reply:
         """Answer as the original does; nothing is left over here that would need it."""
         return Reply(status=202, warnings=[TIDY])
@@ -461,35 +371,3 @@ class TokenAuth(Backend):
 
 def _quoted(names: list[str]) -> str:
     return "[" + " ".join(f'"{name}"' for name in names) + "]"
-
-
-def described(token: Token, text: str, now: int) -> dict[str, Any]:
-    """Return what lookup tells of a token at `now`, seconds (vault.md 3.4)."""
-    found: dict[str, Any] = {
-        "id": text,
-        "accessor": token.accessor,
-        "policies": token.policies,
-        "path": token.path,
-        "meta": token.meta,
-        "display_name": token.display_name,
-        "num_uses": max(token.num_uses, 0),
-        "orphan": token.orphan,
-        "creation_time": token.created,
-        "creation_ttl": token.ttl,
-        "expire_time": rfc3339(token.issued + (token.expires - token.created) * 10**9) if token.expires else None,
-        "ttl": max(token.expires - now, 0) if token.expires else 0,
-        "explicit_max_ttl": token.explicit_max_ttl,
-        "entity_id": token.entity_id,
-        "type": token.kind,
-    }
-    if token.path != "auth/token/root":
-        found |= {"issue_time": rfc3339(token.issued), "renewable": token.renewable}
-    if token.period and not token.role:
-        found["period"] = token.period
-    if token.role:
-        found["role"] = token.role
-    if token.bound_cidrs:
-        found["bound_cidrs"] = token.bound_cidrs
-    if token.renewed:
-        found |= {"last_renewal": rfc3339_seconds(token.renewed), "last_renewal_time": token.renewed}
-    return found
