@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 
 from ..messages import Handler, Response
+from .accepting import Acceptor
 from .channel import TlsContext
 from .connection import Connection
 from .limits import Limits
@@ -23,7 +24,7 @@ def plain_refusal(status: int, message: str) -> Response:
 class Server:
     """A running listener. host and port: where it listens, the port that the system chose included."""
 
-    def __init__(self, shared: Shared, server: asyncio.Server) -> None:
+    def __init__(self, shared: Shared, server: "asyncio.Server | Acceptor") -> None:
         self._shared = shared
         self._server = server
         self.host, self.port = server.sockets[0].getsockname()[:2]
@@ -97,15 +98,14 @@ async def listen(
              is refused with 405, so that no foreign word reaches metrics and audit lines
     refuse   renders net's own refusals in the box's form: 400, 405, 408, 413, 417, 431, 500, 501, 505
     threads  that may own a connection's socket at the same time, for large bodies
-    sock     listen on this socket instead of host and port
+    sock     accept from this listening socket, which other processes may share, instead of host and port
     """
     loop = asyncio.get_running_loop()
     shared = Shared(handler, limits or Limits(), verbs, refuse, tls, Pool(threads), loop)
     shared.now = loop.time()
     if sock is not None:
-        server = await loop.create_server(lambda: Connection(shared), sock=sock, backlog=1024)
-    else:
-        server = await loop.create_server(
-            lambda: Connection(shared), host or None, port, backlog=1024, reuse_port=reuse_port or None
-        )
+        return Server(shared, Acceptor(lambda: Connection(shared), sock, loop))
+    server = await loop.create_server(
+        lambda: Connection(shared), host or None, port, backlog=1024, reuse_port=reuse_port or None
+    )
     return Server(shared, server)

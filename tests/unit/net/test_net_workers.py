@@ -3,24 +3,29 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from strongroom.errors import BadSettings
 from strongroom.net.client import HttpClient
 from strongroom.net.run import Signals
-from strongroom.net.workers import VARIABLE, Workers, inherited_socket, listening_socket
+from strongroom.net.workers import PLACE, VARIABLE, Workers, inherited_socket, listening_socket, this_worker
 
 WORKER = """
 import os
 from strongroom.messages import Response
 from strongroom.net.run import run
 from strongroom.net.server import listen
-from strongroom.net.workers import inherited_socket
+from strongroom.net.workers import this_worker
 async def main(signals):
+    worker = this_worker()
     server = await listen(lambda *_: Response(200, (), str(os.getpid()).encode(), close=True), "", 0,
-                          sock=inherited_socket())
+                          sock=worker.sock)
+    worker.ready()
     await signals.stopped.wait()
     await server.stop(1)
     return 0
@@ -33,6 +38,7 @@ async def test_workers_share_come_back_and_end():
     url = f"http://127.0.0.1:{sock.getsockname()[1]}/"
     workers, signals = Workers(lambda number: [sys.executable, "-c", WORKER], 2, sock), Signals()
     running = asyncio.create_task(workers.run(signals))
+    assert await asyncio.wait_for(workers.ready(), 20)
 
     async def seen(client, wanted):
         found = set()
@@ -71,3 +77,51 @@ def test_all_addresses():
     sock = listening_socket("", 0)
     assert sock.getsockname()[1] > 0
     sock.close()
+
+
+async def test_a_worker_that_cannot_start_ends_all():
+    sock = listening_socket("127.0.0.1", 0)
+    workers = Workers(lambda number: [sys.executable, "-c", "raise SystemExit(3)"], 2, sock)
+    running = asyncio.create_task(workers.run(Signals()))
+    assert not await asyncio.wait_for(workers.ready(), 20)
+    assert await asyncio.wait_for(running, 20) == 1
+    sock.close()
+
+
+PARENT = """
+import asyncio, sys
+from strongroom.net.run import run
+from strongroom.net.workers import Workers, listening_socket
+async def main(signals):
+    workers = Workers(lambda number: [sys.executable, "-c", sys.argv[1]], 2, listening_socket("127.0.0.1", 0))
+    running = asyncio.create_task(workers.run(signals))
+    await workers.ready()
+    print(*[process.pid for process in workers._running.values()], flush=True)
+    return await running
+raise SystemExit(run(main))
+"""
+
+
+def test_workers_die_with_a_killed_parent():
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, WORKER], stdout=subprocess.PIPE, text=True)
+    pids = [int(word) for word in parent.stdout.readline().split()]
+    assert len(pids) == 2
+    parent.kill()
+    parent.wait(10)
+    end = time.monotonic() + 10
+    while any(_runs(pid) for pid in pids):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def _runs(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_no_worker(monkeypatch):
+    monkeypatch.delenv(PLACE, raising=False)
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert this_worker() is None
