@@ -1,24 +1,13 @@
 """Ordinary clients, each storing a small tree and reading it back, empty and large files included."""
 
-import filecmp
-import secrets
-import subprocess
-
+import client_shell
 import minio
 import peers
 import pytest
 import urllib3
 from chain_process import PROGRAM, ChainProcess
+from client_shell import SIZES, plant, same
 from openbao_chain import OpenBaoChain
-
-SIZES = {
-    "empty": 0,
-    "one byte": 1,
-    "päckage": 65536,
-    "inline+edge": 131072,
-    "dir/sub/file.txt": 70000,
-    "large.bin": 17_000_000,
-}
 
 
 @pytest.fixture(scope="module", params=["kms", "openbao"])
@@ -33,31 +22,12 @@ def chain(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
-    root = tmp_path_factory.mktemp("tree")
-    for name, size in SIZES.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(secrets.token_bytes(size))
-    return root
-
-
-def same(tree, back):
-    files = [str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()]
-    assert sorted(files) == sorted(str(path.relative_to(back)) for path in back.rglob("*") if path.is_file())
-    match, mismatch, errors = filecmp.cmpfiles(tree, back, files, shallow=False)
-    assert (mismatch, errors) == ([], [])
+    return plant(tmp_path_factory.mktemp("tree"))
 
 
 @pytest.fixture
 def run(chain, tmp_path):
-    def run(*words):
-        done = subprocess.run(
-            list(map(str, words)), env=chain.environment(), capture_output=True, text=True, timeout=100, cwd=tmp_path
-        )
-        assert done.returncode == 0, (words, done.stdout[-2000:], done.stderr[-2000:])
-        return done.stdout
-
-    return run
+    return lambda *words: client_shell.run(words, chain.environment(), cwd=tmp_path)
 
 
 def test_awscli(run, tree, tmp_path):

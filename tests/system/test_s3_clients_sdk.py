@@ -2,10 +2,10 @@
 
 import os
 import shutil
-import subprocess
 
 import peers
 import pytest
+from client_shell import run
 
 CLIENTS = peers.ROOT / "tests" / "clients"
 MODES = ["sse-s3", "sse-kms", "sse-c"]
@@ -18,14 +18,6 @@ def installed(name):
     if not folder.is_dir():
         peers.missing(f"the SDK in .peers/{name}")
     return folder
-
-
-def run(words, environment, seconds=120, **options):
-    done = subprocess.run(
-        list(map(str, words)), env=environment, capture_output=True, text=True, timeout=seconds, **options
-    )
-    assert done.returncode == 0, (words, done.stdout[-2000:], done.stderr[-4000:])
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
