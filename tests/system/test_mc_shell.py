@@ -210,7 +210,24 @@ def test_a_disabled_key_locks_its_objects(shell):
     shell.run("admin", "kms", "key", "enable", "kes", "lockable")
     assert _until(lambda: shell.run_any("cat", "kes/locked/f"), lambda found: found[0] == 0)[1] == "secret\n"
     shell.run("admin", "kms", "key", "rotate", "kes", "lockable")
-    assert "lockable" in shell.run("admin", "kms", "key", "info", "kes", "lockable")
+    info = shell.run("admin", "kms", "key", "info", "kes", "lockable")
+    assert re.search(r"State +│ enabled", info)
+    assert re.search(r"Versions:\n.*\n│ Version ", info)
+
+
+def test_what_a_key_protects(shell):
+    shell.run("admin", "kms", "key", "create", "kes", "counted")
+    shell.run("mb", "--with-versioning", "kes/counted")
+    shell.run("encrypt", "set", "sse-kms", "counted", "kes/counted")
+    shell.run("pipe", "kes/counted/f", stdin=b"secret")
+    shell.run("pipe", "kes/counted/f", stdin=b"again")
+    out = shell.run("admin", "kms", "key", "usage", "kes", "counted")
+    assert re.search(r"counted +│ 1 +│ 2 +│ 11 B +│ yes", out)
+    assert "Key `counted` protects 1 objects, 2 versions, 11 B, in 1 buckets." in out
+    shell.run("rm", "-r", "--force", "--versions", "kes/counted")
+    shell.run("encrypt", "clear", "kes/counted")
+    out = shell.run("admin", "kms", "key", "usage", "kes", "counted")
+    assert out == "Key `counted` protects 0 objects, 0 versions, 0 B, in 0 buckets.\n"
 
 
 def _until(action, good, seconds=15):

@@ -106,8 +106,27 @@ def info(shell: Shell, line: Line) -> None:
     key = line.args[1]
     desk = Desk(shell, line, f"Failed to describe key `{key}`")
     found = mapping(desk.json("GET", "key/info", {"key-id": key}, base=KMS))
-    rows = [("Key", key), *((str(name), _cell(value)) for name, value in found.items() if name != "key-id")]
-    shell.console.say({"status": "success", "target": desk.name, "keyId": key, **found}, table(rows))
+    members = {str(name): value for name, value in found.items() if name != "key-id" and value not in ("", None)}
+    rows = [("Key", key), *((_label(name), _cell(value)) for name, value in members.items() if not _rows(value))]
+    lists = [f"\n{_label(name)}:\n{_grid(value)}" for name, value in members.items() if _rows(value)]
+    shell.console.say({"status": "success", "target": desk.name, "keyId": key, **found},
+                      "\n".join([table(rows), *lists]))  # fmt: skip
+
+
+def _label(name: str) -> str:
+    """Write a member's name as people do: created_at becomes Created at."""
+    return name.replace("_", " ").replace("-", " ").capitalize()
+
+
+def _rows(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def _grid(value: object) -> str:
+    """Draw a list of objects: a row each, the members of the first as columns."""
+    items = [mapping(each) for each in value] if isinstance(value, list) else []
+    names = list(items[0])
+    return table([tuple(map(_label, names)), *(tuple(_cell(item.get(name, "")) for name in names) for item in items)])
 
 
 def _cell(value: object) -> str:
@@ -115,9 +134,9 @@ def _cell(value: object) -> str:
         return ", ".join(map(_cell, value))
     if isinstance(value, dict):
         return " ".join(f"{key}={each}" for key, each in value.items())
-    return (
-        {True: "yes", False: "no", None: "-"}.get(value, str(value)) if isinstance(value, bool | None) else str(value)
-    )
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else str(value)
 
 
 def usage(shell: Shell, line: Line) -> None:
@@ -125,15 +144,16 @@ def usage(shell: Shell, line: Line) -> None:
     key = line.args[1]
     desk = Desk(shell, line, f"Failed to get the usage of key `{key}`")
     found = mapping(desk.json("GET", "key/usage", {"key-id": key}, base=KMS))
-    rows = [("Bucket", "Objects", "Size", "Default")]
+    rows = [("Bucket", "Objects", "Versions", "Size", "Default")]
     buckets = found.get("buckets")
     for each in buckets if isinstance(buckets, list) else []:
         bucket = mapping(each)
-        rows.append((str(bucket.get("name", bucket.get("bucket", ""))), str(bucket.get("objects", 0)),
-                     size(_int(bucket.get("bytes", bucket.get("size", 0)))),
-                     "yes" if bucket.get("default") else "no"))  # fmt: skip
+        default = _cell(bucket.get("prefixes") or bool(bucket.get("default")))
+        rows.append((str(bucket.get("name", "")), str(_int(bucket.get("objects"))), str(_int(bucket.get("versions"))),
+                     size(_int(bucket.get("bytes"))), default))  # fmt: skip
     objects, count = _int(found.get("objects")), size(_int(found.get("bytes")))
-    total = f"Key `{key}` protects {objects} objects, {count}, in {len(rows) - 1} buckets."
+    versions = _int(found.get("versions"))
+    total = f"Key `{key}` protects {objects} objects, {versions} versions, {count}, in {len(rows) - 1} buckets."
     text = f"{table(rows)}\n{total}" if len(rows) > 1 else total
     shell.console.say({"status": "success", "target": desk.name, "keyId": key, **found}, text)
 
