@@ -8,22 +8,35 @@ from pathlib import Path
 
 import bao_world
 import cloud_doubles
+import kes_world
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from strongroom.errors import NotFound
+from strongroom.kes import app
 from strongroom.kes.domain.errors import KeyExists, KeyNotFound
 from strongroom.kes.domain.ports import KeyStore
-from strongroom.kes.domain.settings import AwsSettings, AzureSettings, GcpSettings
+from strongroom.kes.domain.settings import (
+    AuditSettings,
+    AwsSettings,
+    AzureSettings,
+    FsSettings,
+    GcpSettings,
+    KesSettings,
+    Settings,
+    TlsSettings,
+)
 from strongroom.kes.outside.aws import AwsStore
 from strongroom.kes.outside.azure import AzureStore
 from strongroom.kes.outside.gcp import GcpStore
+from strongroom.kes.outside.kes import KesStore
 from strongroom.kes.storage.fs import FileStore
 from strongroom.kes.storage.memory import MemoryStore
 from strongroom.kes.storage.vault import VaultStore
+from strongroom.observe.log import OFF, Log
 
-KINDS = ("memory", "fs", "vault-v1", "vault-v2", "vault-v1-transit", "vault-v2-no-prefix", "aws", "gcp", "azure")
+KINDS = ("memory", "fs", "vault-v1", "vault-v2", "vault-v1-transit", "vault-v2-no-prefix", "aws", "gcp", "azure", "kes")
 _VAULTS = {
     "vault-v1": {"version": "v1", "prefix": "minio"},
     "vault-v2": {"version": "v2", "engine": "kv2", "prefix": "minio"},
@@ -41,6 +54,9 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield FileStore(tmp_path / "deep" / "keys")
     elif kind == "aws":
         async with _aws() as made:
+            yield made
+    elif kind == "kes":
+        async with _kes(tmp_path) as made:
             yield made
     elif kind == "gcp":
         async with cloud_doubles.serving(cloud_doubles.Gcp()) as url:
@@ -74,6 +90,27 @@ async def _aws() -> AsyncIterator[KeyStore]:
         await made.close()
     finally:
         server.stop()
+
+
+@asynccontextmanager
+async def _kes(folder: Path) -> AsyncIterator[KeyStore]:
+    """A key server with keys in files, as the key store of another."""
+    for one in (kes_world.clients()["admin"], kes_world.server()):
+        one.write(folder)
+    settings = Settings(
+        host="127.0.0.1",
+        port=0,
+        admin=kes_world.clients()["admin"].identity,
+        tls=TlsSettings(str(folder / "kes.key"), str(folder / "kes.crt")),
+        store=FsSettings(str(folder / "keys")),
+        audit=AuditSettings(console=False),
+    )
+    running = await app.start(settings, log=Log(OFF + 1))
+    paths = (str(folder / name) for name in ("admin.key", "admin.crt", "kes.crt"))
+    made = await KesStore.connect(KesSettings((f"https://127.0.0.1:{running.port}",), *paths))
+    yield made
+    await made.close()
+    await running.stop(0)
 
 
 @functools.cache

@@ -11,6 +11,7 @@ from strongroom.kes.domain.settings import (
     ForeignSettings,
     FsSettings,
     GcpSettings,
+    KesSettings,
     MemorySettings,
     StoreSettings,
     VaultLogin,
@@ -103,6 +104,18 @@ def _check_readable(path: str) -> None:
         raise BadSettings(f"kesconf: failed to read vault kubernetes JWT from '{path}': {why}") from error
 
 
+def _kes(found: dict[str, Any]) -> StoreSettings:
+    endpoints = tuple(one for one in found.get("endpoint", []) if one)
+    tls = found.get("tls", {})
+    _demand(
+        "invalid kes keystore",
+        (endpoints, "no endpoint specified"),
+        (tls.get("key"), "invalid tls config: no TLS private key provided"),
+        (tls.get("cert"), "invalid tls config: no TLS certificate provided"),
+    )
+    return KesSettings(endpoints, tls["key"], tls["cert"], tls.get("ca", ""))
+
+
 def _aws(found: dict[str, Any]) -> StoreSettings:
     members = found.get("secretsmanager", {})
     bad = "invalid AWS secretsmanager keystore"
@@ -176,6 +189,7 @@ def _entrust(found: dict[str, Any]) -> StoreSettings:
 _READERS: dict[str, Callable[[dict[str, Any]], StoreSettings]] = {
     "fs": _fs,
     "vault": _vault,
+    "kes": _kes,
     "fortanix": _fortanix,
     "gemalto": _gemalto,
     "gcp": _gcp,

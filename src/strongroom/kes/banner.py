@@ -10,6 +10,7 @@ from strongroom.kes.domain.settings import (
     AzureSettings,
     FsSettings,
     GcpSettings,
+    KesSettings,
     Settings,
     StoreSettings,
     VaultSettings,
@@ -79,6 +80,8 @@ def describe(store: StoreSettings) -> str:
             return f"AWS SecretsManager: {store.endpoint}"
         case GcpSettings():
             return f"GCP SecretManager: Project={store.project}"
+        case KesSettings():
+            return f"MinIO KES: {', '.join(store.endpoints)}"
         case AzureSettings():
             return f"Azure KeyVault: {store.endpoint}"
         case _:

@@ -62,10 +62,9 @@ async def _azure(settings: AzureSettings, warn: Warn) -> KeyStore:
 
 
 async def _kes(settings: KesSettings, warn: Warn) -> KeyStore:
-    raise BadSettings(
-        "keystore.kes: another KES server cannot hold keys for this one; use its own key store, "
-        "or copy the keys with `kes migrate`"
-    )
+    from strongroom.kes.outside.kes import KesStore
+
+    return await KesStore.connect(settings)
 
 
 async def _foreign(settings: ForeignSettings, warn: Warn) -> KeyStore:

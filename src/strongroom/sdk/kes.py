@@ -132,6 +132,24 @@ class KesClient:
         """Return the names of the keys that pattern selects, sorted."""
         return await self._names("/v1/key/list/", "names", pattern)
 
+    # ---- secrets: small values that the server keeps (kes.md 1.7; servers of 2023, and ours)
+    async def create_secret(self, name: str, value: bytes) -> None:
+        """Store a value under a free name; raise SecretExists if it is taken."""
+        await self._call("POST", "/v1/secret/create/", name, {"bytes": _b64(value), "type": "generic"})
+
+    async def secret(self, name: str) -> bytes:
+        """Return a value; raise SecretNotFound."""
+        found = _json(await self._call("GET", "/v1/secret/read/", name))
+        return base64.b64decode(found.get("bytes") or "")
+
+    async def delete_secret(self, name: str) -> None:
+        """Forget a value; raise SecretNotFound."""
+        await self._call("DELETE", "/v1/secret/delete/", name)
+
+    async def secrets(self, pattern: str = "*") -> list[str]:
+        """Return the names that pattern selects."""
+        return await self._names("/v1/secret/list/", "names", pattern)
+
     # ---- policies and identities
     async def policies(self, pattern: str = "*") -> list[str]:
         """Return the names of the policies that pattern selects."""

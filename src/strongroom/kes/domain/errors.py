@@ -20,6 +20,14 @@ class KeyExists(AlreadyExists):
     """A key of that name exists, or existed and was deleted."""
 
 
+class SecretNotFound(NotFound):
+    """There is no secret of that name."""
+
+
+class SecretExists(AlreadyExists):
+    """There is a secret of that name."""
+
+
 class PolicyNotFound(NotFound):
     """There is no policy of that name."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from strongroom.kes.domain.settings import RouteSettings
-from strongroom.kes.handlers import keys, lifecycle, policies, system
+from strongroom.kes.handlers import keys, lifecycle, policies, secrets, system
 from strongroom.kes.handlers.call import JSON, Call
 from strongroom.messages import Response
 
@@ -79,6 +79,10 @@ ROUTES = (
     _ours("PUT", "/v1/key/bulk/decrypt/", keys.bulk_decrypt, 1 << 20),
     _ours("GET", "/v1/log/error/trace", system.error_stream, timeout=0),
     _ours("GET", "/v1/log/audit/trace", system.audit_stream, timeout=0),
+    _ours("PUT", "/v1/secret/create/", secrets.create, secrets.MAX_SECRET),
+    _ours("GET", "/v1/secret/read/", secrets.read),
+    _ours("DELETE", "/v1/secret/delete/", secrets.delete),
+    _ours("GET", "/v1/secret/list/", secrets.names),
     # Ours (docs/reference/kes.md).
     _ours("PUT", "/v1/lifecycle/rotate/", lifecycle.rotate),
     _ours("PUT", "/v1/lifecycle/disable/", lifecycle.disable),
