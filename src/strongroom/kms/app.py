@@ -191,6 +191,7 @@ async def _tick(running: Running) -> None:
             ticket = core.tick()
             if ticket is not None:
                 await ticket.wait()
+            core.audit.seal()
             if isinstance(core.auto_seal, Renewed):
                 await core.auto_seal.renew()
         except Error as error:

@@ -4,8 +4,10 @@ A request line is written before the operation runs, a response line before the 
 at least one must take a line, or the request fails.
 """
 
+import hmac
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol, runtime_checkable
 
 from strongroom.errors import Error, Unavailable
 from strongroom.kms.domain.entries import Work
@@ -19,8 +21,19 @@ from strongroom.kms.wire import gojson
 from strongroom.kms.wire.policies import one_error
 
 TABLE = "core/audit"
-OpenSink = Callable[[str, Mapping[str, str]], Sink]
+OpenSink = Callable[[str, Mapping[str, str], bytes], Sink]
 """Opens a device of a type with options; raises Refused with the protocol's text."""
+
+
+@runtime_checkable
+class Chained(Protocol):
+    """A sink with a chain beside it."""
+
+    def seal(self) -> None:
+        """Append what the chain has gathered; raise OSError."""
+
+    def verify(self) -> tuple[int, int]:
+        """Return (bytes proven, bytes after them); raise Tampered."""
 
 
 class Audit:
@@ -49,7 +62,7 @@ class Audit:
     def _open(self, record: AuditDevice) -> Sink:
         if self.open_sink is None:
             raise Unavailable("no way to open audit devices")
-        return self.open_sink(record.type, record.options)
+        return self.open_sink(record.type, record.options, hmac.digest(record.salt.encode(), b"chain", "sha256"))
 
     def enable(self, call: Call, path: str, kind: str, description: str, options: dict[str, str], local: bool) -> None:
         """Add a device, after a test line; raise Refused."""
@@ -149,6 +162,15 @@ class Audit:
 
     def _write(self, device: Device, line: bytes) -> None:
         device.sink.write(device.prefix + line + b"\n")
+
+    def seal(self) -> None:
+        """Let the chains of files take what came (about once a second)."""
+        for device in self.devices:
+            if isinstance(device.sink, Chained):
+                try:
+                    device.sink.seal()
+                except OSError:
+                    self.failures += 1
 
     def reopen(self) -> None:
         """Open files again (SIGHUP after log rotation)."""

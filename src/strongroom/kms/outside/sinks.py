@@ -2,11 +2,14 @@
 
 import os
 import socket
+import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from strongroom.errors import Tampered
 from strongroom.kms.domain.errors import Refused
+from strongroom.kms.outside.chain import Chain, verify
 
 FACILITIES = {"AUTH": 4, "AUTHPRIV": 10, "DAEMON": 3, "USER": 1, **{f"LOCAL{n}": 16 + n for n in range(8)}}
 NOTICE = 5
@@ -14,28 +17,49 @@ TIMEOUT = 2.0  # seconds that a stuck socket may hold a request up
 
 
 class FileSink:
-    """Appends to a file of its own mode, 0600 unless told otherwise."""
+    """Appends to a file of its own mode, 0600 unless told otherwise, with its chain beside it."""
 
-    def __init__(self, path: Path, mode: int) -> None:
+    def __init__(self, path: Path, mode: int, key: bytes) -> None:
         self.path, self.mode = path, mode
+        self._key = key
         self._descriptor = -1
+        self._chain: Chain | None = None
         self.reopen()
 
     def write(self, line: bytes) -> None:
         """Append one line in one write."""
         if os.write(self._descriptor, line) != len(line):
             raise OSError("short write")
+        if self._chain is not None:
+            self._chain.add(line)
+
+    def seal(self) -> None:
+        """Append what the chain has gathered; called about once a second."""
+        if self._chain is not None:
+            self._chain.seal()
+
+    def verify(self) -> tuple[int, int]:
+        """Return (bytes proven by the chain, bytes after them); raise Tampered."""
+        self.seal()
+        return verify(self.path, self._key)
 
     def reopen(self) -> None:
         """Open the file under its name; the old one is let go of."""
         old = self._descriptor
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self._descriptor = os.open(self.path, flags, self.mode)
+        if self._chain is not None:
+            self._chain.close()
+        regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+        self._chain = Chain(self.path, self._key) if regular and self._key else None
         if old >= 0:
             os.close(old)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file and its chain."""
+        if self._chain is not None:
+            self._chain.close()
+            self._chain = None
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -128,8 +152,10 @@ class SyslogSink:
         self._socket.close()
 
 
-def open_sink(kind: str, options: Mapping[str, str]) -> FileSink | OutputSink | SocketSink | SyslogSink:
-    """Open a device's sink; raise Refused with the protocol's texts."""
+def open_sink(
+    kind: str, options: Mapping[str, str], key: bytes = b""
+) -> FileSink | OutputSink | SocketSink | SyslogSink:
+    """Open a device's sink; key seals a file's chain. Raises Refused with the protocol's texts."""
     if kind not in ("file", "socket", "syslog"):
         raise Refused(f'unknown backend type: "{kind}"')
     form = options.get("format", "json")
@@ -146,7 +172,7 @@ def open_sink(kind: str, options: Mapping[str, str]) -> FileSink | OutputSink | 
             return SyslogSink(options.get("facility", "AUTH"), options.get("tag", "vault"))
     except (OSError, KeyError) as error:
         raise Refused(f"sanity check failed; {error}") from error
-    return _open_file(path, options)
+    return _open_file(path, options, key)
 
 
 def _open_socket(options: Mapping[str, str]) -> SocketSink:
@@ -158,7 +184,7 @@ def _open_socket(options: Mapping[str, str]) -> SocketSink:
     return SocketSink(address, kind)
 
 
-def _open_file(path: str, options: Mapping[str, str]) -> FileSink | OutputSink:
+def _open_file(path: str, options: Mapping[str, str], key: bytes) -> FileSink | OutputSink:
     if path == "stdout":
         return OutputSink()
     if path == "discard":
@@ -166,10 +192,12 @@ def _open_file(path: str, options: Mapping[str, str]) -> FileSink | OutputSink:
     try:
         folder = Path(path).parent
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return FileSink(Path(path), int(options.get("mode") or "0600", 8) or 0o600)
+        return FileSink(Path(path), int(options.get("mode") or "0600", 8) or 0o600, key)
     except OSError as error:
         what = f"mkdir {error.filename}" if error.filename != path else f"open {path}"
         text = (error.strerror or "").lower()
         raise Refused(f'sanity check failed; unable to open "{path}" for writing: {what}: {text}') from error
+    except Tampered as error:
+        raise Refused(f"sanity check failed; {error}: keep the file and begin a new one") from error
     except ValueError as error:
         raise Refused(f"invalid mode {options.get('mode')}") from error

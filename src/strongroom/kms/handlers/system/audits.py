@@ -1,11 +1,13 @@
 """sys/audit, sys/audit-hash, sys/config/auditing (vault.md 2.14)."""
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
+from strongroom.errors import Tampered
 from strongroom.kms.domain import acl
 from strongroom.kms.domain.errors import Nothing, Refused
 from strongroom.kms.domain.fields import convert
-from strongroom.kms.handlers.audit import TABLE
+from strongroom.kms.handlers.audit import TABLE, Chained
 from strongroom.kms.handlers.call import Call, Reply, Route, route
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ class Audits:
             route("audit", {read: self.list_names}, sudo=True),
             route("audit/(?P<path>.+)", {up: self.enable, delete: self.disable}, fields=FIELDS, sudo=True),
             route("audit-hash/(?P<path>.+)", {up: self.hash}, fields={"input": "text"}),
+            route("audit-verify/(?P<path>.+)", {up: self.verify, read: self.verify}, sudo=True),
             route(HEADERS, {read: self.headers}, sudo=True),
             route(HEADERS + "/(?P<header>.+)", header, fields={"hmac": "bool"}, sudo=True),
         ]
@@ -65,6 +68,17 @@ class Audits:
         if not text:
             raise Refused('the "input" parameter is empty')
         return Reply(data={"hash": self.core.audit.find(self._path(call)).hash(text)}, hoist=True)
+
+    async def verify(self, call: Call) -> Reply:
+        """Tell whether the lines of a file device are those that were written (a route of our own)."""
+        device = self.core.audit.find(self._path(call))
+        if not isinstance(device.sink, Chained):
+            raise Refused("this audit device has no chain")
+        try:
+            proven, after = await asyncio.to_thread(device.sink.verify)
+        except (Tampered, OSError) as error:
+            return Reply(data={"valid": False, "error": str(error)})
+        return Reply(data={"valid": True, "bytes": proven, "bytes_after": after})
 
     def headers(self, call: Call) -> Reply:
         """Return the audited request headers."""
