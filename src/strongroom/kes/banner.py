@@ -69,20 +69,16 @@ def own_addresses() -> list[str]:
     return list(dict.fromkeys(found))
 
 
+_STORES: dict[type, str] = {
+    FsSettings: "Filesystem: {0.path}",
+    VaultSettings: "Hashicorp Vault: {0.endpoint}",
+    AwsSettings: "AWS SecretsManager: {0.endpoint}",
+    GcpSettings: "GCP SecretManager: Project={0.project}",
+    AzureSettings: "Azure KeyVault: {0.endpoint}",
+    KesSettings: "MinIO KES: {0.endpoints[0]}",
+}
+
+
 def describe(store: StoreSettings) -> str:
     """Return how operators know a key store."""
-    match store:
-        case FsSettings():
-            return f"Filesystem: {store.path}"
-        case VaultSettings():
-            return f"Hashicorp Vault: {store.endpoint}"
-        case AwsSettings():
-            return f"AWS SecretsManager: {store.endpoint}"
-        case GcpSettings():
-            return f"GCP SecretManager: Project={store.project}"
-        case KesSettings():
-            return f"MinIO KES: {', '.join(store.endpoints)}"
-        case AzureSettings():
-            return f"Azure KeyVault: {store.endpoint}"
-        case _:
-            return "In Memory"
+    return _STORES.get(type(store), "In Memory").format(store)
