@@ -50,12 +50,13 @@ class Shell:
         """Start mc."""
         return subprocess.Popen([*MC, *words], env=self.environ, cwd=self.folder, **more)
 
-    def on_terminal(self, *words, columns=100):
-        """Run mc on a pseudo terminal; return what it wrote."""
+    def on_terminal(self, *words, columns=100, typed=b"", code=0):
+        """Run mc on a pseudo terminal, typed lying there already; return what it wrote."""
         parent, child = pty.openpty()
         environ = {**self.environ, "COLUMNS": str(columns), "TERM": "xterm"}
         process = subprocess.Popen([*MC, *words], env=environ, cwd=self.folder, stdin=child, stdout=child, stderr=child)
         os.close(child)
+        os.write(parent, typed)
         out = b""
         while True:
             ready, _, _ = select.select([parent], [], [], 30)
@@ -68,7 +69,7 @@ class Shell:
                 break
             out += piece
         os.close(parent)
-        assert process.wait(30) == 0, out.decode()
+        assert process.wait(30) == code, out.decode()
         return out.decode()
 
 
@@ -385,3 +386,16 @@ def test_access_keys(shell):
 def test_what_we_do_not_have_says_so(shell):
     for words in (["sql", "my/b"], ["admin", "heal", "my"], ["admin", "decommission", "my"], ["support", "diag", "my"]):
         assert "NotImplemented" in shell.run(*words, code=1)
+
+
+def test_a_certificate_is_trusted_on_first_use(shell):
+    del shell.environ["MC_CA"], shell.environ["MC_HOST_tls"]
+    words = ("alias", "set", "first", f"https://127.0.0.1:{shell.ports['tls']}", "minio", "minio123")
+    out = shell.on_terminal(*words, typed=b"n\n", code=1)
+    assert re.search(r"Fingerprint of `first` public key: ([0-9A-F]{2}:){31}[0-9A-F]{2}", out)
+    assert "signed by unknown authority" in out
+    out = shell.on_terminal(*words, typed=b"y\n")
+    assert "Confirm public key y/N:" in out
+    assert "Added `first` successfully." in out
+    assert (shell.folder / "mc" / "certs" / "CAs" / "first.crt").read_text().startswith("-----BEGIN CERTIFICATE")
+    shell.run("ls", "first")

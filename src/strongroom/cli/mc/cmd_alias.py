@@ -10,6 +10,7 @@ from pathlib import Path
 from strongroom.cli.mc.aliases import Alias, check_keys, check_name, check_url
 from strongroom.cli.mc.console import dumps
 from strongroom.cli.mc.failures import INVALID, Fatal, no_alias
+from strongroom.cli.mc.first_use import offered
 from strongroom.cli.mc.flags import Line
 from strongroom.cli.mc.shell import Shell
 from strongroom.errors import Denied, Error, NotFound
@@ -62,6 +63,8 @@ def _probed(shell: Shell, alias: Alias) -> Alias:
                 last = last or error
                 continue
         except Error as error:
+            if offered(shell, alias, error):
+                return _probed(shell, alias)
             last = last or error
             break
         finally:

@@ -179,9 +179,14 @@ class Shell:
                                       up=_brake(flags.limit_up), down=_brake(flags.limit_down))  # fmt: skip
         return self._dialling
 
+    def reread_trust(self) -> None:
+        """Read the trust store again with the next client."""
+        self._dialling = None
+
     def trust(self) -> ssl.SSLContext:
-        """Return the TLS settings: the system's roots, certs/CAs and --ca (mc.md 4)."""
+        """Return the TLS settings: the system's roots, certs/CAs and --ca, leaves too (mc.md 4)."""
         context = ssl.create_default_context()
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         if self.flags.insecure:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
