@@ -17,6 +17,7 @@ from strongroom.kms.wire import gojson
 VERSION = "v2.7.2+builtin.bao"
 CACHED = 4096
 NOBODY, OPEN = b'{"token_type":"default"}', b'{"policy_results":{"allowed":true},"token_type":"default"}'
+KEPT_BYTES = 2048  # a longer value is hashed anew each time
 BLOCK = 64  # bytes that SHA-256 takes at a time
 
 
@@ -50,6 +51,7 @@ class Device:
         self._asked: tuple[Call, bytes] | None = None
         self.waiting: list[bytes] = []
         self._names: dict[str, bytes] = {}
+        self._kept: dict[bytes, bytes] = {}
         padded = (self.salt if len(self.salt) <= BLOCK else hashlib.sha256(self.salt).digest()).ljust(BLOCK, b"\0")
         self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded))
         self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
@@ -84,6 +86,8 @@ class Device:
                 head = names.get(name) or self._name(name)
                 if type(part) is str and not clear:  # by far the most members: no further call
                     parts.append(b'%b"hmac-sha256:%b"' % (head, self.digest(part).encode()))
+                elif part is None or part is True or part is False:
+                    parts.append(head + (b"null" if part is None else b"true" if part else b"false"))
                 else:
                     parts.append(head + (gojson.encode(part) if name in clear else self.shown(part)))
             return b"{%b}" % b",".join(parts)
@@ -232,12 +236,8 @@ class Device:
         parts = []
         if reply.lease_duration:
             parts.append(b'"secret":' + (encode({"lease_id": reply.lease_id}) if reply.lease_id else b"{}"))
-        data = _data(reply)
-        if data:
-            if self.elide and call.operation & (acl.LIST | acl.SCAN) and isinstance(data.get("keys"), list):
-                shown = gojson.encode({n: len(v) if isinstance(v, list | dict) else v for n, v in data.items()})
-            else:
-                shown = self.shown(data, call.mount.config.audit_non_hmac_response_keys)
+        shown = self._data(call, reply)
+        if shown:
             parts.append(b'"data":' + shown)
         if reply.wrap is not None:
             info = reply.wrap.render()
@@ -246,6 +246,26 @@ class Device:
         if reply.warnings:
             parts.append(b'"warnings":' + encode(reply.warnings))
         return parts
+
+    def _data(self, call: Call, reply: Reply) -> bytes:
+        """Return the answer's data with its texts hashed; that of a KV value is kept, for values are read again."""
+        clear, raw = call.mount.config.audit_non_hmac_response_keys, reply.raw
+        kept = raw is not None and call.mount.type == "kv" and not clear and len(raw) <= KEPT_BYTES
+        if kept and raw is not None:
+            known = self._kept.get(raw)
+            if known is not None:
+                return known
+        data = _data(reply)
+        if not data:
+            return b""
+        if self.elide and call.operation & (acl.LIST | acl.SCAN) and isinstance(data.get("keys"), list):
+            return gojson.encode({n: len(v) if isinstance(v, list | dict) else v for n, v in data.items()})
+        shown = self.shown(data, clear)
+        if kept and raw is not None:
+            if len(self._kept) >= CACHED:
+                self._kept.clear()
+            self._kept[raw] = shown
+        return shown
 
 
 encode = msgspec.json.Encoder().encode  # keeps the order of members, as the original's lines have it
@@ -265,8 +285,10 @@ def _kind(path: str) -> str:
 
 
 def _data(reply: Reply) -> dict[str, Any]:
+    if reply.data is not None:
+        return dict(reply.data)
     if reply.raw is not None:
         return gojson.decode_own(reply.raw)
     if reply.bare is not None:
         return gojson.decode(reply.bare) if not reply.content_type else {}
-    return dict(reply.data or {})
+    return {}

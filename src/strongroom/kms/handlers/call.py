@@ -89,8 +89,11 @@ class Wrapped:
 
 @dataclass(slots=True)
 class Reply:
-    """An answer before it is rendered. raw: `data` as JSON bytes already; bare: the whole body; hoist: the members of
-    data come at top level as well (vault.md 1.4)."""
+    """An answer before it is rendered.
+
+    raw: `data` as JSON bytes, sent as they are; bare: the whole body; hoist: the members of data come at top level as
+    well (vault.md 1.4).
+    """
 
     data: Mapping[str, Any] | None = None
     raw: bytes | None = None

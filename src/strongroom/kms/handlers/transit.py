@@ -105,7 +105,8 @@ class Transit(TransitMoving):
         associated = associated_data(data.get("associated_data"))
         wanted = call.get("key_version") if "key_version" in data else 0
         text, number = ciphers.encrypt(plaintext, context, associated, wanted)
-        return Reply(raw=b'{"ciphertext":"%b","key_version":%d}' % (text.encode(), number))
+        raw = b'{"ciphertext":"%b","key_version":%d}' % (text.encode(), number)
+        return Reply(data={"ciphertext": text, "key_version": number}, raw=raw)
 
     def _encrypt_new(self, call: Call, items: list[dict[str, Any]] | None) -> Any:
         """Make the key on the way (upsert)."""
@@ -150,7 +151,8 @@ class Transit(TransitMoving):
             return self._decrypt_batch(call, ciphers, items)
         context, associated = decode(data.get("context")), associated_data(data.get("associated_data"))
         plaintext = ciphers.decrypt(text_of(data["ciphertext"]), context, associated)
-        return Reply(raw=b'{"plaintext":"%b"}' % b2a_base64(plaintext, newline=False))
+        encoded = b2a_base64(plaintext, newline=False)
+        return Reply(data={"plaintext": encoded.decode()}, raw=b'{"plaintext":"%b"}' % encoded)
 
     def _decrypt_batch(self, call: Call, ciphers: Ciphers, items: list[dict[str, Any]]) -> Reply:
         def one(item: dict[str, Any], index: int) -> dict[str, Any]:
