@@ -73,12 +73,14 @@ class Pipeline:
         return await answer if not isinstance(answer, Response) else answer
 
     async def _upload(self, request: Request, body: Body) -> Response:
-        """Take a backup into a temporary file, from a caller with a token only, then answer as ever."""
+        """Take a backup into a temporary file, from a caller who may restore one only, then answer as ever."""
         core, spool = self.core, self.core.spool
         if core.unsealed is None or spool is None:
             return self._error(Sealed("Vault is sealed"), request)
-        if self._token(core.work(), token_text(request), core.clock()) is None:
-            return self._error(Forbidden(DENIED), request)
+        try:
+            self._refuse_others(request, request.path[4:], sudo=False)
+        except Error as error:
+            return self._error(error, request)
         with spool() as file:
 
             def keep(window: memoryview) -> None:
@@ -147,15 +149,20 @@ class Pipeline:
             if self.core.standby:
                 self.core.live.entries.forget()
                 self.core.live.tokens.forget()
-            work = self.core.work()
-            token = self._token(work, token_text(request), self.core.clock())
-            if token is None:
-                raise Forbidden(DENIED)
-            asked = acl.Asked(acl.UPDATE, "sys/seal", {}, None, sudo=True)
-            if not self.core.acl_of(work, token).allows(asked):
-                raise Refusal(DENIED)
+            self._refuse_others(request, "sys/seal", sudo=True)
             self.sealing.seal()
         return Response(204, (("Cache-Control", "no-store"), *echo(request)), b"")
+
+    def _refuse_others(self, request: Request, path: str, *, sudo: bool) -> None:
+        """Raise Forbidden or Refusal unless the caller's token is good here and may update path."""
+        work = self.core.work()
+        token = self._token(work, token_text(request), self.core.clock())
+        if token is None:
+            raise Forbidden(DENIED)
+        if token.bound_cidrs:
+            self.core.check_cidrs(token.bound_cidrs, request.peer.address)
+        if not self.core.acl_of(work, token).allows(acl.Asked(acl.UPDATE, path, {}, None, sudo=sudo)):
+            raise Refusal(DENIED)
 
     def _token(self, work: Work, text: str, now: int) -> Token | None:
         return self.core.live.tokens.find(work, text, now // 1_000_000_000) if text else None
