@@ -17,7 +17,7 @@ from strongroom.kes.domain.lifecycle import deleted_entry, iso
 from strongroom.kes.domain.policy import Policies
 from strongroom.kes.domain.ports import KeyStore
 from strongroom.kes.domain.records import Moment, StoredKey
-from strongroom.kes.domain.settings import Settings
+from strongroom.kes.domain.settings import MemorySettings, Settings, TlsSettings
 from strongroom.kes.handlers.call import Server as ServerParts
 from strongroom.kes.handlers.call import State
 from strongroom.kes.handlers.counters import Counters
@@ -31,6 +31,7 @@ from strongroom.net.limits import Limits
 from strongroom.net.server import Server, listen
 from strongroom.observe.log import Log
 
+__all__ = ["App", "Settings", "development", "serve", "start"]
 GRACE_SECONDS = 5.0
 LIMITS = Limits(head_seconds=5.0, idle_seconds=90.0)  # kes.md 1.1
 CERTIFICATE_SECONDS = 900.0  # how often certificate files are read again (kes.md 2.3)
@@ -188,6 +189,11 @@ async def _every_second(app: App) -> None:
                 app.server.tls.reload()
             except BadSettings as error:
                 app.log.error(f"failed to read the TLS certificate again: {error}")
+
+
+def development(host: str, port: int, admin: str, cert: str, key: str) -> Settings:
+    """Return settings that keep keys in memory."""
+    return Settings(host=host, port=port, admin=admin, tls=TlsSettings(key, cert), store=MemorySettings())
 
 
 def serve(

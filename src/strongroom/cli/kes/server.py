@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from strongroom.cli.kes.flags import Command, Failed, Flag, Parsed
 
 if TYPE_CHECKING:
-    from strongroom.kes.domain.settings import Settings
+    from strongroom.kes.app import Settings
 
 
 # MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT (mlockall(2)): pages are locked once they are used. Without the last flag
@@ -34,7 +34,7 @@ def server(parsed: Parsed) -> int:
     flags = dataclasses.replace(flags, auth={"verify": "on", "ignore": "off"}.get(flags.auth, flags.auth))
     settings = load(parsed["config"], flags=flags)
     if parsed.on("check"):
-        from strongroom.cli.kes.check import check
+        from strongroom.kes.check import check
 
         return check(settings)
     _warn_of_old_flags(parsed, settings)
@@ -100,21 +100,14 @@ def _has_ipc_lock() -> bool:
 def _develop(parsed: Parsed) -> int:
     """Run with keys in memory, a throw-away certificate and a random API key as admin."""
     from strongroom.config.kes import parse_address
-    from strongroom.kes.app import serve
-    from strongroom.kes.domain.settings import AuditSettings, Settings, TlsSettings
+    from strongroom.kes.app import development, serve
     from strongroom.kes.wire.apikey import ApiKey
 
     host, port = parse_address(parsed["addr"] or "0.0.0.0:7373")
     key = ApiKey.generate()
     with tempfile.TemporaryDirectory(prefix="kes-dev-") as folder:
         cert_file, key_file = _throw_away(Path(folder))
-        settings = Settings(
-            host=host,
-            port=port,
-            admin=key.identity,
-            tls=TlsSettings(key_file, cert_file),
-            audit=AuditSettings(console=True),
-        )
+        settings = development(host, port, key.identity, cert_file, key_file)
         extra = f"\n{'API Key':<20}{key.text()}"
         return serve(settings, ready=lambda used, real: _announce(used, real, locked=False, extra=extra))
 

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from strongroom.errors import BadSettings
 from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreDenied, StoreFailed, StoreUnreachable
+from strongroom.kes.domain.pages import page
 from strongroom.kes.domain.settings import AwsSettings
-from strongroom.kes.storage.memory import page
 
 T = TypeVar("T")
 _DENIED = {"AccessDeniedException", "UnrecognizedClientException", "InvalidSignatureException"}

@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 
 from strongroom.errors import BadSettings
 from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreFailed
+from strongroom.kes.domain.pages import page
 from strongroom.kes.domain.settings import AzureSettings
 from strongroom.kes.outside.rest import Answer, Rest, Token, fetch_token
-from strongroom.kes.storage.memory import page
 from strongroom.net.client import HttpClient
 
 API = "api-version=7.4"

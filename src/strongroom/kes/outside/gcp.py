@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from strongroom.errors import BadSettings
 from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreFailed
+from strongroom.kes.domain.pages import page
 from strongroom.kes.domain.settings import GcpSettings
 from strongroom.kes.outside.rest import Rest, Token, fetch_token
-from strongroom.kes.storage.memory import page
 from strongroom.net.client import HttpClient
 from strongroom.net.pem import private_key
 

@@ -13,8 +13,8 @@ from strongroom.kes.domain.errors import (
     StoreFailed,
     StoreUnreachable,
 )
+from strongroom.kes.domain.pages import page
 from strongroom.kes.domain.settings import KesSettings
-from strongroom.kes.storage.memory import page
 from strongroom.sdk.kes import KesClient
 from strongroom.sdk.tls import client_tls
 

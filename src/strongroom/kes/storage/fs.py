@@ -14,7 +14,7 @@ from pathlib import Path
 
 from strongroom.errors import BadSettings
 from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreFailed, StoreUnreachable
-from strongroom.kes.storage.memory import page
+from strongroom.kes.domain.pages import page
 
 MAX_VALUE = 1 << 20  # bytes
 _NAME = re.compile(r"[0-9A-Za-z_-]{1,128}")

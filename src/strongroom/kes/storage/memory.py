@@ -1,8 +1,7 @@
 """A key store that forgets at exit: for tests and `kes server --dev`."""
 
-from bisect import bisect_right
-
 from strongroom.kes.domain.errors import KeyExists, KeyNotFound
+from strongroom.kes.domain.pages import page
 
 
 class MemoryStore:
@@ -40,10 +39,3 @@ class MemoryStore:
 
     async def close(self) -> None:
         """Nothing to end."""
-
-
-def page(all_names: "list[str] | dict[str, bytes]", prefix: str, after: str, limit: int) -> list[str]:
-    """Cut a page out of names in any order: those that start with prefix and lie behind after, sorted."""
-    chosen = sorted(name for name in all_names if name.startswith(prefix))
-    start = bisect_right(chosen, after) if after else 0
-    return chosen[start : start + limit]

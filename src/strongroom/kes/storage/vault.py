@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from strongroom.errors import BadSettings, Denied, Error, Malformed, NotFound, Unavailable
 from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreDenied, StoreFailed, StoreUnreachable
+from strongroom.kes.domain.pages import page
 from strongroom.kes.domain.settings import VaultSettings
-from strongroom.kes.storage.memory import page
 from strongroom.kes.storage.vault_token import TokenKeeper
 from strongroom.sdk.tls import client_tls
 from strongroom.sdk.vault import CasMismatch, SoftDeleted, VaultClient, VaultSealed

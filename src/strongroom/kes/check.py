@@ -4,17 +4,17 @@ import asyncio
 import datetime
 import socket
 import sys
-from typing import TYPE_CHECKING
 
-from strongroom.errors import Error
-
-if TYPE_CHECKING:
-    from strongroom.kes.domain.settings import Settings
+from strongroom.errors import BadSettings, Error
+from strongroom.kes.domain.settings import Settings
+from strongroom.kes.listener import listener_tls
+from strongroom.kes.stores import open_store
+from strongroom.net.pem import certificates, read_pem
 
 SOON = datetime.timedelta(days=30)
 
 
-def check(settings: "Settings") -> int:
+def check(settings: Settings) -> int:
     """Print one line for each thing; return 0 when all are well, else 1. Warnings about the file count."""
     problems = [f"configuration: {warning}" for warning in settings.warnings]
     for what, work in (("address", _address), ("certificate", _certificate), ("key store", _store)):
@@ -27,7 +27,7 @@ def check(settings: "Settings") -> int:
     return 1 if problems else 0
 
 
-def _address(settings: "Settings") -> str:
+def _address(settings: Settings) -> str:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -35,11 +35,7 @@ def _address(settings: "Settings") -> str:
     return f"{settings.host or '*'}:{settings.port} is free"
 
 
-def _certificate(settings: "Settings") -> str:
-    from strongroom.errors import BadSettings
-    from strongroom.kes.listener import listener_tls
-    from strongroom.net.pem import certificates, read_pem
-
+def _certificate(settings: Settings) -> str:
     listener_tls(settings)
     end = certificates(read_pem(settings.tls.cert))[0].not_valid_after_utc
     left = end - datetime.datetime.now(datetime.UTC)
@@ -48,9 +44,7 @@ def _certificate(settings: "Settings") -> str:
     return f"{settings.tls.cert} matches its key and is valid until {end:%Y-%m-%d}"
 
 
-def _store(settings: "Settings") -> str:
-    from strongroom.kes.stores import open_store
-
+def _store(settings: Settings) -> str:
     async def main() -> str:
         store = await open_store(settings.store, lambda text: print(text, file=sys.stderr))
         try:

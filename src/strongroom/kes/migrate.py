@@ -1,0 +1,101 @@
+"""Copies the values of one key store into another, as they are (kes.md 10.2).
+
+Doing it again with merge goes on where it stopped: what is there already is left alone.
+"""
+
+import asyncio
+import fnmatch
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from strongroom.errors import AlreadyExists, NotFound
+from strongroom.kes.domain.ports import KeyStore
+from strongroom.kes.domain.settings import StoreSettings
+from strongroom.kes.stores import Warn, open_store
+
+PAGE = 50_000  # names at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """What to copy: pattern selects keys as file names are selected; their states and versions go with them.
+
+    force overwrites keys in the target, merge leaves them; without either one that is there ends it. dry_run only
+    counts, and calls taken with the names that would end it.
+    """
+
+    pattern: str = "*"
+    force: bool = False
+    merge: bool = False
+    dry_run: bool = False
+    progress: Callable[[int], None] = field(default=lambda copied: None)
+    taken: Callable[[str], None] = field(default=lambda name: None)
+
+
+def migrate(source: StoreSettings, target: StoreSettings, wanted: Migration, warn: Warn) -> int:
+    """Return how many keys were copied; raise AlreadyExists, and what the stores raise."""
+
+    async def main() -> int:
+        opened = await open_store(source, warn)
+        try:
+            into = await open_store(target, warn)
+            try:
+                return await _copy(opened, into, wanted)
+            finally:
+                await into.close()
+        finally:
+            await opened.close()
+
+    return asyncio.run(main())
+
+
+async def _copy(source: KeyStore, target: KeyStore, wanted: Migration) -> int:
+    copied, after = 0, ""
+    while page := await source.names("", after, PAGE):
+        after = page[-1]
+        for name in page:
+            if fnmatch.fnmatchcase(_key_of(name), wanted.pattern) and await _copy_one(source, target, name, wanted):
+                copied += not name.endswith("-")  # a key's states are copied with it, and not counted
+                wanted.progress(copied)
+    return copied
+
+
+def _key_of(entry: str) -> str:
+    """Return the key that an entry belongs to: states and further versions go with their key."""
+    return entry[:-1].rpartition("-")[0] or entry if entry.endswith("-") else entry
+
+
+async def _copy_one(source: KeyStore, target: KeyStore, name: str, wanted: Migration) -> bool:
+    """Say whether the entry was, or would be, copied."""
+    try:
+        value = await source.get(name)
+    except NotFound:
+        return False  # deleted meanwhile
+    if wanted.dry_run:
+        return await _would_copy(target, name, wanted)
+    if wanted.force:
+        await _forget(target, name)
+    try:
+        await target.create(name, value)
+    except AlreadyExists:
+        if wanted.merge:
+            return False
+        raise
+    return True
+
+
+async def _would_copy(target: KeyStore, name: str, wanted: Migration) -> bool:
+    try:
+        await target.get(name)
+    except NotFound:
+        return True
+    if not wanted.force and not wanted.merge:
+        wanted.taken(name)
+    return wanted.force
+
+
+async def _forget(target: KeyStore, name: str) -> None:
+    try:
+        await target.delete(name)
+    except NotFound:
+        return  # nothing to overwrite
