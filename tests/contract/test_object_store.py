@@ -588,3 +588,13 @@ async def test_entries(store):
     await store.remove("users/a")
     await store.remove("users/a")
     assert await store.names("") == ["policies/x", "users/b"]
+
+
+async def test_force_does_not_remove_what_object_lock_may_protect(store):
+    await store.create_bucket("worm", object_lock=True)
+    await put(store, "k", bucket="worm")
+    with pytest.raises(BucketNotEmpty):
+        await store.delete_bucket("worm", force=True)
+    await store.create_bucket("plain")
+    await put(store, "k", bucket="plain")
+    await store.delete_bucket("plain", force=True)

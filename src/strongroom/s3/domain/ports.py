@@ -114,7 +114,7 @@ class ObjectStore(Protocol):
         """Make an empty bucket (versioned from the start with object_lock); raise BucketExists."""
 
     async def delete_bucket(self, name: str, *, force: bool = False) -> None:
-        """Remove a bucket; raise BucketNotEmpty unless force, which removes all that is in it."""
+        """Remove a bucket; raise BucketNotEmpty. force removes all that is in it, unless it has object lock."""
 
     async def bucket(self, name: str) -> BucketRecord:
         """Return a bucket's record, from memory when nothing changed."""

@@ -57,15 +57,21 @@ class Lifecycle:
             await asyncio.sleep(self._pause)
             try:
                 await self.round()
-            except Error as error:
-                log.error("lifecycle: %s", error)
+            except Exception:  # whatever it was: rules that silently stop would keep what should have gone
+                log.exception("lifecycle: the round ended early")
 
     async def round(self) -> int:
-        """Go once through all buckets; return how many versions, markers and uploads went."""
+        """Go once through all buckets; return how many versions, markers and uploads went.
+
+        A bucket that cannot be gone through does not keep the others waiting.
+        """
         count = 0
         for record in await self._store.buckets():
-            if rules := rules_of(record):
-                count += await self._versions(record, rules) + await self._uploads(record, rules)
+            try:
+                if rules := rules_of(record):
+                    count += await self._versions(record, rules) + await self._uploads(record, rules)
+            except Error as error:
+                log.error("lifecycle of bucket %s: %s", record.name, error)
         return count
 
     async def _versions(self, record: BucketRecord, rules: Sequence[Rule]) -> int:
@@ -102,7 +108,7 @@ class Lifecycle:
 
         try:
             version_id = wanted.version_id if removal.verb == "remove" else None
-            await self._store.delete(record.name, wanted.key, version_id, None if wanted.delete_marker else check)
+            await self._store.delete(record.name, wanted.key, version_id, check)
         except (NoSuchKey, NoSuchVersion, Refused):
             return 0
         log.info(

@@ -68,7 +68,8 @@ class MemoryStore:
 
     async def delete_bucket(self, name: str, *, force: bool = False) -> None:
         """See ObjectStore."""
-        if self._bucket(name).keys and not force:
+        it = self._bucket(name)
+        if it.keys and not (force and not it.record.object_lock):
             raise BucketNotEmpty(name)
         del self._buckets[name]
         self._changes += 1

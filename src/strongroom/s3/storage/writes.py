@@ -135,8 +135,11 @@ def amend(tx: Transaction, key: str, version_id: str | None, change: Change) -> 
 
 
 def drop(tx: Transaction, force: bool) -> BucketRecord:
-    """Mark the bucket deleted for every process that has it open; raise BucketNotEmpty."""
-    if (tx.versions or tx.markers) and not force:
+    """Mark the bucket deleted for every process that has it open; raise BucketNotEmpty.
+
+    Force does not count in a bucket with object lock: its versions may have to be kept.
+    """
+    if (tx.versions or tx.markers) and not (force and not tx.record.object_lock):
         raise BucketNotEmpty(tx.record.name)
     tx.execute("UPDATE bucket SET deleted = 1")
     return tx.record
