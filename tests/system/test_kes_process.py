@@ -265,6 +265,30 @@ def test_killed_servers_lose_no_audit_line(folder: Path) -> None:
     assert verified.returncode == 0, verified.stderr
 
 
+def test_what_the_audit_notes_and_a_full_disk(folder: Path) -> None:
+    config = (folder / "kes.yml").read_text()
+    (folder / "kes.yml").write_text(config.replace("{ file: audit.log }", "{ file: audit.log, context: on }"))
+    with kes(["server", "--config", "kes.yml"], folder) as one:
+        asyncio.run(_use_one_key(folder, one.port))
+    assert '"context":{"bucket": "b/o"}' in (folder / "audit.log").read_text()
+    full = "{ file: /dev/full, key: audit.key, when_full: %s }"
+    (folder / "kes.yml").write_text(config.replace("{ file: audit.log }", full % "refuse"))
+    with kes(["server", "--config", "kes.yml"], folder) as one:
+        assert one.process.wait(20) == 1
+        one.wait_for("Error: audit log: No space left on device", one.err)
+    (folder / "kes.yml").write_text(config.replace("{ file: audit.log }", full % "continue"))
+    with kes(["server", "--config", "kes.yml"], folder) as one:
+        asyncio.run(_use_one_key(folder, one.port, create=False))
+        one.wait_for('msg="audit log: No space left on device"', one.err)
+
+
+async def _use_one_key(folder: Path, port: int, *, create: bool = True) -> None:
+    async with client(folder, port, "admin") as admin:
+        if create:
+            await admin.create("mine")
+        await admin.generate("mine", b'{"bucket":"b/o"}')
+
+
 async def test_the_first_guide(tmp_path: Path) -> None:
     """Guide 1, chapter 4, with OpenBao as its Vault and the guide's own policy for it."""
     server = kes_world.server()

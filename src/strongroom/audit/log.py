@@ -70,7 +70,7 @@ class FileSink:
 
     def _cut_torn_line(self) -> None:
         """Remove a last line without a newline: its write was cut short, so its request was never answered."""
-        tail = os.pread(self._descriptor, _LAST, max(0, self._size - _LAST))
+        tail = os.pread(self._descriptor, min(_LAST, self._size), max(0, self._size - _LAST))
         torn = len(tail) - (tail.rfind(b"\n") + 1)
         if torn:
             os.ftruncate(self._descriptor, self._size - torn)
@@ -92,7 +92,8 @@ class FileSink:
         try:
             _write_all(self._descriptor, data)
         except OSError:
-            os.ftruncate(self._descriptor, self._size)
+            with contextlib.suppress(OSError):  # a device cannot be cut; the first failure is the one to report
+                os.ftruncate(self._descriptor, self._size)
             raise
         self._size += len(data)
         if self._rotate_bytes and self._size >= self._rotate_bytes:

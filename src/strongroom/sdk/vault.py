@@ -174,8 +174,8 @@ class VaultClient:
     async def health(self) -> Health:
         """Return the server's state; namespaces have none of their own."""
         document = await self.call("GET", "sys/health", query=HEALTH, namespace="")
-        flags = (bool(document.get(name)) for name in ("initialized", "sealed", "standby"))
-        return Health(*flags, version=str(document.get("version", "")))
+        initialized, sealed, standby = (bool(document.get(name)) for name in ("initialized", "sealed", "standby"))
+        return Health(initialized, sealed, standby, str(document.get("version", "")))
 
 
 def _login(document: dict[str, Any]) -> Login:
