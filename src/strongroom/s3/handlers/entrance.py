@@ -71,7 +71,7 @@ class Entrance:
         request_id = self._request_id()
         bucket = key = ""
         try:
-            response = await self._special(request, body, request_id) if _outside_s3(request) else None
+            response = await self._special(request, body, request_id) if outside_s3(request) else None
             if response is None:
                 bucket, key = address(request, self.box.settings.domains)
                 response = await self._operate(request, body, request_id, bucket, key, calls)
@@ -126,7 +126,8 @@ class Entrance:
             log.error("request %s %s %s: %s %s", request_id, request.method, request.path, refused.code, detail)
 
 
-def _outside_s3(request: Request) -> bool:
+def outside_s3(request: Request) -> bool:
+    """Say whether a request is one of MinIO's own routes, or STS."""
     return request.path.startswith("/minio/") or (request.method == "POST" and request.path == "/")
 
 

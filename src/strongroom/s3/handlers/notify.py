@@ -5,6 +5,7 @@ send one twice (docs/security/limitations/s3.md).
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from strongroom.s3.wire import object_headers as wire
 QUEUE = "events/"  # system entries `events/<target>/<sequence>`
 LIMIT = 100_000  # events that wait for one target
 RETRY_SECONDS = (1.0, 60.0)  # between two attempts: first, longest
+POLL_SECONDS = 2.0  # between two looks for events that other processes have queued
 KEEP_ALIVE_SECONDS = 5.0  # between two blanks in a listener's stream
 LISTENER_LIMIT = 1000  # messages that a slow listener may fall behind
 _encode = msgspec.json.Encoder().encode
@@ -130,7 +132,8 @@ class Notifier:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, RETRY_SECONDS[1])
                 continue
-            await target.wake.wait()
+            with contextlib.suppress(TimeoutError):  # another process may have queued something
+                await asyncio.wait_for(target.wake.wait(), POLL_SECONDS)
 
     async def _drain(self, target: Target) -> None:
         assert self._system is not None
