@@ -1,16 +1,20 @@
 """IAM entries between memory and the system store: sealed on the way out, opened at start (docs/formats/iam.md)."""
 
+import asyncio
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
 import msgspec
 
+from strongroom.errors import NotFound
 from strongroom.s3.domain.iam.directory import Directory
 from strongroom.s3.domain.iam.records import KINDS, Account, Entry, Group, User
 from strongroom.s3.domain.ports import SystemStore
 
 ROOT = "iam/"
+REVISION = "iam-revision"  # the system entry that tells other processes of changes: random bytes, new each time
 
 
 class EntrySeal(Protocol):
@@ -36,33 +40,81 @@ class ClearEntries:
 
 
 class IamStore:
-    """Keeps a Directory and its stored entries the same: stored first, then seen by requests."""
+    """Keeps a Directory and its stored entries the same: stored first, then seen by requests.
+
+    Other processes of this server change entries too; `reload` takes over what they did.
+    """
 
     def __init__(self, directory: Directory, system: SystemStore, seal: EntrySeal, now: Callable[[], float]) -> None:
         self.directory = directory
         self._system = system
         self._seal = seal
         self._now = now
+        self._revision = b""  # as of the last look
+        self._stored: dict[str, bytes] = {}  # path → what the entry in memory was read from
+        self._one = asyncio.Lock()  # a look must not put back what is being removed
 
     async def load(self) -> None:
-        """Read all entries; raise what the store and the key service raise."""
-        for path in await self._system.names(ROOT):
-            kind, _, name = path.removeprefix(ROOT).partition("/")
-            if kind in KINDS:
-                data = await self._seal.open(path, await self._system.load(path))
-                self.directory.put(kind, name, KINDS[kind].from_bytes(data))
+        """Read the entries that are new or changed, drop those that are gone; raise what the others raise."""
+        async with self._one:
+            revision = await self._stored_revision()
+            names = await self._system.names(ROOT)
+            for path in names:
+                await self._read(path)
+            for path in self._stored.keys() - set(names):
+                self._drop(path)
+            self._revision = revision
+
+    async def reload(self) -> None:
+        """Take over what other processes changed; nothing before the first `load`."""
+        if self.directory.ready and await self._stored_revision() != self._revision:
+            await self.load()
+
+    async def _stored_revision(self) -> bytes:
+        try:
+            return await self._system.load(REVISION)
+        except NotFound:
+            return b""
+
+    async def _read(self, path: str) -> None:
+        kind, _, name = path.removeprefix(ROOT).partition("/")
+        if kind not in KINDS:
+            return
+        try:
+            stored = await self._system.load(path)
+        except NotFound:
+            return  # removed meanwhile: the revision tells
+        if stored != self._stored.get(path):
+            self.directory.put(kind, name, KINDS[kind].from_bytes(await self._seal.open(path, stored)))
+            self._stored[path] = stored
+
+    def _drop(self, path: str) -> None:
+        kind, _, name = path.removeprefix(ROOT).partition("/")
+        self.directory.drop(kind, name)
+        self._stored.pop(path, None)
+
+    async def _changed(self) -> None:
+        """Tell the other processes, before the answer. Not noted here: it may stand over a change of theirs."""
+        await self._system.save(REVISION, os.urandom(8))
 
     async def save(self, kind: str, name: str, entry: Entry) -> None:
         """Store an entry with the time of now, then let requests see it."""
         path = f"{ROOT}{kind}/{name}"
         entry = msgspec.structs.replace(entry, updated=self.time())
-        await self._system.save(path, await self._seal.seal(path, entry.to_bytes()))
-        self.directory.put(kind, name, entry)
+        sealed = await self._seal.seal(path, entry.to_bytes())
+        async with self._one:
+            await self._system.save(path, sealed)
+            self.directory.put(kind, name, entry)
+            self._stored[path] = sealed
+            await self._changed()
 
     async def remove(self, kind: str, name: str) -> None:
         """Take an entry away from requests, then from the store."""
-        self.directory.drop(kind, name)
-        await self._system.remove(f"{ROOT}{kind}/{name}")
+        path = f"{ROOT}{kind}/{name}"
+        async with self._one:
+            self._drop(path)
+            await self._system.remove(path)
+            await self._changed()
 
     async def remove_user(self, name: str) -> None:
         """Remove a user, its memberships and its accounts."""
