@@ -97,7 +97,8 @@ class FileSink:
             raise
         self._size += len(data)
         if self._rotate_bytes and self._size >= self._rotate_bytes:
-            self._rotate()
+            with contextlib.suppress(OSError):  # the line is written; the next one tries again
+                self._rotate()
 
     def sync(self) -> None:
         """See Sink."""
@@ -110,10 +111,15 @@ class FileSink:
 
     def _rotate(self) -> None:
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + f".{time.time_ns() % 10**9:09}Z"
-        os.fsync(self._descriptor)
-        os.rename(self.path, self.path.with_name(f"{self.path.name}.{stamp}"))
-        os.close(self._descriptor)
-        self._open()
+        old, full = self._descriptor, self.path.with_name(f"{self.path.name}.{stamp}")
+        os.fsync(old)
+        os.rename(self.path, full)
+        try:
+            self._open()
+        except OSError:
+            os.rename(full, self.path)
+            raise
+        os.close(old)
         if self._keep:
             for old in self.rotated()[: -self._keep]:
                 with contextlib.suppress(FileNotFoundError):  # somebody else tidied up
