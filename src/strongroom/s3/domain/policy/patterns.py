@@ -10,8 +10,21 @@ _LITERALS = {"*": "*", "?": "?", "$": "$"}
 
 @lru_cache(maxsize=4096)
 def _compiled(pattern: str) -> re.Pattern[str]:
-    words = [{"*": ".*", "?": "."}.get(part) or re.escape(part) for part in re.split(r"([*?])", pattern)]
-    return re.compile("".join(words), re.DOTALL)
+    """Return the expression of a pattern.
+
+    What stands between two `*` is looked for once, at its first place, and that is kept (an atomic group): whatever
+    follows matches behind a later place only if it does behind the first. With plain `.*` a tenant's pattern of
+    twenty `*` would keep the server busy for years.
+    """
+    first, *rest = [_literal(piece) for piece in pattern.split("*")]
+    if not rest:
+        return re.compile(first, re.DOTALL)
+    between = "".join([f"(?>.*?{piece})" for piece in rest[:-1] if piece])
+    return re.compile(f"{first}{between}.*{rest[-1]}", re.DOTALL)
+
+
+def _literal(piece: str) -> str:
+    return ".".join(map(re.escape, piece.split("?")))
 
 
 def matches(pattern: str, text: str) -> bool:
