@@ -58,6 +58,7 @@ class FileSink:
         """rotate_bytes 0 means never; keep 0 means all. Raises BadSettings."""
         self.path = Path(path)
         self._rotate_bytes, self._keep = rotate_bytes, keep
+        self._full: list[int] = []  # rotated files that are not synced yet; whoever syncs closes them
         try:
             self._open()
             self._cut_torn_line()
@@ -101,25 +102,30 @@ class FileSink:
                 self._rotate()
 
     def sync(self) -> None:
-        """See Sink."""
-        os.fdatasync(self._descriptor)
+        """See Sink; may be called in another thread, by one at a time."""
+        current = self._descriptor  # before the full ones: what is rotated from now on waits for the next call
+        while self._full:
+            descriptor = self._full.pop(0)
+            os.fdatasync(descriptor)
+            os.close(descriptor)
+        if current == self._descriptor:
+            os.fdatasync(current)
 
     def close(self) -> None:
         """See Sink."""
-        os.fsync(self._descriptor)
+        self.sync()
         os.close(self._descriptor)
 
     def _rotate(self) -> None:
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + f".{time.time_ns() % 10**9:09}Z"
-        old, full = self._descriptor, self.path.with_name(f"{self.path.name}.{stamp}")
-        os.fsync(old)
+        before, full = self._descriptor, self.path.with_name(f"{self.path.name}.{stamp}")
         os.rename(self.path, full)
         try:
             self._open()
         except OSError:
             os.rename(full, self.path)
             raise
-        os.close(old)
+        self._full.append(before)
         if self._keep:
             for old in self.rotated()[: -self._keep]:
                 with contextlib.suppress(FileNotFoundError):  # somebody else tidied up
@@ -141,9 +147,10 @@ class AuditLog:
         """sink None keeps no log, but subscribers get the events. key seals checkpoints.
 
         When the sink cannot write, refuse_when_full makes `add` raise Unavailable; otherwise the line is counted as
-        lost, and the chain shows the gap by its numbers.
+        lost, and the next line that can be written is one that says how many were.
         """
         self.lines = self.lost = 0
+        self._gap = 0  # lines lost since the last one that was written
         self._sink, self._refuse, self._warn = sink, refuse_when_full, warn
         self._chain = Chain(*_resume(sink), key=key)
         self._subscribers: list[Callable[[bytes], None]] = []
@@ -167,6 +174,8 @@ class AuditLog:
 
     def add(self, members: str) -> None:
         """Write one event; members is the text of a JSON object without its closing brace."""
+        if self._gap and not self._refuse:
+            self._tell_gap()
         head, count = self._chain.head, self._chain.lines
         line = self._chain.line(members)
         if self._sink is not None:
@@ -180,6 +189,17 @@ class AuditLog:
         self.lines += 1
         for subscriber in self._subscribers:
             subscriber(line)
+
+    def _tell_gap(self) -> None:
+        """Try to write how many lines are missing here."""
+        assert self._sink is not None
+        head, count = self._chain.head, self._chain.lines
+        try:
+            self._sink.write(self._chain.line(f'{{"event":"lost","lines":{self._gap}'))
+        except OSError:
+            self._chain.head, self._chain.lines = head, count  # the disk is still full: the next call tries again
+            return
+        self._gap = 0
 
     def checkpoint(self, time_text: str) -> None:
         """Add a checkpoint if lines came since the last one; time_text is RFC 3339. To be called once a second."""
@@ -204,6 +224,7 @@ class AuditLog:
     def _failed(self, error: OSError, head: bytes, count: int) -> None:
         self._chain.head, self._chain.lines = head, count  # the line never was
         self.lost += 1
+        self._gap += 1
         self._warn(f"audit log: {error.strerror}")
         if self._refuse:
             raise Unavailable(f"audit log: {error.strerror}") from error

@@ -119,6 +119,32 @@ def test_a_full_disk_refuses_or_counts() -> None:
     assert (log.lines, log.lost) == (0, 1)
 
 
+class Filling(FileSink):
+    """A file on a disk that is full for a while."""
+
+    full = False
+
+    def write(self, data: bytes) -> None:
+        if self.full:
+            raise OSError(28, os.strerror(28))
+        super().write(data)
+
+
+def test_lost_lines_leave_a_line(tmp_path: Path) -> None:
+    sink = Filling(tmp_path / "a")
+    log = AuditLog(sink, refuse_when_full=False, warn=lambda text: None)
+    log.add('{"n":1')
+    sink.full = True
+    for number in range(3):
+        log.add(f'{{"lost":{number}')
+    sink.full = False
+    log.add('{"n":2')
+    log.close()
+    written = (tmp_path / "a").read_bytes().splitlines(keepends=True)
+    assert verify(written).lines == 3
+    assert written[1].startswith(b'{"event":"lost","lines":3,')
+
+
 def test_subscribers_hear_every_line() -> None:
     log, heard = AuditLog(None), list[bytes]()
     end = log.subscribe(heard.append)
