@@ -15,6 +15,7 @@ from strongroom.net.limits import Limits
 from strongroom.net.server import Server, listen
 from strongroom.net.tls import TlsContext, server_tls
 from strongroom.s3 import operators
+from strongroom.s3.auditing import Auditor, audit_log
 from strongroom.s3.domain.encryption import Encryption, Kind
 from strongroom.s3.domain.iam.directory import Directory
 from strongroom.s3.domain.key_errors import KeyServiceAway
@@ -34,7 +35,7 @@ from strongroom.s3.outside.lock_watch import LockWatch
 from strongroom.s3.outside.static_key import StaticKey
 from strongroom.s3.outside.webhook import Webhook
 from strongroom.s3.storage.memory import MemoryStore
-from strongroom.s3.telemetry import Telemetry, audit_log
+from strongroom.s3.telemetry import Telemetry
 from strongroom.s3.wire.authenticate import Verifier
 from strongroom.s3.wire.errors import refuse_http
 
@@ -136,13 +137,16 @@ async def start(settings: Settings) -> Running:
         keys = service.keys if service else None
         directory = Directory(root, ready=False)
         shared = bucket_keys(settings, service)
-        office = operators.make_office(directory, store, service, keys, stopped.set, store=store, bucket_keys=shared)
+        telemetry = Telemetry(store, Auditor(audit_log(settings.audit)), public=settings.public_metrics)
+        telemetry.service = service
+        office = operators.make_office(
+            directory, store, service, keys, stopped.set, store=store, bucket_keys=shared, telemetry=telemetry
+        )
         jobs = office.jobs
         warnings, waiting = await _begin(service, office)
         box = make_box(settings, store, office)
         if box.reads is not None and isinstance(service, KesService):
             service.events.locked = LockWatch(box.reads, service.direct).locked
-        telemetry = Telemetry(store, audit_log(settings.audit), public=settings.public_metrics)
         server = await _listen(settings, box, office, tls, telemetry)
     except BaseException:
         if jobs is not None:
@@ -155,7 +159,7 @@ async def start(settings: Settings) -> Running:
     rules = Lifecycle(store, time.time, day_seconds=settings.day_seconds)
     background = [
         asyncio.create_task(rules.run()),
-        asyncio.create_task(telemetry.checkpoints()),
+        asyncio.create_task(telemetry.audit.checkpoints()),
         asyncio.create_task(box.notifier.run()),
     ]
     return Running(box, server, store, service, office.control, warnings, waiting, stopped, jobs, telemetry, background)

@@ -1,14 +1,18 @@
 """What operators need of a running S3 box, put together: IAM entries, the admin API, restart and stop."""
 
+import asyncio
+import logging
 import os
 import sys
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from strongroom import __version__
 from strongroom.errors import NotFound
+from strongroom.s3.auditing import now
 from strongroom.s3.domain.iam.directory import Directory
 from strongroom.s3.domain.key_service import KeyService
 from strongroom.s3.domain.ports import DataKeys, ObjectStore, SystemStore
@@ -16,11 +20,13 @@ from strongroom.s3.handlers.admin.desk import Desk, ServerFacts
 from strongroom.s3.handlers.admin.entrance import AdminEntrance
 from strongroom.s3.handlers.admin.sts import StsEntrance
 from strongroom.s3.handlers.call import Box
+from strongroom.s3.handlers.hub import Hub
 from strongroom.s3.handlers.iam_store import ClearEntries, IamStore
 from strongroom.s3.handlers.jobs import Jobs
 from strongroom.s3.outside.counted_keys import CountedKeys
 from strongroom.s3.outside.entry_seal import SealedEntries
 from strongroom.s3.outside.notices import post
+from strongroom.s3.telemetry import Telemetry
 
 DEPLOYMENT = "deployment"  # the system entry that names this folder for ever; not secret
 
@@ -58,6 +64,7 @@ class Office:
     service: KeyService | None = None
     keys: CountedKeys | None = None
     jobs: Jobs | None = None
+    telemetry: Telemetry | None = None
 
     async def load(self) -> None:
         """Read the IAM entries; from then on users are known. Raises what the key service raises."""
@@ -70,6 +77,8 @@ class Office:
     def entrances(self, box: Box, facts: ServerFacts) -> tuple[AdminEntrance, StsEntrance]:
         """Return the entrances of the admin API and of STS."""
         desk = Desk(box, self.iam, facts, self.control, self.keys, self.service, self.keys, self.jobs)
+        if self.telemetry is not None:
+            desk.note, desk.traces, desk.logs = self.telemetry.audit.admin, self.telemetry.traces, console(facts)
         return AdminEntrance(desk), StsEntrance(desk)
 
 
@@ -81,6 +90,7 @@ def make_office(
     end: Callable[[], None],
     *,
     store: ObjectStore,
+    telemetry: Telemetry,
     bucket_keys: bool = True,
 ) -> Office:
     """Put an office together: IAM entries are sealed under the default key when there is a key service.
@@ -89,8 +99,47 @@ def make_office(
     """
     counted = CountedKeys(keys) if keys else None
     seal = SealedEntries(counted) if counted else ClearEntries()
-    jobs = Jobs(store, system, counted, seal, time.time, post, bucket_keys=bucket_keys) if counted else None
-    return Office(IamStore(directory, system, seal, time.time), ProcessControl(end), service, counted, jobs)
+    telemetry.keys = counted
+    jobs: Jobs | None = None
+    if counted is not None:
+        note = telemetry.audit.resealed
+        jobs = Jobs(store, system, counted, seal, time.time, post, bucket_keys=bucket_keys, note=note)
+    return Office(IamStore(directory, system, seal, time.time), ProcessControl(end), service, counted, jobs, telemetry)
+
+
+class ConsoleHandler(logging.Handler):
+    """Keeps the server's last log lines for `mc admin logs`, and hands on new ones."""
+
+    def __init__(self, facts: ServerFacts) -> None:
+        super().__init__()
+        self.hub: Hub[dict[str, Any]] = Hub(keep=1000)
+        self._facts = facts
+        self._loop = asyncio.get_running_loop()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a line, from any thread."""
+        line = {
+            "deploymentid": self._facts.deployment,
+            "node": self._facts.endpoint,
+            "level": record.levelname,
+            "time": now(),
+            "logKind": "application" if record.levelno >= logging.ERROR else "minio",
+            "message": record.getMessage(),
+        }
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.hub.put, line)
+
+
+def console(facts: ServerFacts) -> "Hub[dict[str, Any]]":
+    """Begin to gather log lines of this server; a former one of the same process hears no more."""
+    logger = logging.getLogger("strongroom")
+    for old in [handler for handler in logger.handlers if isinstance(handler, ConsoleHandler)]:
+        logger.removeHandler(old)
+    handler = ConsoleHandler(facts)
+    if not logger.hasHandlers():
+        logger.addHandler(logging.StreamHandler())  # what Python does by itself while there is no handler at all
+    logger.addHandler(handler)
+    return handler.hub
 
 
 async def deployment_id(system: SystemStore) -> str:

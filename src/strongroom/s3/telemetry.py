@@ -1,92 +1,84 @@
-"""What an operator sees of requests: counters under the original's metric names, and one audit line for each.
+"""What an operator sees of requests: counters under the original's metric names, audit lines, traces.
 
-Metrics: docs/reference/s3.md. Audit lines are chained (docs/reference/audit.md); those of one turn of the event loop
-are written together, and reach the file before the turn ends.
+Metrics: docs/reference/s3.md. Audit: auditing.py. Traces: handlers/admin/streams.py.
 """
 
 import asyncio
 import os
 import time
-from collections.abc import Awaitable
-from functools import lru_cache
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-
-import msgspec
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from strongroom import __version__
-from strongroom.audit.log import AuditLog, FileSink, Sink, StreamSink
 from strongroom.messages import Body, Request, Response, Windows
-from strongroom.observe.metrics import CONTENT_TYPE, Family, Histogram, Sample, exposition
+from strongroom.observe.metrics import CONTENT_TYPE, Family, Sample, exposition
+from strongroom.s3.auditing import Auditor, now
 from strongroom.s3.domain.ports import ObjectStore
 from strongroom.s3.domain.refusals import Refused
-from strongroom.s3.handlers.call import Box, Call, log
+from strongroom.s3.handlers.call import Box, Call
+from strongroom.s3.handlers.hub import Hub
+from strongroom.s3.outside.counted_keys import CountedKeys
+from strongroom.s3.outside.kes_service import KesService
+from strongroom.s3.outside.static_key import StaticKey
 from strongroom.s3.wire import bearer
 
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds; the original's buckets for the time to first byte
 PATHS = frozenset(
     {"/minio/v2/metrics/cluster", "/minio/v2/metrics/node", "/minio/v2/metrics/bucket", "/minio/prometheus/metrics"}
 )
-CHECKPOINT_SECONDS = 1.0
-_encode = msgspec.json.Encoder().encode
-
-
-class TurnFile(FileSink):
-    """An audit file that gathers what is written in one turn of the event loop, for one write."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, rotate_bytes=256 * 1024 * 1024, keep=16)
-        self._waiting: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        """Take whole lines."""
-        if not self._waiting:
-            asyncio.get_running_loop().call_soon(self.flush)
-        self._waiting.append(data)
-
-    def flush(self) -> None:
-        """Write what is waiting; what cannot be written is gone, and the gap shows in the numbers of the lines."""
-        if self._waiting:
-            data, self._waiting = b"".join(self._waiting), []
-            try:
-                super().write(data)
-            except OSError as error:
-                log.error("audit file %s: %s", self.path, error.strerror)
-
-    def close(self) -> None:
-        """Write the rest and end."""
-        self.flush()
-        super().close()
-
-
-def audit_log(where: str) -> AuditLog | None:
-    """Return the log that a setting names: a file, `-` for standard output, "" or `off` for none."""
-    if where in ("", "off"):
-        return None
-    sink: Sink = StreamSink() if where == "-" else TurnFile(Path(where))
-    return AuditLog(sink)
+STATUS_SECONDS = 2.0  # that a scrape waits for the key service
+SECRETS = ("authorization", "cookie", "x-amz-security-token", "x-amz-server-side-encryption-customer-key",
+           "x-amz-copy-source-server-side-encryption-customer-key")  # fmt: skip
+SECRET_QUERY = ("X-Amz-Signature", "X-Amz-Security-Token", "X-Amz-Credential", "Signature")
 
 
 class _Counts:
-    """Numbers of one operation."""
+    """Numbers of one operation: answers, those of class 4xx and 5xx, and how many took up to each bound, or longer."""
 
-    __slots__ = ("by_class", "seconds", "total")
+    __slots__ = ("by_class", "spread", "total")
 
     def __init__(self) -> None:
         self.total = 0
         self.by_class = {4: 0, 5: 0}
-        self.seconds = Histogram(BOUNDS)
+        self.spread = [0] * (len(BOUNDS) + 1)
+
+    def numbers(self) -> list[int]:
+        """Return all numbers in one row."""
+        return [self.total, *self.by_class.values(), *self.spread]
+
+    def add(self, numbers: Sequence[int]) -> None:
+        """Add such a row."""
+        self.total += numbers[0]
+        self.by_class[4] += numbers[1]
+        self.by_class[5] += numbers[2]
+        self.spread = [a + b for a, b in zip(self.spread, numbers[3:], strict=True)]
+
+    def samples(self, name: str) -> list[Sample]:
+        """Return the cumulative buckets."""
+        bounds, total, samples = [*map(str, BOUNDS), "+Inf"], 0, []
+        for bound, count in zip(bounds, self.spread, strict=True):
+            total += count
+            samples.append(Sample(total, {"api": name, "le": bound}))
+        return samples
 
 
 class Telemetry:
     """Counts requests and writes their audit lines. A `Special` for the metrics paths. public: without a token."""
 
-    def __init__(self, store: ObjectStore, audit: AuditLog | None, *, public: bool = False) -> None:
+    def __init__(self, store: ObjectStore, audit: Auditor, *, public: bool = False) -> None:
         self.audit = audit
+        self.traces: Hub[dict[str, Any]] = Hub()
+        self.keys: CountedKeys | None = None  # set when there is a key service
+        self.service: KesService | StaticKey | None = None
         self._store = store
         self._public = public
         self._counts: dict[str, _Counts] = {}
         self._received = self._sent = 0
         self.inflight = 0
+        self.others: Callable[[], list[dict[str, object]]] | None = None  # counters of the other processes
         self._started = time.time()
 
     def note(
@@ -101,7 +93,7 @@ class Telemetry:
         kind = response.status // 100
         if kind >= 4:
             counts.by_class[kind] += 1
-        counts.seconds.observe(seconds)
+        counts.spread[bisect_left(BOUNDS, seconds)] += 1
         self._received += body.length or 0
         sent = (
             response.body.length
@@ -112,8 +104,10 @@ class Telemetry:
         )
         if request.method != "HEAD":
             self._sent += sent
-        if self.audit is not None and call is not None:
-            self.audit.add(_members(request, request_id, call, response.status, seconds, sent))
+        if call is not None:
+            self.audit.request(request, request_id, call, response.status, seconds, sent)
+        if self.traces.wanted:
+            self.traces.put(_trace(request, request_id, call, body, response, seconds, sent))
 
     def __call__(self, box: Box, request: Request, body: Body, request_id: str) -> Awaitable[Response] | None:
         """Answer the metrics paths; None for other paths."""
@@ -128,30 +122,42 @@ class Telemetry:
                 raise Refused("AccessDenied")
         families = self._requests() + self._process()
         if request.path.rpartition("/")[2] in ("cluster", "bucket", "metrics"):
-            families += await self._usage()
+            families += await self._usage() + await self._keys()
         return Response(200, [("Content-Type", CONTENT_TYPE)], exposition(families))
 
+    def snapshot(self) -> dict[str, object]:
+        """Return this process's counters, for the process that answers scrapers."""
+        rows = {name: counts.numbers() for name, counts in self._counts.items()}
+        return {"operations": rows, "received": self._received, "sent": self._sent, "inflight": self.inflight}
+
+    def _merged(self) -> tuple[dict[str, _Counts], list[int]]:
+        """Return the counters of all processes: by operation; received, sent, in flight."""
+        merged: dict[str, _Counts] = {}
+        sums = [0, 0, 0]
+        for one in [self.snapshot(), *(self.others() if self.others is not None else [])]:
+            for name, numbers in one["operations"].items():  # type: ignore[attr-defined]
+                merged.setdefault(name, _Counts()).add(numbers)
+            for place, name in enumerate(("received", "sent", "inflight")):
+                sums[place] += int(one[name])  # type: ignore[call-overload]
+        return merged, sums
+
     def _requests(self) -> list[Family]:
-        total = [Sample(counts.total, {"api": name.lower()}) for name, counts in self._counts.items()]
+        merged, (received, sent_bytes, inflight) = self._merged()
+        total = [Sample(counts.total, {"api": name.lower()}) for name, counts in merged.items()]
         failed = {
-            kind: [Sample(counts.by_class[kind], {"api": name.lower()}) for name, counts in self._counts.items()]
+            kind: [Sample(counts.by_class[kind], {"api": name.lower()}) for name, counts in merged.items()]
             for kind in (4, 5)
         }
-        both = [Sample(sum(counts.by_class.values()), {"api": name.lower()}) for name, counts in self._counts.items()]
-        spread = [
-            Sample(sample.value, {"api": name.lower(), **sample.labels}, sample.suffix)
-            for name, counts in self._counts.items()
-            for sample in counts.seconds.samples()
-            if sample.suffix == "_bucket"
-        ]
+        both = [Sample(sum(counts.by_class.values()), {"api": name.lower()}) for name, counts in merged.items()]
+        spread = [sample for name, counts in merged.items() for sample in counts.samples(name.lower())]
         return [
             Family("minio_s3_requests_total", "counter", "Total number of S3 requests", total),
             Family("minio_s3_requests_errors_total", "counter", "S3 requests with (4xx and 5xx) errors", both),
             Family("minio_s3_requests_4xx_errors_total", "counter", "S3 requests with 4xx errors", failed[4]),
             Family("minio_s3_requests_5xx_errors_total", "counter", "S3 requests with 5xx errors", failed[5]),
-            Family("minio_s3_requests_inflight_total", "gauge", "S3 requests in flight", [Sample(self.inflight)]),
-            Family("minio_s3_traffic_received_bytes", "counter", "Bytes received", [Sample(self._received)]),
-            Family("minio_s3_traffic_sent_bytes", "counter", "Bytes sent", [Sample(self._sent)]),
+            Family("minio_s3_requests_inflight_total", "gauge", "S3 requests in flight", [Sample(inflight)]),
+            Family("minio_s3_traffic_received_bytes", "counter", "Bytes received", [Sample(received)]),
+            Family("minio_s3_traffic_sent_bytes", "counter", "Bytes sent", [Sample(sent_bytes)]),
             Family("minio_s3_requests_ttfb_seconds_distribution", "gauge", "Time to the first byte", spread),
         ]
 
@@ -192,45 +198,70 @@ class Telemetry:
             Family("minio_cluster_health_status", "gauge", "1 while the server works", [Sample(1)]),
         ]
 
-    async def checkpoints(self) -> None:
-        """Seal the audit log once a second, for ever."""
-        while self.audit is not None:
-            await asyncio.sleep(CHECKPOINT_SECONDS)
-            self.audit.checkpoint(_now())
+    async def _keys(self) -> list[Family]:
+        """Return the key service's metrics; none without one. Unlike the original's, `online` tells the truth."""
+        if self.keys is None or self.service is None:
+            return []
+        try:
+            async with asyncio.timeout(STATUS_SECONDS):
+                online = "online" in (await self.service.endpoints()).values()
+        except TimeoutError:
+            online = False
+        uses = (
+            ("success", "that succeeded", self.keys.success),
+            ("error", "refused for the key's or the caller's reason", self.keys.error),
+            ("failure", "that failed for the key service's reason", self.keys.failure),
+        )
+        families = [
+            Family(f"minio_cluster_kms_request_{end}", "counter", f"Uses of data keys {text}", [Sample(count)])
+            for end, text, count in uses
+        ]
+        families.append(Family("minio_cluster_kms_online", "gauge", "1 while a key server answers", [Sample(online)]))
+        if isinstance(self.service, KesService):
+            live = Sample(self.service.events.live)
+            help_text = "1 while a key server tells of locks at once; else they are seen by time alone"
+            families.append(Family("strongroom_key_events_live", "gauge", help_text, [live]))
+            locked = Sample(len(self.service.direct.denied))
+            families.append(Family("strongroom_keys_locked", "gauge", "Keys known to be locked", [locked]))
+        return families
 
     def close(self) -> None:
         """Write the rest of the audit log."""
-        if self.audit is not None:
-            self.audit.close()
+        self.audit.close()
 
 
-def _now() -> str:
-    seconds, rest = divmod(time.time_ns(), 1_000_000_000)
-    return f"{_second(seconds)}.{rest // 1000:06d}Z"
+def _trace(
+    request: Request, request_id: str, call: Call | None, body: Body, response: Response, seconds: float, sent: int
+) -> dict[str, Any]:
+    """Return what `mc admin trace` shows of a request; durations in nanoseconds."""
+    took = int(seconds * 1e9)
+    name = f"s3.{call.operation}" if call is not None else "internal." + request.path.rpartition("/")[2]
+    client = request.peer.address
+    sent_headers = {header: [value] for header, value in response.headers}
+    return {
+        "nodename": request.headers.get("host", ""),
+        "funcname": name,
+        "time": now(),
+        "path": request.path,
+        "dur": took,
+        "http": {
+            "reqInfo": {
+                "method": request.method,
+                "path": request.path,
+                "rawquery": _without_secrets(request.query),
+                "headers": {n: ["*REDACTED*" if n in SECRETS else value] for n, value in request.headers.items()},
+                "client": client,
+            },
+            "respInfo": {"headers": sent_headers, "statuscode": response.status, "requestId": request_id},
+            "callStats": {
+                "inputBytes": body.length or 0, "outputBytes": sent, "latency": took, "timeToFirstByte": took
+            },
+        },
+    }  # fmt: skip
 
 
-@lru_cache(maxsize=4)
-def _second(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-
-
-def _members(request: Request, request_id: str, call: Call, status: int, seconds: float, sent: int) -> str:
-    """Return an audit line's members: who did what to which object, under which key, with what result."""
-    event: dict[str, object] = {
-        "time": _now(),
-        "request_id": request_id,
-        "operation": call.operation,
-        "bucket": call.bucket,
-        "key": call.key.encode("utf-8", "replace").decode(),
-        "status": status,
-        "who": call.principal.name,
-        "from": request.peer.address,
-        "seconds": round(seconds, 6),
-        "bytes": sent,
-    }
-    if version := call.args.get("versionId"):
-        event["version"] = version.encode("utf-8", "replace").decode()
-    used = call.used
-    if used is not None and used.kind is not None:
-        event["encryption"] = {"kind": str(used.kind), "key": used.key_name, "key_version": used.key_version}
-    return _encode(event)[:-1].decode()
+def _without_secrets(query: str) -> str:
+    if not any(name in query for name in SECRET_QUERY):
+        return query
+    pairs = parse_qsl(query, keep_blank_values=True)
+    return urlencode([(name, "*REDACTED*" if name in SECRET_QUERY else value) for name, value in pairs])

@@ -134,6 +134,15 @@ class Box:
     reads: RunningReads | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An object that was opened for another one."""
+
+    bucket: str
+    key: str
+    info: SealInfo
+
+
 _UNSIGNED = Signed(ANONYMOUS)
 
 
@@ -142,7 +151,8 @@ class Call:
     """One request on its way: address, query, who signed it.
 
     pairs  the query as it came, decoded; args the same by name (the first of a repeated name)
-    used   the last seal that was made or opened for it, for the audit
+    used   the seal that was made or opened, or should have been, for the object itself: for the audit
+    source the other object that was opened for it, by a copy; the former seal, when an object is sealed anew
     record, events  the bucket that it entered, and what happened there, for notifications
     """
 
@@ -157,6 +167,7 @@ class Call:
     signed: Signed = _UNSIGNED
     operation: str = ""
     used: SealInfo | None = None
+    source: Source | None = None
     record: BucketRecord | None = None
     events: list[Event] = field(default_factory=list)
 

@@ -111,10 +111,12 @@ async def copy_object(call: Call) -> Response:
     opened = await open_found(call, found, source=True)
     if _onto_itself(call, source) and metadata == "COPY" and rotate.applies(call, found, record):
         turned = await rotate.customer_key(call, found, opened, record)
+        call.used = turned.seal.info
         checksum = checksum_of(found.meta, opened)
         answer = written_headers(call, record, turned.version, found.etag, turned.seal, checksum)
         return _copied(found, answer, turned.version, found.etag, checksum)
     seal = await call.box.sealing.begin(headers, record, call.key, Operation.COPY)
+    call.used = seal.info if seal is not None else None
     draft = Draft(record, call.key, meta, tags, lock, seal)
     kind = _checksum_kind(headers, checksum_of(found.meta, opened))
     made = intake.Plan(found.version.size, checksum=wire.WantedChecksum(KINDS[kind]) if kind else None)

@@ -23,7 +23,7 @@ from strongroom.s3.domain.seal_metadata import SealInfo, describe
 from strongroom.s3.domain.sealing import ObjectSeal, Record
 from strongroom.s3.handlers import outflow
 from strongroom.s3.handlers.bucket_documents import LIFECYCLE
-from strongroom.s3.handlers.call import Call
+from strongroom.s3.handlers.call import Call, Source
 from strongroom.s3.handlers.lifecycle import expiration_header
 from strongroom.s3.wire import object_headers as wire
 
@@ -92,9 +92,12 @@ async def open_found(call: Call, found: Found, *, source: bool = False) -> Objec
     """Open the object's seal and verify what is authenticated beside its content; None for a plain object."""
     version, meta = found.version, found.meta
     bucket = found.record.name
+    if source:
+        call.source = Source(bucket, version.key, found.info)
+    else:
+        call.used = found.info
     seal = await call.box.sealing.open(meta.seal, call.headers, bucket, version.key, source=source)
     if seal is not None:
-        call.used = seal.info
         parts = tuple([(part.number, part.size) for part in version.parts])
         seal.verify(Record(bucket, version.key, version.size, meta.headers, meta.user, parts))
     return seal

@@ -12,7 +12,7 @@ from strongroom.s3.domain.ports import DataKeys, ObjectStore, SystemStore
 from strongroom.s3.domain.rewrap import Job, Order, Progress
 from strongroom.s3.handlers.call import log
 from strongroom.s3.handlers.iam_store import EntrySeal
-from strongroom.s3.handlers.rewrap import Rewrap, check_order
+from strongroom.s3.handlers.rewrap import Note, Rewrap, check_order, unnoted
 
 ROOT = "jobs/"
 KIND = "keyrotate"
@@ -40,6 +40,7 @@ class Jobs:
         notify: Notify,
         *,
         bucket_keys: bool = True,
+        note: Note = unnoted,
     ) -> None:
         self._store = store
         self._system = system
@@ -48,6 +49,7 @@ class Jobs:
         self._now = now
         self._notify = notify
         self._bucket_keys = bucket_keys
+        self._note = note
         self._jobs: dict[str, Job] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -115,7 +117,9 @@ class Jobs:
 
     async def _run(self, job: Job) -> None:
         """Run a job until it is done; take it up again when the store or the key service was away."""
-        run = Rewrap(job, self._store, self._keys, self._save, self._now, bucket_keys=self._bucket_keys)
+        run = Rewrap(
+            job, self._store, self._keys, self._save, self._now, bucket_keys=self._bucket_keys, note=self._note
+        )
         while True:
             try:
                 await run.run()

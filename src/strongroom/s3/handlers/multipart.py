@@ -145,6 +145,7 @@ def _fits_upload(call: Call, found: Upload) -> None:
 
 async def _open_for_part(call: Call, found: Upload) -> ObjectSeal | None:
     _fits_upload(call, found)
+    call.used = describe(found.meta.seal)
     return await call.box.sealing.open(found.meta.seal, call.headers, call.bucket, call.key)
 
 
@@ -349,6 +350,7 @@ async def _sealed_checksum(
             )
             raise Refused("InvalidArgument", text)
         return None, None
+    call.used = describe(found.meta.seal)
     seal = await call.box.sealing.open(found.meta.seal, call.headers, call.bucket, call.key)
     if not needed:
         return seal, None

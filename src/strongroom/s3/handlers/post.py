@@ -93,6 +93,7 @@ async def _store(call: Call, fields: Mapping[str, str], data: bytes) -> Response
         else b""
     )
     seal = await call.box.sealing.begin(fields, record, call.key)
+    call.used = seal.info if seal is not None else None
     draft = Draft(record, call.key, described(fields), tags, lock, seal)
     checksum: WantedChecksum | None = wanted_checksum({n: v for n, v in fields.items() if n != "x-amz-trailer"})
     made = intake.Plan(len(data), checksum=checksum)

@@ -14,7 +14,7 @@ from strongroom.s3.domain.object_record import ObjectMeta, pack_meta, unpack_met
 from strongroom.s3.domain.ports import DataKeys, ObjectStore
 from strongroom.s3.domain.records import ObjectVersion
 from strongroom.s3.domain.rewrap import Job, Order, Subject
-from strongroom.s3.domain.seal_metadata import describe, label
+from strongroom.s3.domain.seal_metadata import SealInfo, describe, label
 from strongroom.s3.domain.sealing import open_seal, reseal
 from strongroom.s3.handlers.call import log
 
@@ -22,8 +22,16 @@ AT_ONCE = 16  # versions in one go: their rows join one commit
 SAVE_SECONDS = 10.0
 
 
+Note = Callable[[str, str, str, str, str, SealInfo, SealInfo], None]
+"""Records that a key was sealed anew: job, user, bucket, key, version id, the seal before and after."""
+
+
+def unnoted(job: str, who: str, bucket: str, key: str, version: str, old: SealInfo, new: SealInfo) -> None:
+    """Record nothing."""
+
+
 class Rewrap:
-    """One job's run. save() stores the job; now() is in seconds since the epoch."""
+    """One job's run. save() stores the job; now() is in seconds since the epoch; note() goes to the audit."""
 
     def __init__(
         self,
@@ -34,6 +42,7 @@ class Rewrap:
         now: Callable[[], float],
         *,
         bucket_keys: bool = True,
+        note: Note = unnoted,
     ) -> None:
         self._job = job
         self._store = store
@@ -41,6 +50,7 @@ class Rewrap:
         self._save = save
         self._now = now
         self._bucket_keys = bucket_keys
+        self._note = note
         self._saved = now()
 
     async def run(self) -> None:
@@ -103,6 +113,9 @@ class Rewrap:
             return dataclasses.replace(current, meta=packed, sealed_by=label(again.info))
 
         await self._store.amend(order.bucket, version.key, version.version_id, change)
+        progress = self._job.progress
+        where = (order.bucket, version.key, version.version_id)
+        self._note(progress.id, progress.user, *where, seal.info, again.info)
         return True
 
 

@@ -16,8 +16,9 @@ from strongroom.s3.domain.names import check_key
 from strongroom.s3.domain.object_record import pack_meta
 from strongroom.s3.domain.records import ObjectVersion
 from strongroom.s3.domain.refusals import Refused
+from strongroom.s3.domain.seal_metadata import label
 from strongroom.s3.domain.sealing import reseal
-from strongroom.s3.handlers.call import Call
+from strongroom.s3.handlers.call import Call, Source
 from strongroom.s3.handlers.documents import document
 from strongroom.s3.handlers.get import find, open_found, reveal
 from strongroom.s3.handlers.tagging import version_headers
@@ -53,8 +54,8 @@ async def update_encryption(call: Call) -> Response:
     def change(version: ObjectVersion) -> ObjectVersion:
         if version.meta != found.version.meta:
             raise Conflict("the object was replaced meanwhile")
-        return dataclasses.replace(version, meta=meta)
+        return dataclasses.replace(version, meta=meta, sealed_by=label(again.info))
 
     version = await call.box.store.amend(call.bucket, call.key, found.version.version_id, change)
-    call.used = again.info
+    call.used, call.source = again.info, Source(call.bucket, call.key, found.info)
     return Response(200, version_headers(record, version))

@@ -14,6 +14,7 @@ from strongroom.s3.domain.policy.decide import Question, Verdict
 from strongroom.s3.domain.ports import DataKeys
 from strongroom.s3.domain.principals import Principal
 from strongroom.s3.handlers.call import Box
+from strongroom.s3.handlers.hub import Hub
 from strongroom.s3.handlers.iam_store import IamStore
 from strongroom.s3.handlers.jobs import Jobs
 from strongroom.s3.wire.admin import refused
@@ -21,6 +22,14 @@ from strongroom.s3.wire.sigv4 import Pairs
 
 BODY_LIMIT = 4 * 1024 * 1024  # bytes of any admin request; batch jobs are the largest
 CONTAINERS = 2  # Argon2id runs at a time, 64 MiB each: what a flood of admin calls may cost
+
+
+Note: TypeAlias = Callable[[Request, str, str, Mapping[str, str], int], None]
+"""Records an admin call: the request, its id, who made it, its arguments, the status of its answer."""
+
+
+def _unnoted(request: Request, request_id: str, who: str, query: Mapping[str, str], status: int) -> None:
+    """Record nothing."""
 
 
 class Control(Protocol):
@@ -57,6 +66,9 @@ class Desk:
     keys: KeyService | None = None
     data_keys: DataKeys | None = None
     jobs: Jobs | None = None
+    note: Note = _unnoted
+    traces: Hub[dict[str, Any]] = field(default_factory=Hub)
+    logs: Hub[dict[str, Any]] = field(default_factory=Hub)
     containers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONTAINERS))
 
     @property

@@ -7,7 +7,7 @@ from strongroom.errors import Denied, Error
 from strongroom.messages import Body, Request, Response
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers import documents
-from strongroom.s3.handlers.admin import accounts, batch, groups, key_usage, keys, policies, server, users
+from strongroom.s3.handlers.admin import accounts, batch, groups, key_usage, keys, policies, server, streams, users
 from strongroom.s3.handlers.admin.desk import BODY_LIMIT, Desk, Errand, Errander
 from strongroom.s3.handlers.call import Box, log
 from strongroom.s3.wire import admin as wire
@@ -51,6 +51,8 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", _V3 + "accountinfo"): Route(accounts.account_self),
     ("GET", _V3 + "info"): Route(server.info, "admin:ServerInfo"),
     ("GET", _V3 + "datausageinfo"): Route(server.data_usage, "admin:DataUsageInfo"),
+    ("GET", _V3 + "trace"): Route(streams.trace, "admin:ServerTrace"),
+    ("GET", _V3 + "log"): Route(streams.logs, "admin:ConsoleLog"),
     ("POST", _V3 + "service"): Route(server.service, "", ("action",)),
     ("POST", _V3 + "start-job"): Route(batch.start, "admin:StartBatchJob"),
     ("GET", _V3 + "list-jobs"): Route(batch.list_jobs, "admin:ListBatchJobs"),
@@ -87,9 +89,18 @@ class AdminEntrance:
         """Return the answer to be awaited, None for other paths."""
         if not request.path.startswith((wire.ADMIN, wire.KMS)):
             return None
-        return self._answer(request, body, request_id)
+        return self._noted(request, body, request_id)
 
-    async def _answer(self, request: Request, body: Body, request_id: str) -> Response:
+    async def _noted(self, request: Request, body: Body, request_id: str) -> Response:
+        """Answer, and have the audit note it."""
+        who: list[str] = []
+        response = await self._answer(request, body, request_id, who)
+        if request.method != "GET" or response.status >= 400:
+            query = dict(sigv4.parse_query(request.query))
+            self._desk.note(request, request_id, who[0] if who else "", query, response.status)
+        return response
+
+    async def _answer(self, request: Request, body: Body, request_id: str, who: list[str]) -> Response:
         pairs = sigv4.parse_query(request.query)
         query: dict[str, str] = {}
         for name, value in pairs:
@@ -103,7 +114,7 @@ class AdminEntrance:
         try:
             if route is None:
                 raise wire.mismatch(request.path)
-            return await self._run(route, request, body, request_id, pairs, query)
+            return await self._run(route, request, body, request_id, pairs, who)
         except Error as error:
             refused = wire.to_refusal(error)
             if int(refused.status or status_and_text(refused)[0]) >= 500:
@@ -111,13 +122,15 @@ class AdminEntrance:
             return wire.render_error(refused, request.path, request_id, HOST_ID)
 
     async def _run(
-        self, route: Route, request: Request, body: Body, request_id: str, pairs: sigv4.Pairs, query: dict[str, str]
+        self, route: Route, request: Request, body: Body, request_id: str, pairs: sigv4.Pairs, who: list[str]
     ) -> Response:
         signed = self._desk.box.verifier.verify(request, pairs, self._desk.box.now(), any_region=True)
         if signed.principal.credential is None or signed.presigned:
             raise Denied("admin calls are signed in their headers")
+        who.append(signed.principal.name)
         content = await body.read(BODY_LIMIT)
         documents.check_payload(signed.payload, content)
+        query = dict(reversed(pairs))  # the first of a repeated name
         errand = Errand(self._desk, request, body, pairs, query, signed.principal, request_id, content)
         if route.action:
             errand.authorise(route.action)  # of key calls the first phase, on no key; the handler asks for the key
