@@ -2,6 +2,7 @@
 
 import base64
 import json
+import socket
 import urllib.error
 import urllib.request
 import uuid
@@ -37,9 +38,9 @@ class Kept(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def send(url, fields, file, **more):
+def send(url, fields, file, headers=(), **more):
     body, kind = multipart(fields, file, **more)
-    request = urllib.request.Request(url, data=body, headers={"Content-Type": kind}, method="POST")
+    request = urllib.request.Request(url, data=body, headers={**dict(headers), "Content-Type": kind}, method="POST")
     try:
         with urllib.request.build_opener(Kept).open(request) as answer:
             return answer.status, dict(answer.headers), answer.read()
@@ -138,3 +139,46 @@ def test_operators_and_names_are_not_case_sensitive():
     document = {"expiration": "2099-01-01T00:00:00Z", "conditions": [["StArTs-WiTh", "$Key", "a"], {"BuCkEt": "b"}]}
     policy = forms.parse_policy(base64.b64encode(json.dumps(document).encode()).decode())
     policy.check({"key": "ab", "bucket": "b"}, 0)
+
+
+def test_a_form_without_end_of_fields_is_refused():
+    decoder = forms.FormDecoder(b"m", lambda fields: bytearray().extend)
+    field = b'--m\r\nContent-Disposition: form-data; name="%b"\r\n\r\n\r\n' % (b"n" * 1000)
+    with pytest.raises(forms.Refused) as error:
+        decoder.feed(memoryview(field * 10_000))
+    assert error.value.code == "MaxMessageLengthExceeded"
+
+
+SEALED_ONLY = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": "*", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::open/*"},
+        {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:PutObject",
+            "Resource": "arn:aws:s3:::open/*",
+            "Condition": {"StringNotEquals": {"s3:x-amz-meta-kind": "good"}},
+        },
+    ],
+}
+
+
+def test_a_buckets_policy_sees_the_forms_fields_not_its_headers(served):
+    client = served.client()
+    client.create_bucket(Bucket="open")
+    client.put_bucket_policy(Bucket="open", Policy=json.dumps(SEALED_ONLY))
+    url = f"{client.meta.endpoint_url}/open"
+    assert send(url, {"key": "k", "x-amz-meta-kind": "good"}, b"x")[0] == 204
+    assert send(url, {"key": "k"}, b"x")[0] == 403
+    assert send(url, {"key": "k"}, b"x", headers={"x-amz-meta-kind": "good"})[0] == 403
+
+
+def test_a_file_that_may_not_be_stored_is_not_waited_for(served):
+    """The answer comes although the rest of the body never does: the form is refused by its fields."""
+    body, kind = multipart({"key": "k"}, b"x" * 400_000)
+    host, port = served.client().meta.endpoint_url.removeprefix("http://").split(":")
+    head = f"POST /forms HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: {kind}\r\nContent-Length: {10**10}\r\n\r\n"
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(head.encode() + body[:350_000])
+        assert connection.recv(12) == b"HTTP/1.1 403"

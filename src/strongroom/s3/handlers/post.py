@@ -1,12 +1,14 @@
 """PostObject: an upload from a browser's form (s3.md 3.4)."""
 
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from urllib.parse import quote
 
 from strongroom.messages import Buffer, Response, Sink
 from strongroom.s3.domain.names import check_key
 from strongroom.s3.domain.object_record import ChecksumRecord, pack_tags
+from strongroom.s3.domain.records import BucketRecord
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers import intake, locking
 from strongroom.s3.handlers.call import Call
@@ -16,25 +18,67 @@ from strongroom.s3.wire import sse_headers, tagging_xml, xml
 from strongroom.s3.wire.authenticate import Signed
 from strongroom.s3.wire.object_headers import WantedChecksum, wanted_checksum
 
-SPOOL = 64 * 1024 * 1024  # bytes: the largest file of a form; it waits in memory until its fields are decided
+SPOOL = 64 * 1024 * 1024  # bytes: the largest file of a form; it waits in memory until the form has ended
+SPOOLED = 4 * SPOOL  # bytes that all forms on their way may keep waiting
 
 
-@dataclass(slots=True)
+class _Room:
+    """How much memory the files of forms may still take. Forms arrive in several threads."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+        self._using = threading.Lock()
+
+    def take(self, size: int) -> None:
+        """Take memory; raise Refused when there is none."""
+        with self._using:
+            if self._taken + size > SPOOLED:
+                raise Refused("SlowDown")
+            self._taken += size
+
+    def give(self, size: int) -> None:
+        """Give it back."""
+        with self._using:
+            self._taken -= size
+
+
+_room = _Room()
+
+
 class _Spool:
-    """Collects the fields; the file's bytes wait until all of it is decided."""
+    """Decides on a form as soon as its fields are there; keeps the file's bytes until the form has ended."""
 
-    fields: Mapping[str, str] = field(default_factory=dict)
-    file: bytearray = field(default_factory=bytearray)
+    def __init__(self, call: Call, record: BucketRecord, mark: bytes) -> None:
+        self.decoder = forms.FormDecoder(mark, self._begin)
+        self.fields: Mapping[str, str] = {}
+        self.policy: forms.FormPolicy | None = None
+        self.file = bytearray()
+        self._call = call
+        self._record = record
 
-    def begin(self, fields: Mapping[str, str]) -> Sink:
-        """Keep the fields; return the sink of the file."""
-        self.fields = fields
+    def _begin(self, fields: Mapping[str, str]) -> Sink:
+        """Say who sends what, and whether it may, before a byte of the file is kept; return the file's sink."""
+        call = self._call
+        self.fields = {name: value for name, value in fields.items() if name != "file"}
+        self.policy = _authorise(call, self.fields)
+        key = self.fields.get("key", "").replace("${filename}", self.decoder.filename)
+        if not key:
+            raise Refused("InvalidArgument", "Bucket POST must contain a field named 'key'.")
+        call.key = key.removeprefix("/")
+        check_key(call.key)
+        call.authorise("s3:PutObject", self._record)
         return self._take
 
     def _take(self, data: Buffer) -> None:
         if len(self.file) + len(data) > SPOOL:
             raise Refused("EntityTooLarge")
+        _room.take(len(data))
         self.file += data
+
+    def close(self) -> None:
+        """Let go of the file."""
+        _room.give(len(self.file))
+        self.file = bytearray()
 
 
 async def post_object(call: Call) -> Response:
@@ -44,29 +88,27 @@ async def post_object(call: Call) -> Response:
         text = f"An unsupported API call for method: POST at '{call.request.path}'"
         raise Refused("BadRequest", text, early=True)
     mark = forms.boundary(kind)
-    spool = _Spool()
-    decoder = forms.FormDecoder(mark, spool.begin)
-    buffered = call.body.buffered
-    if buffered is not None:
-        decoder.feed(memoryview(buffered))
-    else:
-        await call.body.feed(decoder.feed)
-    decoder.finish()
-    fields = {name: value for name, value in spool.fields.items() if name != "file"}
-    policy = _authorise(call, fields)
-    key = fields.get("key", "").replace("${filename}", decoder.filename)
-    if not key:
-        raise Refused("InvalidArgument", "Bucket POST must contain a field named 'key'.")
-    call.key = key.removeprefix("/")
-    check_key(call.key)
-    _check_size(policy, len(spool.file))
-    return await _store(call, fields, bytes(spool.file))
+    spool = _Spool(call, await call.box.store.bucket(call.bucket), mark)
+    try:
+        await call.body.feed(spool.decoder.feed)
+        spool.decoder.finish()
+        _check_size(spool.policy, len(spool.file))
+        return await _store(call, spool.fields, spool.file)
+    finally:
+        spool.close()
 
 
 def _authorise(call: Call, fields: Mapping[str, str]) -> forms.FormPolicy | None:
-    """Say who signed the form, and check it against its policy; without one the bucket's own rules decide."""
+    """Say who signed the form, and check it against its policy; without one the bucket's own rules decide.
+
+    From here on the form's fields are what other requests say in `x-amz-` headers; headers of that name, which
+    nobody has signed, count for nothing: a bucket's policy may depend on them.
+    """
     now = call.box.now()
     call.signed = Signed(forms.authenticate(call.box.verifier, fields, now))
+    headers = {name: value for name, value in call.headers.items() if not name.startswith("x-amz-")}
+    headers |= {name: value for name, value in fields.items() if name.startswith("x-amz-")}
+    call.request = replace(call.request, headers=headers)
     if not fields.get("policy"):
         return None
     policy = forms.parse_policy(fields["policy"])
@@ -83,7 +125,7 @@ def _check_size(policy: forms.FormPolicy | None, size: int) -> None:
         raise Refused("EntityTooLarge", extra={"ProposedSize": str(size), "MaxSizeAllowed": str(policy.largest)})
 
 
-async def _store(call: Call, fields: Mapping[str, str], data: bytes) -> Response:
+async def _store(call: Call, fields: Mapping[str, str], data: bytearray) -> Response:
     sse_headers.refuse_insecure(fields, call.secure())
     record = await call.enter("s3:PutObject")
     lock = locking.for_write(call, record)

@@ -18,6 +18,7 @@ from strongroom.s3.wire.authenticate import Verifier, check_token, parse_scope
 
 MAX_FIELDS = 20 * 1024  # bytes of all fields before the file (AWS)
 MAX_HEAD = 8 * 1024  # bytes of a part's headers
+MAX_NAMES = 64 * 1024  # bytes of all parts' headers before the file
 _BOUNDARY = re.compile(r'multipart/form-data;.*?boundary="?([^";,]{1,70})"?', re.IGNORECASE)
 _NAME = re.compile(rb'form-data;.*?\bname="([^"]*)"', re.IGNORECASE)
 _FILENAME = re.compile(rb'filename="((?:[^"\\]|\\.)*)"', re.IGNORECASE)
@@ -40,7 +41,7 @@ class FormDecoder:
     """Takes a form's bytes; collects the fields before `file`, then gives the file's bytes to a sink.
 
     begin is called with the fields (names in lower case) when the file starts, and returns the sink. What follows
-    the file is ignored. Memory is bounded: fields by MAX_FIELDS, the file by one window.
+    the file is ignored. Memory is bounded: fields by MAX_FIELDS and MAX_NAMES, the file by one window.
     """
 
     def __init__(self, mark: bytes, begin: Callable[[Mapping[str, str]], Sink]) -> None:
@@ -49,6 +50,7 @@ class FormDecoder:
         self._buffer = bytearray(b"\r\n")  # so that the first boundary looks like the others
         self._fields: dict[str, str] = {}
         self._size = 0
+        self._heads = 0
         self._sink: Sink | None = None
         self._name: str | None = None  # of the field that is being read; None: a boundary is expected
         self.filename = ""
@@ -105,6 +107,9 @@ class FormDecoder:
             return False
         head = bytes(self._buffer[len(self._mark) : end])
         del self._buffer[: end + 4]
+        self._heads += len(head)
+        if self._heads > MAX_NAMES:
+            raise Refused("MaxMessageLengthExceeded")
         name = _NAME.search(head)
         if not name:
             raise malformed()
