@@ -47,7 +47,7 @@ class Postgres:
 
         import psycopg
 
-        for _ in range(200):
+        for _ in range(1200):
             try:
                 psycopg.connect(self.url()).close()
                 return self

@@ -13,6 +13,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from strongroom.errors import Tampered
+from strongroom.kms.domain.nonces import SIZE
+from strongroom.kms.domain.nonces import nonce as fresh_nonce
 
 KEY_SIZE = 32
 VERSION = 2
@@ -114,7 +116,7 @@ class Keyring:
 
     def seal(self, path: str, plaintext: bytes) -> bytes:
         """Return plaintext's record for path."""
-        newest, nonce = self._newest, os.urandom(12)
+        newest, nonce = self._newest, fresh_nonce(SIZE)
         newest.encryptions += 1
         sealed = self._ciphers[newest.number].encrypt(nonce, plaintext, path.encode())
         return _HEAD.pack(newest.number, VERSION, nonce) + sealed

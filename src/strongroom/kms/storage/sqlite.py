@@ -20,6 +20,9 @@ from strongroom.kms.storage.memory import children
 FILE = "kms.db"
 FOREIGN = ("core", "sys", "logical")  # folders of another program's file storage (settled.md, kms)
 CHECKPOINT_PAGES = 4000  # WAL pages after which the committer checkpoints (architecture.md 4c)
+ROWS = 100  # rows in one statement at most
+PUT = ("INSERT INTO entries VALUES ", "(?,?)", " ON CONFLICT DO UPDATE SET value=excluded.value")
+DELETE = ("DELETE FROM entries WHERE key IN (", "?", ")")
 HIGH = "\U0010ffff"
 
 
@@ -140,19 +143,12 @@ class SqliteStore:
         """Apply the batches in one transaction; after a failure nothing is written any more (a lost fsync)."""
         if self._broken is not None:
             return self._broken
+        last = {write.key: write for writes in batches for write in writes}  # one transaction: the last one counts
         try:
-            erase = False
             with self._writer:
-                for writes in batches:
-                    for write in writes:
-                        if write.value is None:
-                            self._writer.execute("DELETE FROM entries WHERE key=?", (write.key,))
-                        else:
-                            self._writer.execute(
-                                "INSERT INTO entries VALUES (?,?) ON CONFLICT DO UPDATE SET value=excluded.value",
-                                (write.key, write.value),
-                            )
-                        erase = erase or write.erase
+                self._apply([write for write in last.values() if write.value is not None], PUT)
+                self._apply([write for write in last.values() if write.value is None], DELETE)
+            erase = any(write.erase for writes in batches for write in writes)
             if erase or self._erasing:
                 self._erase()
             elif self._pages() > CHECKPOINT_PAGES:
@@ -161,6 +157,16 @@ class SqliteStore:
             self._broken = error
             return error
         return None
+
+    def _apply(self, writes: list[Write], sql: tuple[str, str, str]) -> None:
+        """Run one statement for many rows: each statement lets go of the interpreter's lock and waits for it again."""
+        head, row, tail = sql
+        for start in range(0, len(writes), ROWS):
+            part = writes[start : start + ROWS]
+            values = [
+                value for write in part for value in ((write.key, write.value) if row == "(?,?)" else (write.key,))
+            ]
+            self._writer.execute(head + ",".join([row] * len(part)) + tail, values)
 
     def _pages(self) -> int:
         size = os.stat(f"{self.path}-wal").st_size

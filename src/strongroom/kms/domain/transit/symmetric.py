@@ -1,7 +1,6 @@
 """Encrypting with a transit key: `vault:v<n>:` + base64 of nonce ‖ ciphertext ‖ tag (vault.md 6.2)."""
 
 import hmac
-import os
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 
@@ -13,6 +12,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from strongroom.crypto.aead import hchacha20
 from strongroom.kms.domain.errors import Refused
+from strongroom.kms.domain.nonces import nonce as fresh_nonce
 from strongroom.kms.domain.transit.record import MISSING_CONTEXT, Key, key_pair
 
 PREFIX = "vault:v"
@@ -90,7 +90,7 @@ class Ciphers:
             return _rsa_encrypt(key, number, plaintext), number
         cipher, hmac_key = self.of(number, context)
         size = key.type.nonce
-        nonce = hmac.digest(hmac_key, plaintext, "sha256")[:size] if hmac_key else os.urandom(size)
+        nonce = hmac.digest(hmac_key, plaintext, "sha256")[:size] if hmac_key else fresh_nonce(size)
         sealed = nonce + cipher.encrypt(nonce, plaintext, associated or None)
         return f"{PREFIX}{number}:{b2a_base64(sealed, newline=False).decode()}", number
 
