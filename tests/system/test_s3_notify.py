@@ -13,8 +13,8 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from system.test_s3_boto3 import ROOT, Served
 
+from strongroom.config.webhooks import Webhook
 from strongroom.s3 import app
-from strongroom.s3.outside.webhook import Webhook
 
 ARN = "arn:minio:sqs::first:webhook"
 

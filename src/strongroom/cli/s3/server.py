@@ -3,14 +3,11 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from strongroom.errors import BadSettings
-
-if TYPE_CHECKING:
-    from strongroom.s3.outside.webhook import Webhook
 
 UNSUPPORTED = ("ftp", "sftp")  # options of the original that name protocols we lack
 
@@ -35,6 +32,7 @@ def server(folders: tuple[str, ...], address: str, certs_dir: str, console_addre
     """
     from strongroom.config.environment import process_environment, root_credentials
     from strongroom.config.kms_environment import kms_settings
+    from strongroom.config.webhooks import webhooks
     from strongroom.s3.app import Settings, serve
 
     try:
@@ -68,25 +66,6 @@ def server(folders: tuple[str, ...], address: str, certs_dir: str, console_addre
     if console_address:
         print("WARNING: --console-address: this server has no console", file=sys.stderr)
     return serve(settings)
-
-
-def webhooks(environment: dict[str, str]) -> "tuple[Webhook, ...]":
-    """Return the targets that MINIO_NOTIFY_WEBHOOK_ENABLE_<NAME> and its companions name; raise BadSettings."""
-    from strongroom.config.environment import switch
-    from strongroom.s3.outside.webhook import Webhook
-
-    prefix = "MINIO_NOTIFY_WEBHOOK_"
-    found = []
-    for variable in sorted(environment):
-        if not variable.startswith(prefix + "ENABLE") or not switch(environment, variable, False):
-            continue
-        suffix = variable.removeprefix(prefix + "ENABLE")
-        url = environment.get(f"{prefix}ENDPOINT{suffix}", "")
-        if not url.startswith(("http://", "https://")):
-            raise BadSettings(f"{prefix}ENDPOINT{suffix}: expected a URL, found {url!r}")
-        token = environment.get(f"{prefix}AUTH_TOKEN{suffix}", "")
-        found.append(Webhook(suffix.removeprefix("_") or "_", url, token))
-    return tuple(found)
 
 
 def _audit(environment: dict[str, str], folders: tuple[str, ...], memory: bool) -> str:

@@ -1,35 +1,16 @@
 """Who signed a request: chooses the scheme (s3.md 3.1) and checks SigV4 headers and presigned URLs (3.2)."""
 
 import hmac
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from functools import lru_cache
-from typing import NoReturn
 
 from strongroom.messages import Request
 from strongroom.s3.domain.principals import ANONYMOUS, Credential, Directory, Principal
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.wire import sigv2, sigv4
+from strongroom.s3.wire.claims import check_life, header_claim, header_date, parse_scope, query_fields, signed_headers
 
-SKEW = 15 * 60  # seconds a client's clock may be off
-WEEK = 7 * 24 * 3600  # seconds, the longest life of a presigned URL
-V4_PARAMETERS = ("Algorithm", "Credential", "Signature", "Date", "SignedHeaders", "Expires")
 STREAMING = "STREAMING-"
-
-_SCOPE_DATE = re.compile(r"\d{8}")
-_AMZ_DATE = re.compile(r"\d{8}T\d{6}Z")
-_NOT_SIGNED = "There were headers present in the request which were not signed"
-_BAD_CREDENTIAL = (
-    "Error parsing the X-Amz-Credential parameter; the Credential is mal-formed; "
-    'expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".'
-)
-_MISSING = (
-    "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, "
-    "X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +95,7 @@ class Verifier:
     ) -> Signed:
         headers = request.headers
         amz_date = header_date(headers, now)
-        claim, given = _claim(headers["authorization"])
+        claim, given = header_claim(headers["authorization"])
         access_key, date, region, service, signed_names = claim
         if service not in ("s3", "sts"):
             raise Refused("AuthorizationParametersError", _WRONG_SERVICE)
@@ -132,12 +113,12 @@ class Verifier:
     def _v4_query(
         self, request: Request, query: sigv4.Pairs, names: Mapping[str, str], now: float, any_region: bool
     ) -> Signed:
-        fields = _query_fields(names)
+        fields = query_fields(names)
         access_key, date, region, service = parse_scope(fields["Credential"])
         if service != "s3":
             raise Refused("AuthorizationParametersError", _WRONG_SERVICE)
         amz_date = fields["Date"]
-        _check_life(amz_date, fields["Expires"], now)
+        check_life(amz_date, fields["Expires"], now)
         credential = self.credential(access_key)
         self._check_region(region, any_region)
         check_token(credential, names.get("X-Amz-Security-Token", request.headers.get("x-amz-security-token", "")), now)
@@ -227,167 +208,9 @@ def _scheme(authorization: str | None, names: Mapping[str, str]) -> str:
     raise Refused("InvalidRequest", _UNSUPPORTED, early=True)
 
 
-def header_date(headers: Mapping[str, str], now: float, *, bad_date: str = "MalformedDate") -> str:
-    """Return the request's time as YYYYMMDDTHHMMSSZ; raise Refused when it is absent, malformed or 15 minutes off."""
-    text = headers.get("x-amz-date") or headers.get("date")
-    if not text:
-        message = "AWS authentication requires a valid Date or x-amz-date header"
-        raise Refused("AccessDenied", message, status=400, early=True)
-    when = parse_date(text)
-    if when is None:
-        raise Refused(bad_date, early=True)
-    if abs(when - now) > SKEW:
-        extra = {
-            "RequestTime": text,
-            "ServerTime": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "MaxAllowedSkewMilliseconds": str(SKEW * 1000),
-        }
-        raise Refused("RequestTimeTooSkewed", extra=extra, early=True)
-    return text if _AMZ_DATE.fullmatch(text) else datetime.fromtimestamp(when, UTC).strftime(sigv4.AMZ_DATE)
-
-
-@lru_cache(maxsize=4096)
-def parse_date(text: str) -> float | None:
-    """Return seconds since the epoch for the basic ISO or the HTTP form, None for anything else."""
-    try:
-        if _AMZ_DATE.fullmatch(text):
-            fields = (text[:4], text[4:6], text[6:8], text[9:11], text[11:13], text[13:15])
-            year, month, day, hour, minute, second = map(int, fields)
-            return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
-        when = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError):
-        return None
-    return when.replace(tzinfo=when.tzinfo or UTC).timestamp()
-
-
-def _claim(authorization: str) -> tuple[tuple[str, str, str, str, str], str]:
-    """Return access key, date, region, service and signed names of an Authorization header, and its signature."""
-    head, mark, given = authorization.rpartition("Signature=")
-    if not mark or not given.isalnum():  # another order, or a fault that has its own refusal
-        fields = _header_fields(authorization)
-        return (*parse_scope(fields["Credential"]), fields["SignedHeaders"]), fields["Signature"]
-    return _claim_of(head), given
-
-
-@lru_cache(maxsize=4096)
-def _claim_of(head: str) -> tuple[str, str, str, str, str]:
-    """Read the part of the header that stays the same over a client's requests."""
-    fields = _header_fields(head + "Signature=0")
-    return (*parse_scope(fields["Credential"]), fields["SignedHeaders"])
-
-
-def _header_fields(authorization: str) -> dict[str, str]:
-    parts = authorization[len(sigv4.ALGORITHM) :].replace(" ", "").split(",")
-    if len(parts) != 3:
-        raise Refused("MissingFields")
-    fields = {}
-    for part, name in zip(parts, ("Credential", "SignedHeaders", "Signature"), strict=True):
-        tag, equals, value = part.partition("=")
-        if not equals or not value:
-            raise Refused("MissingFields")
-        if tag != name:
-            raise Refused("InvalidRequest", f"Missing {name} field for this request.")
-        fields[name] = value
-    return fields
-
-
-def _query_fields(names: Mapping[str, str]) -> dict[str, str]:
-    fields = {name: names.get(f"X-Amz-{name}", "") for name in V4_PARAMETERS}
-    if not all(f"X-Amz-{name}" in names for name in V4_PARAMETERS):
-        raise Refused("AuthorizationQueryParametersError", _MISSING)
-    if fields["Algorithm"] != sigv4.ALGORITHM:
-        raise Refused("AuthorizationQueryParametersError", f'X-Amz-Algorithm only supports "{sigv4.ALGORITHM}".')
-    return fields
-
-
-def _check_life(amz_date: str, expires: str, now: float) -> None:
-    start = parse_date(amz_date) if _AMZ_DATE.fullmatch(amz_date) else None
-    if start is None:
-        text = "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\""
-        raise Refused("AuthorizationQueryParametersError", text)
-    if not re.fullmatch(r"[+-]?\d{1,18}", expires):
-        raise Refused("AuthorizationQueryParametersError", "X-Amz-Expires should be a number")
-    if int(expires) < 0:
-        raise Refused("AuthorizationQueryParametersError", "X-Amz-Expires must be non-negative")
-    if int(expires) > WEEK:
-        text = (
-            "X-Amz-Expires must be less than a week (in seconds); that is, "
-            f"the given X-Amz-Expires must be less than {WEEK} seconds"
-        )
-        raise Refused("AuthorizationQueryParametersError", text)
-    if start - now > SKEW:
-        raise Refused("AccessDenied", "Request is not valid yet")
-    if now - start >= int(expires):
-        raise Refused("AccessDenied", "Request has expired")
-
-
-def parse_scope(credential: str) -> tuple[str, str, str, str]:
-    """Split a credential into access key (which may hold `/`), date, region and service; raise Refused."""
-    parts = credential.rsplit("/", 4)
-    if len(parts) != 5:
-        raise Refused("AuthorizationQueryParametersError", _BAD_CREDENTIAL)
-    access_key, date, region, service, terminator = parts
-    problem = None
-    if not _SCOPE_DATE.fullmatch(date):
-        problem = 'incorrect date format. This date in the credential must be in the format "yyyyMMdd".'
-    elif terminator != sigv4.TERMINATOR:
-        problem = f'incorrect terminal. This endpoint uses "{sigv4.TERMINATOR}".'
-    if problem:
-        text = f"Error parsing the X-Amz-Credential parameter; {problem}"
-        raise Refused("AuthorizationQueryParametersError", text)
-    return access_key, date, region, service
-
-
 def check_token(credential: Credential, token: str, now: float) -> None:
     """Compare the session token with the credential's; raise Refused for a wrong or expired one."""
     if token != credential.token and not hmac.compare_digest(token.encode(), credential.token.encode()):
         raise Refused("InvalidTokenId")
     if credential.expires and now >= credential.expires:
         raise Refused("ExpiredToken")
-
-
-def signed_headers(request: Request, names: str, query: Mapping[str, str]) -> Sequence[tuple[str, str]]:
-    """Return the signed headers with their values.
-
-    Refused when `host` is not signed, a listed header is missing, or an `x-amz-` header came unsigned (AWS's rule:
-    an added header must not change what a signed request does).
-    """
-    listed = names.split(";")
-    signed = []
-    headers = request.headers
-    for name in listed:
-        value = headers.get(name)
-        if value is None:
-            value = _absent(name, query)
-        elif ", " in value:
-            value = _joined(request, name, value)
-        signed.append((name, value))
-    if "host" not in listed:
-        raise Refused("AccessDenied", _NOT_SIGNED, status=400)
-    for name in headers:
-        if name.startswith("x-amz-") and name not in listed:
-            _unsigned(headers, listed)
-    return signed
-
-
-def _unsigned(headers: Mapping[str, str], listed: Sequence[str]) -> NoReturn:
-    culprits = [name for name in headers if name.startswith("x-amz-") and name not in listed]
-    raise Refused("AccessDenied", _NOT_SIGNED, extra={"HeadersNotSigned": ", ".join(culprits)})
-
-
-def _absent(name: str, query: Mapping[str, str]) -> str:
-    if name == "expect":  # removed by some proxies
-        return "100-continue"
-    for given, value in query.items():
-        if given.lower() == name:
-            return value
-    raise Refused("AccessDenied", _NOT_SIGNED, status=400)
-
-
-def _joined(request: Request, name: str, value: str) -> str:
-    """Join a repeated header's values as they are signed: with a bare comma."""
-    wanted = name.encode()
-    values = [text for given, text in request.raw if given.lower() == wanted]
-    if len(values) < 2:
-        return value
-    return ",".join([sigv4.canonical_value(text.decode("latin-1")) for text in values])

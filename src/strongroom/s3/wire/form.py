@@ -14,7 +14,8 @@ from strongroom.messages import Sink
 from strongroom.s3.domain.principals import ANONYMOUS, Principal
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.wire import sigv2, sigv4
-from strongroom.s3.wire.authenticate import Verifier, check_token, parse_scope
+from strongroom.s3.wire.authenticate import Verifier, check_token
+from strongroom.s3.wire.claims import parse_scope
 
 MAX_FIELDS = 20 * 1024  # bytes of all fields before the file (AWS)
 MAX_HEAD = 8 * 1024  # bytes of a part's headers

@@ -16,7 +16,7 @@ from strongroom.s3.handlers.admin.desk import Errand, opt
 from strongroom.s3.handlers.admin.users import check_access_key, check_secret
 from strongroom.s3.handlers.call import Ask
 from strongroom.s3.wire.admin import parse_object, refused, render_json, rfc3339, text_of, to_json
-from strongroom.s3.wire.authenticate import parse_date
+from strongroom.s3.wire.claims import parse_date
 
 _LETTERS = string.ascii_uppercase + string.digits
 NO_EXPIRY = "1970-01-01T00:00:00Z"
