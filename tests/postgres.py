@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -60,6 +61,6 @@ class Postgres:
 
     def stop(self):
         if self.process is not None:
-            self.process.terminate()
+            self.process.send_signal(signal.SIGINT)  # fast shutdown: sessions are ended
             self.process.wait(20)
         shutil.rmtree(self.folder, ignore_errors=True)
