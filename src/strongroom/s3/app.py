@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from strongroom.config.environment import RootCredentials
 from strongroom.config.kms_environment import KmsSettings
+from strongroom.config.webhooks import Webhook
 from strongroom.errors import BadSettings, Error
 from strongroom.net.limits import Limits
 from strongroom.net.server import Server, listen
@@ -29,11 +30,11 @@ from strongroom.s3.handlers.lifecycle import Lifecycle
 from strongroom.s3.handlers.notify import Notifier
 from strongroom.s3.handlers.running_reads import RunningReads
 from strongroom.s3.handlers.sealing import Sealing
+from strongroom.s3.outside import webhook
 from strongroom.s3.outside.kes_service import KesService
 from strongroom.s3.outside.key_events import LOCK_WITHIN
 from strongroom.s3.outside.lock_watch import LockWatch
 from strongroom.s3.outside.static_key import StaticKey
-from strongroom.s3.outside.webhook import Webhook
 from strongroom.s3.storage.memory import MemoryStore
 from strongroom.s3.telemetry import Telemetry
 from strongroom.s3.wire.authenticate import Verifier
@@ -218,7 +219,9 @@ def make_box(settings: Settings, store: "MemoryStore | FilesStore", office: oper
         settings.region, settings.domains, settings.trusted_proxies, day=int(settings.day_seconds * 1_000_000_000)
     )
     reads = RunningReads() if settings.cut_running_reads else None
-    notifier = Notifier(store, settings.region, {hook.name: hook.sender() for hook in settings.webhooks})
+    notifier = Notifier(
+        store, settings.region, {hook.name: webhook.sender(hook.url, hook.token) for hook in settings.webhooks}
+    )
     access = PolicyAccess(directory)
     return Box(store, store, verifier, access, sealing, box_settings, time.time, notifier, reads)
 
