@@ -12,38 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from guide_text import VAULT_CERTIFICATE, VAULT_CONFIG, VAULT_SET_UP
 
-CERTIFICATE = """
-openssl ecparam -genkey -name prime256v1 | openssl ec -out vault-tls.key
-openssl req -new -x509 -days 365 -key vault-tls.key -out vault-tls.crt -subj "/C=/ST=/L=/O=/CN=localhost" \
-  -addext "subjectAltName = IP:127.0.0.1"
-"""
-CONFIG = """
-cat > vault-config.json <<EOF
-{
-  "api_addr": "https://127.0.0.1:8200",
-  "backend": { "file": { "path": "vault/file" } },
-  "default_lease_ttl": "168h",
-  "max_lease_ttl": "720h",
-  "listener": { "tcp": { "address": "0.0.0.0:8200", "tls_cert_file": "vault-tls.crt", "tls_key_file": "vault-tls.key", \
-"tls_min_version": "tls12" } }
-}
-EOF
-"""
 ENVIRONMENT = "export VAULT_ADDR='https://127.0.0.1:8200'\nexport VAULT_SKIP_VERIFY=true\n"
-SET_UP = """
-vault secrets enable kv
-vault auth enable approle
-cat > minio-kes-policy.hcl <<EOF
-path "kv/minio/*" {
-  capabilities = [ "create", "read", "delete" ]
-}
-
-EOF
-vault policy write minio-key-policy ./minio-kes-policy.hcl
-vault write auth/approle/role/kes-role token_num_uses=0  secret_id_num_uses=0  period=5m
-vault write auth/approle/role/kes-role policies=minio-key-policy
-"""
 
 
 @dataclass
@@ -81,7 +52,7 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     terminal = Terminal(folder, port, f"{programs}:{os.environ['PATH']}")
-    terminal(CERTIFICATE + CONFIG)
+    terminal(VAULT_CERTIFICATE + VAULT_CONFIG)
     with (folder / "server.log").open("wb") as log:
         words = terminal.words("exec vault server -config vault-config.json")
         server = subprocess.Popen(words, cwd=folder, env=terminal.environment(), stdout=log, stderr=log)
@@ -120,7 +91,7 @@ def test_the_chapter_word_for_word(terminal: Terminal) -> None:
     three = ";".join(f"vault operator unseal {key}" for key in keys[:3])
     assert re.search(r"^Sealed +false$", terminal(three), re.MULTILINE)
 
-    assert terminal(login + SET_UP) == (
+    assert terminal(login + VAULT_SET_UP) == (
         "Success! Enabled the kv secrets engine at: kv/\n"
         "Success! Enabled approle auth method at: approle/\n"
         "Success! Uploaded policy: minio-key-policy\n"

@@ -14,83 +14,9 @@ from pathlib import Path
 import peers
 import pytest
 from chain_process import PROGRAM, free_port
+from guide_text import KES_CERTIFICATE, KES_CONFIG, VAULT_CERTIFICATE, VAULT_CONFIG, VAULT_IDS, VAULT_SET_UP
 
 PASSWORD = "minio123"
-CERTIFICATES = """
-openssl ecparam -genkey -name prime256v1 | openssl ec -out vault-tls.key
-openssl req -new -x509 -days 365 -key vault-tls.key -out vault-tls.crt -subj "/C=/ST=/L=/O=/CN=localhost" \
- -addext "subjectAltName = IP:127.0.0.1"
-openssl ecparam -genkey -name prime256v1 | openssl ec -out kes-tls.key
-openssl req -new -x509 -days 365 -key kes-tls.key -out kes-tls.crt -subj "/C=/ST=/L=/O=/CN=localhost" \
- -addext "subjectAltName = IP:127.0.0.1"
-"""
-VAULT_CONFIG = """
-cat > vault-config.json <<EOF
-{
-  "api_addr": "https://127.0.0.1:8200",
-  "backend": { "file": { "path": "vault/file" } },
-  "default_lease_ttl": "168h",
-  "max_lease_ttl": "720h",
-  "listener": { "tcp": { "address": "0.0.0.0:8200", "tls_cert_file": "vault-tls.crt", \
-"tls_key_file": "vault-tls.key", "tls_min_version": "tls12" } }
-}
-EOF
-"""
-VAULT_SET_UP = """
-vault secrets enable kv
-vault auth enable approle
-cat > minio-kes-policy.hcl <<EOF
-path "kv/minio/*" {
-  capabilities = [ "create", "read", "delete" ]
-}
-
-EOF
-vault policy write minio-key-policy ./minio-kes-policy.hcl
-vault write auth/approle/role/kes-role token_num_uses=0  secret_id_num_uses=0  period=5m
-vault write auth/approle/role/kes-role policies=minio-key-policy
-vault read auth/approle/role/kes-role/role-id
-vault write -f auth/approle/role/kes-role/secret-id
-"""
-KES_CONFIG = """
-cat > kes-config.yaml <<EOF
-# The TCP address (ip:port) for the KES server to listen on.
-address: 0.0.0.0:7373
-
-tls:
-  key:  kes-tls.key
-  cert: kes-tls.crt
-
-policy:
-  minio:
-    paths:
-    - /v1/key/create/minio-*
-    - /v1/key/generate/minio-*
-    - /v1/key/decrypt/minio-*
-    identities:
-    - {identity}
-
-cache:
-  expiry:
-    any:    5m0s\x20
-    unused: 20s\x20
-
-keys:
-  vault:
-    endpoint: https://127.0.0.1:8200  # The Vault endpoint - i.e. https://127.0.0.1:8200
-    prefix:   minio                   # The domain resp. prefix at Vault's K/V backend\x20
-
-    approle:
-      id:     "{role}"
-      secret: "{secret}"
-      retry:  15s   # Duration until the server tries to re-authenticate after connection loss.
-
-    tls:
-      ca: vault-tls.crt  # Since we use self-signed certificates
-
-    status:
-      ping: 10s
-EOF
-"""
 KES_CLIENT = "export KES_CLIENT_TLS_KEY_FILE=minio.key\nexport KES_CLIENT_TLS_CERT_FILE=minio.cert\n"
 STORE = """
 export MINIO_KMS_KES_ENDPOINT=https://localhost:7373
@@ -173,14 +99,14 @@ def desk(tmp_path_factory):
 
 def start_vault(desk: Desk) -> tuple[str, str]:
     """Type chapters 2 and 3; return role id and secret id."""
-    desk.type(CERTIFICATES + VAULT_CONFIG)
+    desk.type(VAULT_CERTIFICATE + KES_CERTIFICATE + VAULT_CONFIG)
     desk.serve("exec vault server -config vault-config.json", "8200")
     shown = desk.type("vault operator init")
     keys = re.findall(r"^Unseal Key \d: (\S{44})$", shown, re.MULTILINE)
     desk.environment["VAULT_TOKEN"] = re.search(r"^Initial Root Token: (\S+)$", shown, re.MULTILINE)[1]
     assert len(keys) == 5
     desk.type("; ".join(f"vault operator unseal {key}" for key in keys[:3]))
-    shown = desk.type(VAULT_SET_UP)
+    shown = desk.type(VAULT_SET_UP + VAULT_IDS)
     return re.search(r"^role_id\s+(\S+)$", shown, re.MULTILINE)[1], re.search(r"^secret_id\s+(\S+)$", shown, re.M)[1]
 
 
