@@ -1,4 +1,4 @@
-"""ListObjects V1 and V2, ListObjectVersions, ListParts, ListMultipartUploads (s3.md 5, 6)."""
+"""ListObjects V1 and V2, ListObjectVersions (s3.md 5)."""
 
 import re
 from base64 import b64decode, urlsafe_b64encode
@@ -7,12 +7,10 @@ from collections.abc import Callable
 
 from strongroom.messages import Response
 from strongroom.s3.domain.names import bad_components
-from strongroom.s3.domain.object_record import unpack_checksum
 from strongroom.s3.domain.records import Listed, ListQuery, Page
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers.call import OWNER_ID, OWNER_NAME, Call
 from strongroom.s3.handlers.list_keys import ListKeys
-from strongroom.s3.handlers.multipart import find_upload
 from strongroom.s3.wire import object_headers as wire
 from strongroom.s3.wire import sigv4, xml
 from strongroom.s3.wire.errors import xml_text
@@ -55,13 +53,13 @@ def check_components(call: Call) -> None:
             raise Refused("XMinioInvalidResourceName")
 
 
-def _text(value: str) -> str:
+def plain_text(value: str) -> str:
     """Return a prefix or marker as the store compares it; bytes that are not UTF-8 sort behind all keys."""
     return value if value.isascii() else _NOT_UTF8.sub("\U0010ffff", value)
 
 
 def _marker(text: str) -> str:
-    return _CACHE_SUFFIX.sub("", _text(text))
+    return _CACHE_SUFFIX.sub("", plain_text(text))
 
 
 def _entries(page: Page, keys: ListKeys, encode: Callable[[str], str], *, owner: bool) -> str:
@@ -96,7 +94,7 @@ async def list_objects(call: Call) -> Response:
     check_components(call)
     record = await call.enter("s3:ListBucket")
     prefix, delimiter, marker = (call.args.get(name, "") for name in ("prefix", "delimiter", "marker"))
-    page = await _page(call, ListQuery(_text(prefix), _marker(marker), _text(delimiter), min(limit, PAGE)))
+    page = await _page(call, ListQuery(plain_text(prefix), _marker(marker), plain_text(delimiter), min(limit, PAGE)))
     keys = await call.box.sealing.list_keys(record)
     more = page.truncated and bool(delimiter)
     head: list[xml.Item] = [
@@ -138,8 +136,8 @@ async def list_objects_v2(call: Call) -> Response:
         raise Refused("InvalidArgument", "The continuation token provided is incorrect")
     record = await call.enter("s3:ListBucket")
     prefix, delimiter, start = (args.get(name, "") for name in ("prefix", "delimiter", "start-after"))
-    after = _after(token) if token is not None else _text(start)
-    page = await _page(call, ListQuery(_text(prefix), after, _text(delimiter), min(limit, PAGE)))
+    after = _after(token) if token is not None else plain_text(start)
+    page = await _page(call, ListQuery(plain_text(prefix), after, plain_text(delimiter), min(limit, PAGE)))
     keys = await call.box.sealing.list_keys(record)
     head: list[xml.Item] = [
         ("Name", call.bucket),
@@ -168,9 +166,9 @@ async def list_versions(call: Call) -> Response:
     record = await call.enter("s3:ListBucketVersions")
     prefix, delimiter = args.get("prefix", ""), args.get("delimiter", "")
     query = ListQuery(
-        _text(prefix),
+        plain_text(prefix),
         _marker(key_marker),
-        _text(delimiter),
+        plain_text(delimiter),
         min(limit, PAGE),
         versions=True,
         after_version=version_marker or None,
@@ -210,98 +208,3 @@ def _version(entry: Listed, keys: ListKeys, encode: Callable[[str], str]) -> str
             ("VersionId", entry.version_id),
         ],
     )
-
-
-def _part_limit(call: Call) -> int:
-    text = call.args.get("max-parts", "")
-    if text == "":
-        return PAGE
-    if not _INTEGER.fullmatch(text) or int(text) < 0:
-        raise Refused("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
-    return min(int(text), 10_000)
-
-
-async def list_parts(call: Call) -> Response:
-    """ListParts."""
-    limit = _part_limit(call)
-    marker = call.args.get("part-number-marker", "") or "0"
-    if not _INTEGER.fullmatch(marker) or int(marker) < 0:
-        raise Refused("InvalidArgument", "Argument partNumberMarker must be an integer.")
-    encode = encoder_of(call)
-    found = await find_upload(call, "s3:ListMultipartUploadParts")
-    parts = await call.box.store.parts(call.bucket, found.upload, int(marker), limit + 1) if limit else []
-    page = parts[:limit]
-    keys = await call.box.sealing.list_keys(found.record)
-    algorithm, kind_type = found.wanted
-    seal = None
-    if (
-        found.meta.seal
-        and any(part.meta for part in page)
-        and call.box.sealing.describe(found.meta.seal).kind != "SSE-C"
-    ):
-        seal = await call.box.sealing.open(found.meta.seal, {}, call.bucket, call.key)
-    items: list[xml.Item] = [
-        ("Bucket", call.bucket),
-        ("Key", encode(call.key)),
-        ("UploadId", found.upload.upload_id),
-        ("Initiator", OWNER),
-        ("Owner", OWNER),
-        ("StorageClass", found.meta.headers.get("x-amz-storage-class", "STANDARD")),
-        ("PartNumberMarker", int(marker)),
-        ("NextPartNumberMarker", page[-1].number if page else 0),
-        ("MaxParts", limit),
-        ("IsTruncated", len(parts) > limit),
-    ]
-    if algorithm:
-        items += [("ChecksumAlgorithm", algorithm), ("ChecksumType", kind_type)]
-    for part in page:
-        one: list[xml.Item] = [
-            ("PartNumber", part.number),
-            ("LastModified", wire.iso_time(part.modified)),
-            ("ETag", f'"{keys.reveal(part.etag, call.key)}"'),
-            ("Size", part.size),
-        ]
-        packed = part.meta if not found.meta.seal else seal.open_checksum(part.meta) if seal and part.meta else b""
-        if (checksum := unpack_checksum(packed)) is not None:
-            one.append((f"Checksum{checksum.kind}", wire.checksum_text(checksum)))
-        items.append(("Part", one))
-    return Response(200, _XML, xml.document("ListPartsResult", items))
-
-
-async def list_uploads(call: Call) -> Response:
-    """ListMultipartUploads, by key, then by start."""
-    limit, encode = limit_of(call, "max-uploads"), encoder_of(call)
-    check_components(call)
-    args = call.args
-    prefix, delimiter, key_marker = (args.get(name, "") for name in ("prefix", "delimiter", "key-marker"))
-    upload_marker = args.get("upload-id-marker", "")
-    await call.enter("s3:ListBucketMultipartUploads")
-    upload_marker = upload_marker if key_marker and upload_marker.isascii() else ""
-    after = _text(key_marker)
-    page = await call.box.store.uploads(
-        call.bucket, _text(prefix), after, upload_marker, _text(delimiter), min(limit, PAGE)
-    )
-    items: list[xml.Item] = [
-        ("Bucket", call.bucket),
-        ("KeyMarker", encode(key_marker)),
-        ("UploadIdMarker", upload_marker),
-        ("NextKeyMarker", encode(page.next_key) if page.truncated else ""),
-        ("NextUploadIdMarker", page.next_upload if page.truncated else ""),
-        ("Delimiter", encode(delimiter) if delimiter else None),
-        ("Prefix", encode(prefix)),
-        ("EncodingType", "url" if args.get("encoding-type") else None),
-        ("MaxUploads", limit),
-        ("IsTruncated", page.truncated),
-    ]
-    for upload in page.uploads:
-        one: list[xml.Item] = [
-            ("Key", encode(upload.key)),
-            ("UploadId", upload.upload_id),
-            ("Initiator", OWNER),
-            ("Owner", OWNER),
-            ("StorageClass", "STANDARD"),
-            ("Initiated", wire.iso_time(upload.started)),
-        ]
-        items.append(("Upload", one))
-    items += [("CommonPrefixes", [("Prefix", encode(one))]) for one in page.prefixes]
-    return Response(200, _XML, xml.document("ListMultipartUploadsResult", items))

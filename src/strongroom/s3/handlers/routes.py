@@ -12,6 +12,7 @@ from strongroom.s3.handlers import (
     bucket_encryption,
     bucket_policy,
     buckets,
+    complete,
     copy,
     delete,
     get,
@@ -23,6 +24,7 @@ from strongroom.s3.handlers import (
     put,
     tagging,
     update_encryption,
+    upload_listing,
 )
 from strongroom.s3.handlers import bucket_documents as config
 from strongroom.s3.handlers.call import Call
@@ -149,7 +151,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GetBucketReplication", "GET", "bucket", config.get_replication, ("replication",)),
     Route("PutBucketReplication", "PUT", "bucket", config.put_replication, ("replication",)),
     Route("DeleteBucketReplication", "DELETE", "bucket", config.delete_replication, ("replication",)),
-    Route("ListMultipartUploads", "GET", "bucket", listing.list_uploads, ("uploads",)),
+    Route("ListMultipartUploads", "GET", "bucket", upload_listing.list_uploads, ("uploads",)),
     Route("ListObjectVersions", "GET", "bucket", listing.list_versions, ("versions",)),
     Route("ListObjectsV2", "GET", "bucket", listing.list_objects_v2, ("list-type",)),
     Route("ListObjects", "GET", "bucket", listing.list_objects),
@@ -178,8 +180,8 @@ ROUTES: tuple[Route, ...] = (
     Route("UploadPart", "PUT", "object", multipart.upload_part, ("partNumber", "uploadId")),
     Route("UploadPart", "PUT", "object", _needs_both, ("partNumber",)),
     Route("UploadPart", "PUT", "object", _method_not_allowed, ("uploadId",)),
-    Route("ListParts", "GET", "object", listing.list_parts, ("uploadId",)),
-    Route("CompleteMultipartUpload", "POST", "object", multipart.complete_upload, ("uploadId",)),
+    Route("ListParts", "GET", "object", upload_listing.list_parts, ("uploadId",)),
+    Route("CompleteMultipartUpload", "POST", "object", complete.complete_upload, ("uploadId",)),
     Route("CreateMultipartUpload", "POST", "object", multipart.create_upload, ("uploads",)),
     Route("AbortMultipartUpload", "DELETE", "object", multipart.abort_upload, ("uploadId",)),
     Route("GetObject", "GET", "object", _not_on_objects, ("uploads",)),
