@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from strongroom.kms.domain.errors import Refused
-from strongroom.kms.domain.values import parse_duration
+from strongroom.kms.domain.values import LONGEST, parse_duration
 
 _TRUE = {"1", "t", "T", "TRUE", "true", "True"}
 _FALSE = {"0", "f", "F", "FALSE", "false", "False"}
@@ -42,18 +42,22 @@ def to_text(value: Any) -> str:
 
 
 def to_int(value: Any) -> int:
-    """Return an integer field."""
-    if isinstance(value, bool):
-        return int(value)
+    """Return an integer field of 64 bits."""
+    number = None
     if isinstance(value, int):
-        return value
-    if isinstance(value, msgspec.Raw):
-        return int(float(bytes(value)))
-    if isinstance(value, str):
+        number = int(value)
+    elif isinstance(value, msgspec.Raw):
+        number = int(min(max(float(bytes(value)), -1e20), 1e20))
+    elif isinstance(value, str):
         if value == "":
             return 0
-        if _INT.match(value):
-            return int(value)
+        if _INT.match(value) and len(value) <= 24:
+            number = int(value)
+    if number is not None:
+        if -(2**63) <= number < 2**63:
+            return number
+        raise ValueError("'' cannot parse value as 'int': strconv.ParseInt: value out of range")
+    if isinstance(value, str):
         raise ValueError("'' cannot parse value as 'int': strconv.ParseInt: invalid syntax")
     raise ValueError(f"'' expected type 'int', got unconvertible type '{kind_name(value)}'")
 
@@ -78,6 +82,8 @@ def to_signed_seconds(value: Any) -> float:
     if isinstance(value, bool):
         raise ValueError("could not parse duration from input")
     if isinstance(value, int):
+        if abs(value) > LONGEST:
+            raise ValueError("could not parse duration from input")
         return float(value)
     if isinstance(value, msgspec.Raw):
         return parse_duration(bytes(value).decode())

@@ -36,6 +36,7 @@ def wrap(call: Call, reply: Reply, ttl: float) -> Reply:
         accessor = reply.auth.token.accessor
     elif reply.data is not None:
         accessor = str(reply.data.get("secret_id_accessor", ""))
+    ttl = min(ttl, call.core.settings.max_lease_ttl)
     record = WrapRecord(envelope(reply, call.request_id), reply.wrap_path or call.full, int(ttl), call.now, accessor)
     return keep(call, record)
 

@@ -229,7 +229,7 @@ def export(key: Key, what: str, version: str) -> dict[str, str]:
         raise Failed(f"unknown key type {key.kind} for export type public-key")
     visible = {n: v for n, v in key.versions.items() if n >= key.min_decryption}
     if version:
-        number = key.latest if version == "latest" else int(version) if version.isdigit() else 0
+        number = key.latest if version == "latest" else int(version) if version.isdecimal() else 0
         if number == 0:
             raise Refused("invalid key version")
         if number not in visible:

@@ -79,7 +79,7 @@ def _padding(how: How, *, verify: bool) -> padding.AsymmetricPadding:
     salts["hash"] = padding.PSS.DIGEST_LENGTH
     salt = salts.get(how.salt)
     if salt is None:
-        if not how.salt.isdigit():
+        if not how.salt.isdecimal():
             raise Refused(f'invalid salt length "{how.salt}"')
         salt = int(how.salt)
     return padding.PSS(padding.MGF1(found), salt)  # type: ignore[arg-type]
