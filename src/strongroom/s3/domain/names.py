@@ -7,7 +7,6 @@ from strongroom.s3.domain.records import NULL_VERSION
 from strongroom.s3.domain.refusals import Refused
 
 MAX_KEY = 1024  # bytes of UTF-8
-MAX_SEGMENT = 255  # bytes between two slashes; the original stores keys as paths, and its clients rely on the refusal
 RESERVED = frozenset({"minio", ".minio.sys"})
 
 _BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
@@ -31,7 +30,7 @@ def bad_components(text: str) -> bool:
 
 def check_key(key: str) -> None:
     """Raise Refused for a key that no object may have."""
-    if len(key) <= MAX_SEGMENT and _SAFE_KEY.fullmatch(key) and "//" not in key:
+    if len(key) <= MAX_KEY and _SAFE_KEY.fullmatch(key) and "//" not in key:
         return
     if bad_components(key):
         raise Refused("XMinioInvalidResourceName")
@@ -42,8 +41,6 @@ def check_key(key: str) -> None:
     if size > MAX_KEY:
         raise Refused("KeyTooLongError", extra={"Size": str(size), "MaxSizeAllowed": str(MAX_KEY)})
     if "//" in key or "\0" in key or key.startswith("/"):
-        raise Refused("XMinioInvalidObjectName")
-    if size > MAX_SEGMENT and any(len(piece.encode()) > MAX_SEGMENT for piece in key.split("/")):
         raise Refused("XMinioInvalidObjectName")
 
 

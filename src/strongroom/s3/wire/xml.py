@@ -6,10 +6,10 @@ Out: written by hand, so that element order and escaping are the wire's. In: def
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import ParseError
 
 from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from defusedxml.ElementTree import DefusedXMLParser
 
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.wire.errors import xml_text
@@ -77,27 +77,57 @@ def dump(node: Node, *, namespace: bool = False) -> str:
 
 
 MAX_DEPTH = 16
-
-
-def _node(source: Element, depth: int = 0) -> Node:
-    if depth > MAX_DEPTH:
-        raise Refused("MalformedXML")
-    children = tuple([_node(child, depth + 1) for child in source if isinstance(child.tag, str)])
-    return Node(source.tag.rpartition("}")[2], source.text or "", children)
+MAX_ELEMENTS = 150_000  # the largest honest document: 10,000 parts, each with a number, an ETag and checksums
 
 
 class NotXml(Exception):
     """The body is no XML document; the message is the detail for the client."""
 
 
+class _Builder:
+    """Makes the tree while the parser reads, so that a hostile document ends at a limit rather than as a whole tree."""
+
+    def __init__(self) -> None:
+        self.root: Node | None = None
+        self._open: list[tuple[str, list[str], list[Node]]] = []
+        self._count = 0
+
+    def start(self, tag: str, _: dict[str, str]) -> None:
+        self._count += 1
+        if len(self._open) > MAX_DEPTH or self._count > MAX_ELEMENTS:
+            raise Refused("MalformedXML")
+        self._open.append((tag.rpartition("}")[2], [], []))
+
+    def data(self, text: str) -> None:
+        _, pieces, children = self._open[-1]
+        if not children:
+            pieces.append(text)
+
+    def end(self, _: str) -> None:
+        name, pieces, children = self._open.pop()
+        node = Node(name, "".join(pieces), tuple(children))
+        if self._open:
+            self._open[-1][2].append(node)
+        else:
+            self.root = node
+
+    def close(self) -> Node:
+        if self.root is None:
+            raise NotXml("EOF")
+        return self.root
+
+
 def read(body: bytes) -> Node:
-    """Return a document's tree; raise NotXml."""
+    """Return a document's tree; raise NotXml, or Refused for one that is too deep or has too many elements."""
     if not body.strip():
         raise NotXml("EOF")
+    parser = DefusedXMLParser(target=_Builder(), forbid_dtd=True)
     try:
-        return _node(fromstring(body, forbid_dtd=True))
+        parser.feed(body)
+        node: Node = parser.close()
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         raise NotXml("XML syntax error on line 1: unexpected EOF") from error
+    return node
 
 
 def parse(body: bytes, root: str | Iterable[str], *, detail: bool = True, code: str = "MalformedXML") -> Node:
