@@ -46,7 +46,7 @@ def _max_buckets(call: Call) -> int | None:
     text = call.args.get("max-buckets")
     if not text:
         return None
-    if not text.isdigit() or not 1 <= int(text) <= 10_000:
+    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
         raise Refused("InvalidArgument", "Argument maxBuckets must be an integer between 1 and 10000")
     return int(text)
 

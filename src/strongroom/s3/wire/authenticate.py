@@ -1,6 +1,5 @@
 """Who signed a request: chooses the scheme (s3.md 3.1) and checks SigV4 headers and presigned URLs (3.2)."""
 
-import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -8,7 +7,15 @@ from strongroom.messages import Request
 from strongroom.s3.domain.principals import ANONYMOUS, Credential, Directory, Principal
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.wire import sigv2, sigv4
-from strongroom.s3.wire.claims import check_life, header_claim, header_date, parse_scope, query_fields, signed_headers
+from strongroom.s3.wire.claims import (
+    check_life,
+    header_claim,
+    header_date,
+    parse_scope,
+    query_fields,
+    refuse_added,
+    signed_headers,
+)
 
 STREAMING = "STREAMING-"
 
@@ -34,6 +41,7 @@ class SigningKeys:
     """Signing keys of recent (secret, day, region), derived once: four HMACs saved per request."""
 
     LIMIT = 4096  # entries; all are dropped when it is reached
+    REGION = 64  # characters of a region: longer ones, which nobody has, are not remembered
 
     def __init__(self) -> None:
         self._keys: dict[tuple[str, str, str, str], bytes] = {}
@@ -42,6 +50,8 @@ class SigningKeys:
         """Return the signing key."""
         key = self._keys.get((secret, date, region, service))
         if key is None:
+            if len(region) > self.REGION:
+                return sigv4.signing_key(secret, date, region, service)
             if len(self._keys) >= self.LIMIT:
                 self._keys.clear()
             key = self._keys[secret, date, region, service] = sigv4.signing_key(secret, date, region, service)
@@ -152,7 +162,7 @@ class Verifier:
         for candidate in (path, request.path) if path != request.path else (path,):  # some clients sign what they send
             canonical = sigv4.canonical_request(request.method, candidate, text, signed, payload)
             wanted = sigv4.signature(key, sigv4.string_to_sign(amz_date, where, canonical))
-            if hmac.compare_digest(wanted.encode(), given.encode()):
+            if sigv4.same(wanted, given):
                 return
         raise Refused("SignatureDoesNotMatch")
 
@@ -177,6 +187,7 @@ class Verifier:
             access_key, given = sigv2.parse_header(request.headers["authorization"])
         else:
             access_key, given = sigv2.parse_query(names, now)
+            refuse_added(request.headers)
         credential = self.credential(access_key)
         token = request.headers.get("x-amz-security-token") or names.get("x-amz-security-token", "")
         check_token(credential, token, now)
@@ -210,7 +221,7 @@ def _scheme(authorization: str | None, names: Mapping[str, str]) -> str:
 
 def check_token(credential: Credential, token: str, now: float) -> None:
     """Compare the session token with the credential's; raise Refused for a wrong or expired one."""
-    if token != credential.token and not hmac.compare_digest(token.encode(), credential.token.encode()):
+    if (token or credential.token) and not sigv4.same(credential.token, token):
         raise Refused("InvalidTokenId")
     if credential.expires and now >= credential.expires:
         raise Refused("ExpiredToken")

@@ -12,6 +12,10 @@ from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.wire import sigv4
 
 SKEW = 15 * 60  # seconds a client's clock may be off
+LONGEST_DATE = 64  # characters
+LONGEST_CLAIM = 2048  # characters of an Authorization header that is remembered: nobody knows yet who sent it
+MOST_SIGNED = 256  # header names in a signature
+MEANT = ("x-amz-", "x-minio-")  # headers that say what to do: they are signed
 WEEK = 7 * 24 * 3600  # seconds, the longest life of a presigned URL
 V4_PARAMETERS = ("Algorithm", "Credential", "Signature", "Date", "SignedHeaders", "Expires")
 
@@ -47,16 +51,20 @@ def header_date(headers: Mapping[str, str], now: float, *, bad_date: str = "Malf
     return text if _AMZ_DATE.fullmatch(text) else datetime.fromtimestamp(when, UTC).strftime(sigv4.AMZ_DATE)
 
 
-@lru_cache(maxsize=4096)
 def parse_date(text: str) -> float | None:
     """Return seconds since the epoch for the basic ISO or the HTTP form, None for anything else."""
+    return _date_of(text) if len(text) <= LONGEST_DATE else None
+
+
+@lru_cache(maxsize=4096)
+def _date_of(text: str) -> float | None:
     try:
         if _AMZ_DATE.fullmatch(text):
             fields = (text[:4], text[4:6], text[6:8], text[9:11], text[11:13], text[13:15])
             year, month, day, hour, minute, second = map(int, fields)
             return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
         when = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError):
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return when.replace(tzinfo=when.tzinfo or UTC).timestamp()
 
@@ -64,7 +72,7 @@ def parse_date(text: str) -> float | None:
 def header_claim(authorization: str) -> tuple[tuple[str, str, str, str, str], str]:
     """Return access key, date, region, service and signed names of an Authorization header, and its signature."""
     head, mark, given = authorization.rpartition("Signature=")
-    if not mark or not given.isalnum():  # another order, or a fault that has its own refusal
+    if not mark or not given.isalnum() or len(head) > LONGEST_CLAIM:  # another order, or a fault with its own refusal
         fields = _header_fields(authorization)
         return (*parse_scope(fields["Credential"]), fields["SignedHeaders"]), fields["Signature"]
     return _claim_of(head), given
@@ -142,10 +150,10 @@ def parse_scope(credential: str) -> tuple[str, str, str, str]:
 def signed_headers(request: Request, names: str, query: Mapping[str, str]) -> Sequence[tuple[str, str]]:
     """Return the signed headers with their values.
 
-    Refused when `host` is not signed, a listed header is missing, or an `x-amz-` header came unsigned (AWS's rule:
-    an added header must not change what a signed request does).
+    Refused when `host` is not signed, a listed header is missing, or an `x-amz-` or `x-minio-` header came unsigned
+    (AWS's rule: an added header must not change what a signed request does).
     """
-    listed = names.split(";")
+    listed = names.split(";", MOST_SIGNED)
     signed = []
     headers = request.headers
     for name in listed:
@@ -158,13 +166,19 @@ def signed_headers(request: Request, names: str, query: Mapping[str, str]) -> Se
     if "host" not in listed:
         raise Refused("AccessDenied", _NOT_SIGNED, status=400)
     for name in headers:
-        if name.startswith("x-amz-") and name not in listed:
+        if name.startswith(MEANT) and name not in listed:
             _unsigned(headers, listed)
     return signed
 
 
+def refuse_added(headers: Mapping[str, str]) -> None:
+    """Raise Refused for a header that says what to do and that a presigned SigV2 URL cannot cover."""
+    if any(name.startswith("x-minio-") for name in headers):
+        _unsigned({name: "" for name in headers if name.startswith("x-minio-")}, ())
+
+
 def _unsigned(headers: Mapping[str, str], listed: Sequence[str]) -> NoReturn:
-    culprits = [name for name in headers if name.startswith("x-amz-") and name not in listed]
+    culprits = [name for name in headers if name.startswith(MEANT) and name not in listed]
     raise Refused("AccessDenied", _NOT_SIGNED, extra={"HeadersNotSigned": ", ".join(culprits)})
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import hmac
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -259,7 +258,7 @@ def authenticate(verifier: Verifier, form: Mapping[str, str], now: float) -> Pri
         credential = verifier.credential(form["awsaccesskeyid"])
         check_token(credential, form.get("x-amz-security-token", ""), now)
         wanted = sigv2.signature(credential.secret, policy)
-        if not hmac.compare_digest(wanted.encode(), form["signature"].encode()):
+        if not sigv4.same(wanted, form["signature"]):
             raise Refused("SignatureDoesNotMatch")
         return Principal(credential)
     raise Refused("InvalidArgument", "Bucket POST must contain a field named 'AWSAccessKeyId' or 'X-Amz-Credential'.")
@@ -277,6 +276,6 @@ def _v4(verifier: Verifier, form: Mapping[str, str], policy: str, now: float) ->
     credential = verifier.credential(access_key)
     check_token(credential, form.get("x-amz-security-token", ""), now)
     key = verifier.keys.get(credential.secret, date, region)
-    if not hmac.compare_digest(sigv4.signature(key, policy).encode(), form["x-amz-signature"].encode()):
+    if not sigv4.same(sigv4.signature(key, policy), form["x-amz-signature"]):
         raise Refused("SignatureDoesNotMatch")
     return Principal(credential)

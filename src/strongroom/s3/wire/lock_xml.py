@@ -47,7 +47,7 @@ def _check_rule(rule: xml.Node) -> None:
     unit = days or years
     if unit is None:
         raise Refused("InvalidArgument", "either Days or Years must be specified")
-    if not unit.text.isdigit() or int(unit.text) < 1:
+    if not unit.text.isdecimal() or int(unit.text) < 1:
         text = f"Default retention period must be a positive integer value for '{unit.name}'"
         raise Refused("InvalidArgument", text)
     if int(unit.text) > (MAX_DAYS if unit is days else MAX_YEARS):

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from strongroom.messages import Request
 from strongroom.s3.domain.refusals import Refused
-from strongroom.s3.wire.sigv4 import Pairs
+from strongroom.s3.wire.sigv4 import Pairs, same
 
 RESOURCES = frozenset(
     re.findall(
@@ -83,6 +83,6 @@ def matches(
         headers = {**headers, "x-amz-security-token": token} if token else headers
     for path in {request.path, unquote(request.path)}:  # the first is the rule; some clients sign the decoded path
         wanted = signature(secret, string_to_sign(request.method, headers, resource(prefix + path, query), expires))
-        if hmac.compare_digest(wanted.encode(), given.encode()):
+        if same(wanted, given):
             return True
     return False

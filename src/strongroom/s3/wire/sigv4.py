@@ -106,8 +106,13 @@ def signing_key(secret: str, date: str, region: str, service: str = "s3") -> byt
     """Derive the key of a day, region and service from a secret key."""
     key = hmac.digest(b"AWS4" + secret.encode(), date.encode(), "sha256")
     for word in (region, service, TERMINATOR):
-        key = hmac.digest(key, word.encode(), "sha256")
+        key = hmac.digest(key, word.encode("utf-8", "surrogateescape"), "sha256")
     return key
+
+
+def same(wanted: str, given: str) -> bool:
+    """Compare two secrets in constant time. given may be anything that a client sends (parse_query)."""
+    return hmac.compare_digest(wanted.encode(), given.encode("utf-8", "surrogateescape"))
 
 
 def signature(key: bytes, text: str) -> str:

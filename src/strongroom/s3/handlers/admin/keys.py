@@ -151,7 +151,7 @@ _UNITS: dict[str, float] = {"s": 1, "m": 60, "h": 3600, "d": DAY}
 def _delay(text: str) -> float:
     """Return seconds of `0s`, `36h`, `30d`."""
     number, unit = text[:-1], text[-1:]
-    if unit not in _UNITS or not number.isdigit() or len(number) > 9:
+    if unit not in _UNITS or not number.isdecimal() or len(number) > 9:
         raise refused("XMinioAdminInvalidArgument", f"after={text!r} is not a delay; write 0s, 36h or 30d")
     seconds = int(number) * _UNITS[unit]
     if seconds > MAX_DELAY_DAYS * DAY:
