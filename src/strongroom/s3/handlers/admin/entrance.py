@@ -7,7 +7,18 @@ from strongroom.errors import Denied, Error
 from strongroom.messages import Body, Request, Response
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers import documents
-from strongroom.s3.handlers.admin import accounts, batch, groups, key_usage, keys, policies, server, streams, users
+from strongroom.s3.handlers.admin import (
+    accounts,
+    batch,
+    groups,
+    key_usage,
+    keys,
+    policies,
+    quota,
+    server,
+    streams,
+    users,
+)
 from strongroom.s3.handlers.admin.desk import BODY_LIMIT, Desk, Errand, Errander
 from strongroom.s3.handlers.call import Box, log
 from strongroom.s3.wire import admin as wire
@@ -50,6 +61,8 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("DELETE", _V3 + "delete-service-account"): Route(accounts.delete_account, "", ("accessKey",)),
     ("GET", _V3 + "accountinfo"): Route(accounts.account_self),
     ("GET", _V3 + "info"): Route(server.info, "admin:ServerInfo"),
+    ("PUT", _V3 + "set-bucket-quota"): Route(quota.set_quota, "admin:SetBucketQuota", ("bucket",)),
+    ("GET", _V3 + "get-bucket-quota"): Route(quota.get_quota, "admin:GetBucketQuota", ("bucket",)),
     ("GET", _V3 + "datausageinfo"): Route(server.data_usage, "admin:DataUsageInfo"),
     ("GET", _V3 + "trace"): Route(streams.trace, "admin:ServerTrace"),
     ("GET", _V3 + "log"): Route(streams.logs, "admin:ConsoleLog"),
