@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from strongroom.sdk.kes import KesClient
 
-_LINE = re.compile(r"([a-z_]+)(?:\{([^}]*)\})? (\S+)")
+_LINE = re.compile(r"^([a-z_]+)(?:\{([^}]*)\})? (\S+)$", re.MULTILINE)
 _SINGLE = (
     "kes_http_request_active",
     "kes_log_audit_events",

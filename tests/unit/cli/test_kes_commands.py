@@ -1,0 +1,183 @@
+"""The key server's commands that no recording has: states, init, audit, dry runs, metrics, logs."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kes_threads
+import kes_world
+import pytest
+
+from strongroom.cli.kes import connect
+from strongroom.cli.kes.main import COMMANDS, main
+from strongroom.cli.kes.metric import document
+from strongroom.config.kes import loads
+from strongroom.kes.domain.settings import AuditSettings, FsSettings, Settings, TlsSettings
+
+KES = [
+    sys.executable,
+    "-c",
+    "import sys; from strongroom.cli.kes.main import main; sys.exit(main(sys.argv[1:], 'kes'))",
+]
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A running server; the environment names it and the admin's API key."""
+    kes_world.server().write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(
+        host="127.0.0.1",
+        port=0,
+        admin=kes_world.clients()["admin"].identity,
+        tls=TlsSettings("kes.key", "kes.crt"),
+        store=FsSettings("keys"),
+        audit=AuditSettings(console=False, file="audit.log"),
+    )
+    for name in (*connect.SERVER, *connect.API_KEY, *connect.KEY, *connect.CERT):
+        monkeypatch.delenv(name, raising=False)
+    with kes_threads.running(settings) as running:
+        monkeypatch.setenv("KES_SERVER", f"127.0.0.1:{running.port}")
+        monkeypatch.setenv("KES_API_KEY", kes_world.api_key("admin"))
+        monkeypatch.setenv("KES_CA", "kes.crt")
+        yield running
+
+
+def run(words: str, capsys: Any, code: int = 0) -> str:
+    """Run a command; return what it printed (on standard error when it fails)."""
+    capsys.readouterr()
+    found = main(words.split(), "kes")
+    out, err = capsys.readouterr()
+    assert found == code, (words, out, err)
+    return err if code else out
+
+
+def test_states(server: Any, capsys: Any) -> None:
+    run("key create mine other", capsys)
+    run("key rotate mine", capsys)
+    run("key disable mine", capsys)
+    assert "failed to derive key: key is disabled" in run("key dek mine", capsys, 1)
+    run("key delete other --after 3d", capsys)
+    rows = run("key ls --long", capsys).splitlines()
+    assert re.fullmatch(r"mine +2 +disabled +[0-9a-f]{32} .*", rows[1])
+    assert re.fullmatch(r"other +1 +pending deletion at \S+Z +[0-9a-f]{32} .*", rows[2])
+    run("key enable mine", capsys)
+    run("key restore other", capsys)
+    states = json.loads(run("key ls --long --json", capsys))
+    assert [(one["name"], one["state"], one["version"]) for one in states] == [
+        ("mine", "enabled", 2),
+        ("other", "enabled", 1),
+    ]
+    assert json.loads(run("key state --json mine", capsys))[0]["versions"][1]["version"] == 2
+    assert "is not waiting" in run("key restore other", capsys, 1)
+    assert "invalid duration 'soon'" in run("key delete other --after soon", capsys, 1)
+    run("key rm other", capsys)
+    assert "key already exists" in run("key create other", capsys, 1)
+    run("key create --force other", capsys)
+
+
+def test_init_writes_what_the_server_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("init kes.yml --identity abc --address 127.0.0.1:7373", capsys)
+    env = {"KES_ROLE_ID": "role", "KES_SECRET_ID": "secret"}
+    settings = loads((tmp_path / "kes.yml").read_text(), env)
+    assert settings.policies[0].allows("/v1/key/generate/minio-1")
+    assert settings.audit.rotate_bytes == 100_000_000
+    assert settings.warnings == ()
+    assert "already exists" in run("init kes.yml", capsys, 1)
+    text = run("init --store fs --identity abc", capsys)
+    assert loads(text, {}).store == FsSettings("keys")
+
+
+def test_audit_verify(server: Any, capsys: Any, tmp_path: Path) -> None:
+    run("key create mine", capsys)
+    found = json.loads(run("audit verify audit.log --json", capsys))
+    assert found["lines"] >= 2
+    assert run(f"audit verify audit.log --head {found['head']}", capsys).startswith(f"{found['lines']} lines")
+    run("key create second", capsys)
+    assert "its tail was cut" in run(f"audit verify audit.log --head {found['head']}", capsys, 1)
+    data = bytearray((tmp_path / "audit.log").read_bytes())
+    data[20] ^= 1
+    (tmp_path / "copy.log").write_bytes(data)
+    assert "line 1: changed" in run("audit verify copy.log", capsys, 1)
+    assert "no such file" in run("audit verify none.log", capsys, 1)
+
+
+def test_dry_runs_and_resuming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "from.yml").write_text("keystore: { fs: { path: from } }")
+    (tmp_path / "to.yml").write_text("keystore: { fs: { path: to } }")
+    (tmp_path / "from").mkdir()
+    value = (kes_world.VECTORS / "keystore-fs" / "aes-1").read_bytes()
+    for name in ("a1", "a2", "b1", "a1-disabled-", "generation-"):
+        (tmp_path / "from" / name).write_bytes(value)
+    words = "migrate --from from.yml --to to.yml"
+    assert "Would migrate      3 keys." in run(f"{words} --dry-run", capsys)
+    assert not list((tmp_path / "to").iterdir())
+    assert "Migrated      2 keys successfully!" in run(f"{words} a*", capsys)
+    assert {one.name for one in (tmp_path / "to").iterdir()} == {"a1", "a2", "a1-disabled-"}
+    assert "Migrated      1 keys successfully!" in run(f"tool {words} --merge", capsys)
+    assert {one.name for one in (tmp_path / "to").iterdir()} == {one.name for one in (tmp_path / "from").iterdir()}
+
+
+def test_metrics_document() -> None:
+    text = (
+        '# HELP kes_http_request_active Requests that run.\nkes_http_request_success{code="200"} 3\nkes_http_request_success{code="201"} 1\n'
+        'kes_http_response_time_bucket{le="0.01"} 4\nkes_http_response_time_bucket{le="+Inf"} 4\n'
+        "kes_system_mem_heap_used 5.8e+07\n"
+    )
+    found = document(text)
+    assert found["kes_http_request_success"] == 4
+    assert found["kes_http_response_time"] == {"10000000": 4}
+    assert found["kes_system_mem_heap_used"] == 58_000_000
+    recorded = next(case for case in kes_world.load("cli.json") if case.get("argv", [])[1:2] == ["metric"])
+    assert list(found) == list(json.loads(recorded["stdout"].splitlines()[0]))
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "pattern"),
+    [
+        ("metric --rate 100ms", None, r'\{"kes_http_request_success":\d+.*\}\n'),
+        ("log --json", 1, r'"path":"/v1/key/create/fresh-\d+"'),
+        ("log", 0, r"\d\d:\d\d:\d\d +200 .*127\.0\.0\.1 +/v1/key/create/fresh-\d+"),
+    ],
+)
+def test_what_runs_until_it_is_interrupted(
+    words: str, code: int | None, pattern: str, server: Any, capsys: Any
+) -> None:
+    process = subprocess.Popen([*KES, *words.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    seen = ""
+    try:
+        end = time.monotonic() + 20
+        number = 0
+        while not re.search(pattern, seen) and time.monotonic() < end:
+            number += 1
+            run(f"key create fresh-{number}", capsys)
+            seen += _available(process)
+        assert re.search(pattern, seen), (seen, process.poll())
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+    assert code is None or process.returncode == code, err
+
+
+def _available(process: "subprocess.Popen[str]") -> str:
+    import os
+    import select
+
+    ready, _, _ = select.select([process.stdout], [], [], 0.2)
+    return os.read(process.stdout.fileno(), 65536).decode() if ready else ""
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_has_help(path: tuple[str, ...], capsys: Any) -> None:
+    assert main([*path, "--help"], "kes") == 2
+    text = capsys.readouterr().err
+    assert text.startswith(f"Usage:\n    kes {' '.join(path)}")
+    assert "Exit codes:" in text
