@@ -1,6 +1,6 @@
 """What `strongroom mc` reaches against our own server over TLS: start-up, listings, one large file, many small ones.
 
-    python benchmarks/mc.py [--quick] [--folder DIR]
+    python benchmarks/mc.py [--quick] [--plain] [--many N] [--folder DIR]
 
 Prints one line per measure with its goal (issue 7). The server and the client share the machine's cores.
 """
@@ -84,7 +84,7 @@ def best(times, action):
     return min(action()[0] for _ in range(times))
 
 
-def measure(bench, quick):
+def measure(bench, quick, count):
     """Run all measures."""
     folder = bench.folder
     bench.mc("mb", "b/ten", "b/big", "b/many")
@@ -107,7 +107,6 @@ def measure(bench, quick):
     show("  memory", memory, "MiB", "")
     assert subprocess.run(["cmp", str(big), str(folder / "down.bin")], check=False).returncode == 0
     many = folder / "many"
-    count = 2_000 if quick else 10_000
     for number in range(count):
         path = many / f"{number % 100:02}" / f"{number}.bin"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,12 +124,13 @@ def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--quick", action="store_true", help="smaller amounts")
     options.add_argument("--plain", action="store_true", help="a server without encryption")
+    options.add_argument("--many", type=int, default=0, help="how many small files (10,000)")
     options.add_argument("--folder", help="where to work (a temporary folder)")
     flags = options.parse_args()
     folder = Path(tempfile.mkdtemp(dir=flags.folder, prefix="mc-bench-"))
     bench = Bench(folder, not flags.plain)
     try:
-        measure(bench, flags.quick)
+        measure(bench, flags.quick, flags.many or (2_000 if flags.quick else 10_000))
     finally:
         bench.stop()
         shutil.rmtree(folder, ignore_errors=True)
