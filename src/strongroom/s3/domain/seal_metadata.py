@@ -5,6 +5,7 @@ import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from strongroom.crypto import context as contexts
 from strongroom.crypto import hierarchy
@@ -121,22 +122,27 @@ def describe(metadata: Mapping[str, str]) -> SealInfo:
     kind = kind_of(metadata)
     if kind is None:
         return SealInfo(encrypted=any(name in metadata for name in _SIGNS))
+    get = metadata.get
     bucket_key = BUCKET_KEY in metadata
+    context = "" if bucket_key else get(CONTEXT, "")
+    print8, version = get(FINGERPRINT, ""), get(KEY_VERSION, "")
+    return _info(kind, get(KEY_ID, ""), context, bucket_key, MULTIPART in metadata, version, print8)
+
+
+@lru_cache(maxsize=4096)
+def _info(
+    kind: Kind, key_name: str, context: str, bucket_key: bool, multipart: bool, version: str, print8: str
+) -> SealInfo:
+    """Return what the entries say; the same for most objects of a bucket, and asked for twice in every request."""
+    number = int(version) if version.isdecimal() else 0
+    return SealInfo(kind, True, key_name, _harmless(context), bucket_key, multipart, number, print8)
+
+
+def _harmless(context: str) -> Mapping[str, str]:
     try:
-        context = {} if bucket_key else _context(metadata)
+        return _context({CONTEXT: context}) if context else {}
     except DamagedMetadata:
-        context = {}
-    version = metadata.get(KEY_VERSION, "")
-    return SealInfo(
-        kind,
-        True,
-        metadata.get(KEY_ID, ""),
-        context,
-        bucket_key,
-        MULTIPART in metadata,
-        int(version) if version.isdecimal() else 0,
-        metadata.get(FINGERPRINT, ""),
-    )
+        return {}
 
 
 def read(metadata: Mapping[str, str]) -> Stored:
@@ -189,7 +195,7 @@ def _text(data: bytes) -> str:
 
 def _bytes(text: str, message: str, size: int | None = None) -> bytes:
     try:
-        data = base64.b64decode(text, validate=True)
+        data = binascii.a2b_base64(text, strict_mode=True)
     except (ValueError, binascii.Error) as error:
         raise DamagedMetadata(message) from error
     if size is not None and len(data) != size:

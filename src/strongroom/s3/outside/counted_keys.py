@@ -1,6 +1,7 @@
 """Counts and times every use of a data key, for operators and metrics (sse.md 12.2, 13)."""
 
 import time
+from bisect import bisect_right
 from collections.abc import Awaitable, Mapping
 from typing import TypeVar
 
@@ -44,7 +45,7 @@ class CountedKeys:
             return result
         finally:
             milliseconds = (time.perf_counter_ns() - begun) // 1_000_000
-            self._slots[next((i for i, bound in enumerate(BOUNDS_MS) if milliseconds < bound), len(BOUNDS_MS))] += 1
+            self._slots[bisect_right(BOUNDS_MS, milliseconds)] += 1
 
     def histogram(self) -> Mapping[str, int]:
         """Return nanoseconds, as text, → uses that took at most so long; cumulative."""

@@ -146,7 +146,7 @@ class OpenBucket:
         """
         await self._admit(cost)
         future: asyncio.Future[T] = self._loop.create_future()
-        self._committer.submit(Job(apply, self._settle(future, cost), cost))
+        self._committer.submit_soon(Job(apply, self._settle(future, cost), cost))
         return await future
 
     async def write_staged(self, staged: FileStaged, apply: Callable[[Transaction, Stored], T]) -> T:

@@ -70,6 +70,7 @@ class Committer:
         self._hooks = hooks
         self._name = name
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._soon: list[Job] = []
         self._state = threading.Lock()
         self._running = False
         self._thread: threading.Thread | None = None
@@ -77,6 +78,22 @@ class Committer:
     def submit(self, job: Job) -> None:
         """Queue a write."""
         self._queue.put(job)
+        if not self._running:
+            self._start()
+
+    def submit_soon(self, job: Job) -> None:
+        """Queue a write, from the event loop: with all others of this turn, so that they become one group.
+
+        Handing each over at once wakes the thread for the first of them, and both then wait for the interpreter.
+        """
+        if not self._soon:
+            self._loop.call_soon(self._hand_over)
+        self._soon.append(job)
+
+    def _hand_over(self) -> None:
+        jobs, self._soon = self._soon, []
+        for job in jobs:
+            self._queue.put(job)
         if not self._running:
             self._start()
 
@@ -97,7 +114,7 @@ class Committer:
     @property
     def idle(self) -> bool:
         """No thread is running and nothing waits."""
-        return not self._running and self._queue.empty()
+        return not self._running and self._queue.empty() and not self._soon
 
     def _run(self) -> None:
         while True:

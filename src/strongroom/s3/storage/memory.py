@@ -131,6 +131,10 @@ class MemoryStore:
         self, bucket: Bucket, new: NewVersion, data: bytes, parts: tuple[PartRecord, ...], check: Check | None
     ) -> ObjectVersion:
         newest = bucket.newest(new.key)
+        if new.in_place:
+            newest = bucket.find(new.key, new.version_id or "")
+            if newest is None or newest.delete_marker:
+                raise NoSuchVersion(f"{new.key} {new.version_id}")
         if check is not None:
             check(None if newest is None or newest.delete_marker else newest)
         version_id = new.version_id or self._new_id(bucket)
@@ -143,7 +147,7 @@ class MemoryStore:
             size=new.size,
             stored=len(data),
             etag=new.etag,
-            latest=True,
+            latest=not new.in_place or bucket.newest(new.key) == newest,
             meta=new.meta,
             tags=new.tags,
             lock=new.lock,
@@ -151,7 +155,10 @@ class MemoryStore:
             place=data,
             sealed_by=new.sealed_by,
         )
-        bucket.push(version)
+        if new.in_place:
+            bucket.exchange(version)
+        else:
+            bucket.push(version)
         return version
 
     def _new_id(self, bucket: Bucket) -> str:

@@ -88,6 +88,11 @@ class Bucket:
         older = self.keys.get(version.key, [])
         self.keys[version.key] = [version, *(replace(v, latest=False) for v in older)]
 
+    def exchange(self, version: ObjectVersion) -> None:
+        """Put version in the place of the one of the same id."""
+        versions = self.keys[version.key]
+        self.keys[version.key] = [version if v.version_id == version.version_id else v for v in versions]
+
     def size(self) -> int:
         """Return the plaintext bytes of all versions."""
         return sum(v.size for versions in self.keys.values() for v in versions)

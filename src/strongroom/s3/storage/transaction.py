@@ -87,7 +87,8 @@ class Transaction:
             self.execute(_SAVE, after)
         for name, counts in self._seals.items():
             self.execute(_COUNT_SEAL, (name, *counts))
-            self.execute("DELETE FROM seals WHERE name = ? AND versions = 0", (name,))
+            if counts[0] < 0:
+                self.execute("DELETE FROM seals WHERE name = ? AND versions = 0", (name,))
 
     def count_seal(self, name: str, versions: int, size: int, objects: int = 0) -> None:
         """Count what a key protects; objects: versions that became, or were until now, the newest of their key."""
@@ -155,7 +156,7 @@ class Transaction:
             self.execute("INSERT INTO files VALUES (?, ?)", (name, stored))
 
     def insert(self, version: ObjectVersion, packed: bytes | None, newest: Row | None) -> ObjectVersion:
-        """Add a version (or marker) as the newest of its key and count it; newest is the one before."""
+        """Add a version (or marker) and count it; newest is the one before it, or above it when it is not latest."""
         place = version.place
         assert isinstance(place, rows.Place)
         self.execute(INSERT, insert_values(version, place, packed))
@@ -165,7 +166,9 @@ class Transaction:
             self.versions += 1
             self.size += version.size
             self.stored += version.stored
-            self.count_seal(version.sealed_by, 1, version.size, 1)
+            self.count_seal(version.sealed_by, 1, version.size, int(version.latest))
+        if not version.latest:
+            return version
         if newest is not None:
             self.count_seal(newest[14], 0, 0, -1)
         self.objects += (not version.delete_marker) - (newest is not None and not newest[3])

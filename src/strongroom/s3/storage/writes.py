@@ -45,6 +45,8 @@ def publish(
     parts: tuple[PartRecord, ...] = (),
 ) -> ObjectVersion:
     """Insert a version in place of one of the same id, if any; the caller keeps its files."""
+    if new.in_place:
+        return _exchange(tx, new, stored, check, place, parts)
     newest = tx.newest(new.key)
     tx.check(check, visible(newest))
     version_id = new.version_id or tx.new_id()
@@ -53,7 +55,14 @@ def publish(
     if replaced is not None:
         tx.remove(replaced, newest)
         newest = tx.newest(new.key) if newest is not None and replaced[0] == newest[0] else newest
-    version = ObjectVersion(
+    version = _version(tx, new, version_id, stored, replace(place, seq=tx.take_seqs()), parts)
+    return tx.insert(version, rows.pack_parts(parts, place) if parts else None, newest)
+
+
+def _version(
+    tx: Transaction, new: NewVersion, version_id: str, stored: int, place: Place, parts: tuple[PartRecord, ...]
+) -> ObjectVersion:
+    return ObjectVersion(
         new.key,
         version_id,
         tx.now() if new.modified is None else new.modified,
@@ -66,10 +75,29 @@ def publish(
         new.tags,
         new.lock,
         parts,
-        Place(tx.take_seqs(), place.body, place.files, place.crc, place.crcs),
+        place,
         new.sealed_by,
     )
-    return tx.insert(version, rows.pack_parts(parts, place) if parts else None, newest)
+
+
+def _exchange(
+    tx: Transaction, new: NewVersion, stored: int, check: Check | None, place: Place, parts: tuple[PartRecord, ...]
+) -> ObjectVersion:
+    """Put another body and record in the place of a version: position in its key's history, id and size stay."""
+    row = tx.find(new.key, new.version_id or "")
+    if row is None or row[3]:
+        raise NoSuchVersion(f"{new.key} {new.version_id}")
+    newest = tx.newest(new.key)
+    latest = newest is not None and newest[0] == row[0]
+    tx.check(check, row, latest=latest)
+    if new.size > row[4]:
+        tx.check_quota(new.size - row[4])
+    tx.remove(row, newest)
+    version = _version(tx, new, new.version_id or "", stored, replace(place, seq=row[0]), parts)
+    packed = rows.pack_parts(parts, place) if parts else None
+    if latest:
+        return tx.insert(version, packed, tx.newest(new.key))
+    return tx.insert(replace(version, latest=False), packed, newest)
 
 
 def _same_id(tx: Transaction, new: NewVersion, version_id: str, newest: Row | None) -> Row | None:

@@ -166,8 +166,13 @@ def _base64(text: str) -> bytes | None:
         return None
 
 
+_CHECKSUMS = frozenset([*BY_HEADER, "x-amz-trailer", "x-amz-checksum-algorithm", "x-amz-sdk-checksum-algorithm"])
+
+
 def wanted_checksum(headers: Mapping[str, str]) -> WantedChecksum | None:
     """Return what checksum a write carries; raise Refused for two of them, an unknown one or an impossible value."""
+    if _CHECKSUMS.isdisjoint(headers):
+        return None
     found = [(name, value) for name, value in headers.items() if name in BY_HEADER]
     trailers = [
         BY_HEADER[name.strip().lower()]

@@ -27,6 +27,7 @@ _CUSTOMER = METHOD + "-customer-"
 _SOURCE = "x-amz-copy-source-server-side-encryption-customer-"
 CUSTOMER_HEADERS = tuple(_CUSTOMER + part for part in ("algorithm", "key", "key-md5"))
 SOURCE_HEADERS = tuple(_SOURCE + part for part in ("algorithm", "key", "key-md5"))
+_CUSTOMERS, _SOURCES = frozenset(CUSTOMER_HEADERS), frozenset(SOURCE_HEADERS)
 
 INSECURE = (
     "Requests specifying Server Side Encryption with Customer provided keys must be made over a secure connection."
@@ -97,7 +98,7 @@ class CustomerKey:
 
 def refuse_insecure(headers: Mapping[str, str], secure: bool) -> None:
     """Refuse customer keys on a connection without TLS, before the request is looked at any further."""
-    if not secure and any(name in headers for name in CUSTOMER_HEADERS + SOURCE_HEADERS):
+    if not secure and not (_CUSTOMERS.isdisjoint(headers) and _SOURCES.isdisjoint(headers)):
         raise Refused("InvalidRequest", INSECURE, early=True)
 
 
@@ -119,7 +120,7 @@ def asks_kms(headers: Mapping[str, str]) -> bool:
 
 def asks_customer(headers: Mapping[str, str]) -> bool:
     """Say whether SSE-C is requested: by any of its headers."""
-    return any(name in headers for name in CUSTOMER_HEADERS)
+    return not _CUSTOMERS.isdisjoint(headers)
 
 
 def parse_write(headers: Mapping[str, str], operation: Operation, bucket: str, key: str) -> Encryption | None:
@@ -191,8 +192,7 @@ def parse_customer_key(headers: Mapping[str, str]) -> CustomerKey | None:
 
 def parse_source_key(headers: Mapping[str, str]) -> CustomerKey | None:
     """Return the customer key of a copy's source; None when there is none. Raises Refused."""
-    present = any(name in headers for name in SOURCE_HEADERS)
-    return _parse_customer(headers, _SOURCE, None) if present else None
+    return None if _SOURCES.isdisjoint(headers) else _parse_customer(headers, _SOURCE, None)
 
 
 def _parse_customer(headers: Mapping[str, str], prefix: str, wrap: tuple[str, str] | None) -> CustomerKey:
