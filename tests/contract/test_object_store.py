@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from strongroom.errors import Denied, Malformed, NotFound
+from strongroom.errors import Conflict, Denied, Malformed, NotFound
 from strongroom.s3.domain.ports import (
     BucketExists,
     BucketNotEmpty,
@@ -598,3 +598,75 @@ async def test_force_does_not_remove_what_object_lock_may_protect(store):
     await store.create_bucket("plain")
     await put(store, "k", bucket="plain")
     await store.delete_bucket("plain", force=True)
+
+
+# Exchanging a version in place
+
+
+async def exchange(store, bucket, version, body, check=None, **changes):
+    staged = store.stage(bucket, len(body))
+    staged.write(body)
+    new = NewVersion(
+        version.key, version.size, b"other", b"new meta", version.tags, version.lock,
+        version.version_id, version.modified + 1, in_place=True, **changes,
+    )  # fmt: skip
+    return await store.put(bucket, new, staged, check)
+
+
+@pytest.mark.parametrize("size", [3, 20_000, 200_000])
+@pytest.mark.parametrize("place", [0, 1, 2])
+async def test_a_version_is_exchanged_where_it_is(store, bucket, size, place):
+    await store.configure(bucket, {VERSIONING: b"Enabled"})
+    for number in range(3):
+        await put(store, "a", bytes([number]) * size, sealed_by="k1")
+    before = [v async for v in store.walk(bucket)]
+    found = await exchange(store, bucket, before[place], b"x" * (size + 32), sealed_by="k2")
+    assert (found.version_id, found.size, found.stored) == (before[place].version_id, size, size + 32)
+    after = [v async for v in store.walk(bucket)]
+    assert [v.version_id for v in after] == [v.version_id for v in before]
+    assert [v.latest for v in after] == [True, False, False]
+    assert (after[place].meta, after[place].etag) == (b"new meta", b"other")
+    for number, version in enumerate(after):
+        body = store.open(bucket, await store.get(bucket, "a", version.version_id))
+        data = bytearray(body.stored)
+        body.read_into(0, memoryview(data))
+        body.close()
+        assert bytes(data) == (b"x" * (size + 32) if number == place else bytes([2 - number]) * size)
+    assert await store.usage(bucket) == BucketUsage(1, 3, 0, 3 * size, 3 * size + 32, 0, 0)
+    newest = place == 0
+    assert await store.sealed_by(bucket) == {
+        "k1": SealedBy(2, 2 * size, 1 - newest),
+        "k2": SealedBy(1, size, int(newest)),
+    }
+
+
+async def test_an_exchange_sees_the_version_itself_and_may_be_refused(store, bucket):
+    await store.configure(bucket, {VERSIONING: b"Enabled"})
+    old = await put(store, "a", b"old")
+    await put(store, "a", b"new")
+    seen = []
+
+    def refuse(version):
+        seen.append(version.version_id)
+        raise Conflict("no")
+
+    with pytest.raises(Conflict):
+        await exchange(store, bucket, old, b"x", refuse)
+    assert seen == [old.version_id]
+    assert (await store.get(bucket, "a", old.version_id)).meta == old.meta
+    await store.delete(bucket, "a", old.version_id)
+    with pytest.raises(NoSuchVersion):
+        await exchange(store, bucket, old, b"x")
+
+
+async def test_a_reader_with_the_old_row_does_not_get_the_new_body(store, bucket):
+    old = await put(store, "a", b"o" * 20_000)
+    stale = await store.get(bucket, "a")
+    await exchange(store, bucket, old, b"n" * 20_000)
+    try:
+        body = store.open(bucket, stale)
+    except NoSuchVersion:
+        return
+    data = bytearray(20_000)
+    body.read_into(0, memoryview(data))
+    assert data == b"o" * 20_000

@@ -133,7 +133,11 @@ class ObjectStore(Protocol):
         """Begin a body; expected stored bytes, when known, decide between inline and file at once."""
 
     async def put(self, bucket: str, version: NewVersion, body: Staged, check: Check | None = None) -> ObjectVersion:
-        """Publish body as the newest version; the bucket's versioning decides its id and what it replaces."""
+        """Publish body as the newest version; the bucket's versioning decides its id and what it replaces.
+
+        version.in_place exchanges a version instead: check sees that one, NoSuchVersion is raised when it is gone.
+        Its `modified` must become another one, so that a reader who has the old row does not read the new body.
+        """
 
     async def get(self, bucket: str, key: str, version_id: str | None = None) -> ObjectVersion:
         """Return a version (the newest without an id); raise NoSuchKey or NoSuchVersion.

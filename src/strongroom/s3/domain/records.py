@@ -76,6 +76,7 @@ class NewVersion:
     version_id: str | None = None  # only an import or a replica names its own
     modified: int | None = None  # nanoseconds; None: the store's clock at commit
     sealed_by: str = ""  # the key (and version) that protects it, opaque to the store, which counts by it
+    in_place: bool = False  # exchange body and record of version_id, which stays where it is among the versions
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     delay: float = 0.025  # seconds between attempts
     notify: str = ""  # URL
     token: str = ""  # secret: sent to notify as Authorization
+    plain: bool = False  # encrypt plain objects where they lie, instead of sealing keys anew
+    per_second: float = 0.0  # versions at most; 0: as fast as it goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,9 @@ class Subject:
 
 
 def concerns(order: Order, subject: Subject, now: float) -> bool:
-    """Say whether a job is about a version. Plain objects and those under customers' keys never are."""
-    if subject.info.kind not in (Kind.S3, Kind.KMS):
+    """Say whether a job is about a version. One under a customer's key never is, a plain one if `plain` says so."""
+    info = subject.info
+    if info.encrypted if order.plain else info.kind not in (Kind.S3, Kind.KMS):
         return False
     wanted, age = order.filter, now - subject.modified
     times = (
@@ -90,7 +93,7 @@ def target(order: Order, info: SealInfo) -> Encryption | None:
     An SSE-KMS object does not become SSE-S3: its ETag is no MD5, and clients check those of SSE-S3 objects.
     """
     if order.kind == Kind.S3:
-        return Encryption(Kind.S3) if info.kind is Kind.S3 else None
+        return Encryption(Kind.S3) if info.kind is not Kind.KMS else None
     return Encryption(Kind.KMS, order.key_name, order.context or dict(info.context))
 
 

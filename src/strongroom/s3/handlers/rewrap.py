@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
@@ -9,7 +10,7 @@ from msgspec.structs import replace
 from strongroom.crypto import context
 from strongroom.errors import Conflict, Error, NotFound
 from strongroom.s3.domain import rewrap
-from strongroom.s3.domain.encryption import Kind
+from strongroom.s3.domain.encryption import Encryption, Kind
 from strongroom.s3.domain.object_record import ObjectMeta, pack_meta, unpack_meta, unpack_tags
 from strongroom.s3.domain.ports import DataKeys, ObjectStore
 from strongroom.s3.domain.records import ObjectVersion
@@ -17,6 +18,8 @@ from strongroom.s3.domain.rewrap import Job, Order, Subject
 from strongroom.s3.domain.seal_metadata import SealInfo, describe, label
 from strongroom.s3.domain.sealing import open_seal, reseal
 from strongroom.s3.handlers.call import log
+from strongroom.s3.handlers.encrypt_in_place import encrypt_in_place
+from strongroom.s3.handlers.list_keys import ListKeyring
 
 AT_ONCE = 16  # versions in one go: their rows join one commit
 SAVE_SECONDS = 10.0
@@ -52,6 +55,7 @@ class Rewrap:
         self._bucket_keys = bucket_keys
         self._note = note
         self._saved = now()
+        self._listing = ListKeyring(keys, store, now)
 
     async def run(self) -> None:
         """Go on behind the last key that is done, until all are; raises what the store raises."""
@@ -70,14 +74,18 @@ class Rewrap:
 
     async def _do(self, versions: list[ObjectVersion]) -> None:
         """Seal some versions anew; they end with the last one of a key."""
+        if not versions:
+            return
+        begun, progress = time.monotonic(), self._job.progress
         for start in range(0, len(versions), AT_ONCE):
             await asyncio.gather(*map(self._one, versions[start : start + AT_ONCE]))
-        if versions:
-            self._job.progress.last = versions[-1].key
-        now = self._job.progress.updated = self._now()
-        if now - self._saved >= SAVE_SECONDS:
-            self._saved = now
+        progress.last = versions[-1].key
+        progress.updated = self._now()
+        if progress.updated - self._saved >= SAVE_SECONDS:
+            self._saved = progress.updated
             await self._save(self._job)
+        if rate := self._job.order.per_second:
+            await asyncio.sleep(max(0.0, begun + len(versions) / rate - time.monotonic()))
 
     async def _one(self, version: ObjectVersion) -> None:
         order, progress = self._job.order, self._job.progress
@@ -85,7 +93,8 @@ class Rewrap:
             if attempt:
                 await asyncio.sleep(order.delay)
             try:
-                progress.objects += await self._seal_anew(version)
+                done = await self._seal_anew(version)
+                progress.objects += done  # not in one statement: others count while this one waits
             except (Conflict, NotFound):
                 return  # replaced or removed meanwhile: what is there now was sealed after the job began
             except Error as error:
@@ -103,6 +112,9 @@ class Rewrap:
         want = rewrap.target(order, describe(meta.seal))
         if want is None:
             raise Error("an SSE-KMS object does not become SSE-S3")
+        if order.plain:
+            await self._encrypt(version, want)
+            return True
         seal = await open_seal(meta.seal, order.bucket, version.key, self._keys)
         again = await reseal(seal, want, order.bucket, version.key, self._keys, bucket_keys=self._bucket_keys)
         packed = pack_meta(replace(meta, seal=dict(again.metadata)))
@@ -113,10 +125,20 @@ class Rewrap:
             return dataclasses.replace(current, meta=packed, sealed_by=label(again.info))
 
         await self._store.amend(order.bucket, version.key, version.version_id, change)
-        progress = self._job.progress
-        where = (order.bucket, version.key, version.version_id)
-        self._note(progress.id, progress.user, *where, seal.info, again.info)
+        self._sealed(version, seal.info, again.info)
         return True
+
+    async def _encrypt(self, version: ObjectVersion, want: Encryption) -> None:
+        keys = self._listing.get
+        sealed = await encrypt_in_place(
+            self._store, self._keys, keys, self._job.order.bucket, version, want, bucket_keys=self._bucket_keys
+        )
+        self._sealed(version, SealInfo(), sealed)
+
+    def _sealed(self, version: ObjectVersion, old: SealInfo, new: SealInfo) -> None:
+        progress = self._job.progress
+        where = (self._job.order.bucket, version.key, version.version_id)
+        self._note(progress.id, progress.user, *where, old, new)
 
 
 def _subject(version: ObjectVersion, meta: ObjectMeta) -> Subject:

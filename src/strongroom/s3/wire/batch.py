@@ -34,7 +34,7 @@ def parse(body: bytes) -> Order:
     _known(job, {"apiVersion", "bucket", "prefix", "encryption", "flags"}, KIND)
     encryption, flags = _mapping(job, "encryption"), _mapping(job, "flags")
     _known(encryption, {"type", "key", "context"}, "encryption")
-    _known(flags, {"filter", "notify", "retry"}, "flags")
+    _known(flags, {"filter", "notify", "retry", "plaintextOnly", "perSecond"}, "flags")
     kind = _KINDS.get(_text(encryption, "type"))
     if job.get("apiVersion") != "v1" or not _text(job, "bucket") or kind is None:
         raise refused("XMinioAdminInvalidArgument")
@@ -50,6 +50,8 @@ def parse(body: bytes) -> Order:
         delay=_seconds(retry, "delay", 0.025) or 0.0,
         notify=_text(notify, "endpoint"),
         token=_text(notify, "token"),
+        plain=_switch(flags, "plaintextOnly"),
+        per_second=_rate(flags, "perSecond"),
     )
 
 
@@ -108,6 +110,20 @@ def _attempts(found: Mapping[str, Any]) -> int:
     if not isinstance(value, int) or not 0 < value <= 1000:
         _fault("attempts is not a number from 1 to 1000")
     return value
+
+
+def _switch(found: Mapping[str, Any], name: str) -> bool:
+    value = found.get(name, False)
+    if not isinstance(value, bool):
+        _fault(f"{name} is neither true nor false")
+    return value
+
+
+def _rate(found: Mapping[str, Any], name: str) -> float:
+    value = found.get(name, 0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e6:
+        _fault(f"{name} is not a number of objects")
+    return float(value)
 
 
 def _seconds(found: Mapping[str, Any], name: str, default: float | None) -> float | None:
@@ -211,6 +227,10 @@ def _flags(order: Order) -> dict[str, Any]:
     flags: dict[str, Any] = {"filter": {name: value for name, value in found.items() if value}}
     if order.notify:
         flags["notify"] = {"endpoint": order.notify, "token": _REDACTED if order.token else ""}
+    if order.plain:
+        flags["plaintextOnly"] = True
+    if order.per_second:
+        flags["perSecond"] = order.per_second
     flags["retry"] = {"attempts": order.attempts, "delay": _duration(order.delay)}
     return flags
 

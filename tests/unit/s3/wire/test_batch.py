@@ -101,3 +101,18 @@ def test_what_is_wrong_is_said(change):
     with pytest.raises(Refused) as refused:
         batch.parse(FULL.replace(*change))
     assert refused.value.text.startswith("Invalid arguments specified. (")
+
+
+def test_flags_of_ours_come_and_go():
+    text = b"keyrotate: {apiVersion: v1, bucket: b, encryption: {type: sse-s3}, flags: {plaintextOnly: true, perSecond: 50}}"
+    order = batch.parse(text)
+    assert (order.plain, order.per_second) == (True, 50.0)
+    assert batch.parse(batch.described(Job(order, Progress("id", "user", 0.0)))) == order
+
+
+@pytest.mark.parametrize("flags", ["plaintextOnly: 1", "plaintextOnly: yes please", "perSecond: -1", "perSecond: fast"])
+def test_flags_that_mean_nothing_are_refused(flags):
+    with pytest.raises(Refused):
+        batch.parse(
+            f"keyrotate: {{apiVersion: v1, bucket: b, encryption: {{type: sse-s3}}, flags: {{{flags}}}}}".encode()
+        )
