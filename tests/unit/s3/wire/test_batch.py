@@ -104,7 +104,8 @@ def test_what_is_wrong_is_said(change):
 
 
 def test_flags_of_ours_come_and_go():
-    text = b"keyrotate: {apiVersion: v1, bucket: b, encryption: {type: sse-s3}, flags: {plaintextOnly: true, perSecond: 50}}"
+    flags = b"{plaintextOnly: true, perSecond: 50}"
+    text = b"keyrotate: {apiVersion: v1, bucket: b, encryption: {type: sse-s3}, flags: %b}" % flags
     order = batch.parse(text)
     assert (order.plain, order.per_second) == (True, 50.0)
     assert batch.parse(batch.described(Job(order, Progress("id", "user", 0.0)))) == order
