@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from strongroom.kes.domain.errors import KeyNotFound, StoreFailed
 from strongroom.kes.domain.lifecycle import Deletion, decode_entry, deletion_entry
 from strongroom.kes.handlers.keyring import Keyring
-from strongroom.kes.handlers.keys import PAGE, erase
+from strongroom.kes.handlers.keys import PAGE
+from strongroom.kes.handlers.making import erase
 from strongroom.kes.handlers.watch import Watch
 
 LIST_SECONDS = 600.0  # between two searches of the whole store for keys that wait

@@ -1,48 +1,26 @@
 """The key routes (kes.md 1.6). generate, encrypt and decrypt answer without waiting when the key is cached."""
 
 import os
-import time
 from binascii import b2a_base64
 from collections.abc import Awaitable, Callable
 from hmac import digest
 
 import msgspec
 
-from strongroom.crypto.fingerprint import fingerprint
-from strongroom.crypto.keyciphertext import KeyType
-from strongroom.errors import Malformed
-from strongroom.kes.domain import storedkey
 from strongroom.kes.domain.errors import (
-    BadCipher,
-    BadImport,
     BadKeyName,
-    BadKeySize,
     BadPattern,
-    KeyExists,
-    KeyNotFound,
     NoHmacKey,
-    StoredKeyDamaged,
-    StoreFailed,
-    StoreUnreachable,
     TooManyCiphertexts,
 )
 from strongroom.kes.domain.lifecycle import (
-    Deleted,
     MasterKey,
     UnknownVersion,
-    decode_entry,
-    deleted_entry,
-    deletion_entry,
-    disabled_entry,
-    iso,
-    version_entry,
 )
 from strongroom.kes.domain.names import valid_name, valid_pattern
-from strongroom.kes.domain.ports import KeyStore
-from strongroom.kes.domain.records import CIPHERS, WIRE_NAMES, Moment, StoredKey
-from strongroom.kes.handlers.call import EMPTY, JSON, Call, failing, listed
-from strongroom.kes.handlers.keyring import Keyring, answer_headers, maybe
-from strongroom.kes.handlers.watch import Watch, encode
+from strongroom.kes.domain.records import WIRE_NAMES
+from strongroom.kes.handlers.call import JSON, Call, failing, listed
+from strongroom.kes.handlers.keyring import answer_headers
 from strongroom.kes.wire import json
 from strongroom.messages import Response
 
@@ -173,111 +151,6 @@ async def bulk_decrypt(call: Call) -> Response:
             call.version = version.number
             plaintexts.append(b'{"plaintext":"%b"}' % b2a_base64(plaintext, newline=False))
     return Response(200, JSON, b"[%b]\n" % b",".join(plaintexts))
-
-
-# ---- creating and deleting
-async def create(call: Call) -> Response:
-    """`PUT /v1/key/create/<name>`: durable before the answer; never cached (kes.md 7)."""
-    if not valid_name(call.argument):
-        raise BadKeyName(call.argument)
-    await store_new(call, os.urandom(32), KeyType.AES256)
-    return EMPTY
-
-
-async def import_key(call: Call) -> Response:
-    """`PUT /v1/key/import/<name>`: a key of the caller's bytes, with a fresh HMAC key."""
-    if not valid_name(call.argument):
-        raise BadKeyName(call.argument)
-    try:
-        body = json.import_body(call.body)
-    except Malformed as error:
-        raise BadImport(str(error)) from error
-    kind = CIPHERS.get("AES256" if body.cipher is None else body.cipher)
-    if kind is None:
-        raise BadCipher(body.cipher)
-    if body.key is None or len(body.key) != storedkey.KEY_SIZE:
-        raise BadKeySize(body.cipher or "AES256")
-    await store_new(call, body.key, kind)
-    return EMPTY
-
-
-async def store_new(call: Call, key: bytes, kind: KeyType) -> None:
-    """Store version 1 of a new key; raise KeyExists also when the name belongs to a deleted one."""
-    keyring = call.state.keyring
-    with failing("failed to create key"):
-        if await maybe(keyring.store, deleted_entry(call.argument), keyring.warn) is not None:
-            raise KeyExists(f"{call.argument} was deleted")
-        await keyring.store.create(call.argument, new_value(call, key, kind))
-
-
-def new_value(call: Call, key: bytes, kind: KeyType) -> bytes:
-    """Return the stored form of a fresh key."""
-    created_at = Moment(*divmod(time.time_ns(), 10**9))
-    return storedkey.encode(StoredKey(key, kind, os.urandom(32), created_at, call.identity))
-
-
-async def delete(call: Call) -> Response:
-    """`DELETE /v1/key/delete/<name>`: all versions, for ever; a tombstone keeps the name from being used again."""
-    if not valid_name(call.argument):
-        raise BadKeyName(call.argument)
-    with failing("failed to delete key"):
-        await delete_now(call, call.argument)
-    return EMPTY
-
-
-async def delete_now(call: Call, name: str) -> None:
-    """Delete a key in a client's name. Raises KeyNotFound."""
-    await erase(call.state.keyring, call.state.watch, name, call.identity, call.server.now())
-
-
-async def erase(keyring: Keyring, watch: Watch, name: str, by: str, at: float) -> None:
-    """Write the tombstone, delete versions and markers, tell everybody. Raises KeyNotFound."""
-    store = keyring.store
-    keyring.with_states = True
-    try:
-        marks = _fingerprints(await store.get(name))
-    except StoreUnreachable:
-        raise
-    except StoreFailed:
-        marks = []  # what cannot be read can be deleted all the same
-    number = 2
-    while (value := await maybe(store, version_entry(name, number), keyring.warn)) is not None:
-        marks += _fingerprints(value)
-        number += 1
-    await _write_tombstone(keyring, name, marks, by, at)
-    await store.delete(name)
-    for entry in [version_entry(name, one) for one in range(number - 1, 1, -1)]:
-        await store.delete(entry)
-    for entry in (disabled_entry(name), deletion_entry(name)):
-        await _delete_if_there(store, entry)
-    keyring.forget(name)
-    await watch.changed("deleted", name)
-
-
-def _fingerprints(value: bytes) -> list[str]:
-    """Return a stored key's fingerprint; a damaged one has none, and can be deleted as well."""
-    try:
-        return [fingerprint(storedkey.decode(value).key).hex()]
-    except StoredKeyDamaged:
-        return []
-
-
-async def _write_tombstone(keyring: Keyring, name: str, marks: list[str], by: str, at: float) -> None:
-    """Remember the fingerprints of a key and of all its forerunners of the same name."""
-    store, entry = keyring.store, deleted_entry(name)
-    old = await maybe(store, entry, keyring.warn)
-    former = decode_entry(old, Deleted).fingerprints if old is not None else ()
-    if old is not None:
-        await _delete_if_there(store, entry)
-    fresh = tuple(mark for mark in marks if mark not in former)
-    await store.create(entry, encode(Deleted(former + fresh, marks[0] if marks else "", by, iso(at))))
-
-
-async def _delete_if_there(store: KeyStore, entry: str) -> None:
-    try:
-        await store.delete(entry)
-    except KeyNotFound:
-        return  # most keys have no such mark
 
 
 # ---- looking

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from strongroom.kes.domain.settings import RouteSettings
-from strongroom.kes.handlers import keys, lifecycle, policies, secrets, system
+from strongroom.kes.handlers import keys, lifecycle, making, policies, secrets, system
 from strongroom.kes.handlers.call import JSON, Call
 from strongroom.messages import Response
 
@@ -58,11 +58,11 @@ ROUTES = (
     Route("GET", "/v1/status", system.status, counted=False),
     Route("GET", "/v1/metrics", system.metrics, counted=False),
     Route("GET", "/v1/api", apis, timeout=10, counted=False),
-    Route("PUT", "/v1/key/create/", keys.create),
-    Route("PUT", "/v1/key/import/", keys.import_key, MB),
+    Route("PUT", "/v1/key/create/", making.create),
+    Route("PUT", "/v1/key/import/", making.import_key, MB),
     Route("GET", "/v1/key/describe/", keys.describe),
     Route("GET", "/v1/key/list/", keys.names),
-    Route("DELETE", "/v1/key/delete/", keys.delete),
+    Route("DELETE", "/v1/key/delete/", making.delete),
     Route("PUT", "/v1/key/generate/", keys.generate, MB),
     Route("PUT", "/v1/key/encrypt/", keys.encrypt, MB),
     Route("PUT", "/v1/key/decrypt/", keys.decrypt, MB),

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlencode
 
-from strongroom.errors import BadSettings
+from strongroom.errors import BadSettings, Error
 from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreFailed
 from strongroom.kes.domain.pages import page
 from strongroom.kes.domain.settings import AzureSettings
@@ -45,7 +45,7 @@ class AzureStore:
         store = cls(settings, Rest("azure", HttpClient(), _tokens(settings, login)), pause)
         try:
             await store.status()
-        except Exception:
+        except Error:
             await store.close()
             raise
         return store

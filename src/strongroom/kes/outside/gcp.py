@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from strongroom.errors import BadSettings
+from strongroom.errors import BadSettings, Error
 from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreFailed
 from strongroom.kes.domain.pages import page
 from strongroom.kes.domain.settings import GcpSettings
@@ -50,7 +50,7 @@ class GcpStore:
         store = cls(settings, Rest("gcp", HttpClient(), _tokens(settings, token_url)))
         try:
             await store.status()
-        except Exception:
+        except Error:
             await store.close()
             raise
         return store
