@@ -115,3 +115,17 @@ def test_a_second_server_on_the_same_folder_is_refused(tmp_path):
         with pytest.raises(RuntimeError, match="in use by another server"):
             other.start()
         assert kms.process.poll() is None
+
+
+def test_the_log_and_the_pid_are_where_the_configuration_says(tmp_path):
+    pid, log = tmp_path / "kms.pid", tmp_path / "kms.log"
+    with KmsProcess(tmp_path, log_file=str(log), pid_file=str(pid)) as kms:
+        keys, root = kms.set_up()
+        assert int(pid.read_text()) == kms.process.pid
+        assert kms.ask("PUT", "sys/seal", {}, root)[0] == 204
+        kms.process.terminate()
+        assert kms.process.wait(10) == 0
+    assert not pid.exists()
+    said = [line.split(" msg=")[1].split()[0] for line in log.read_text().splitlines()]
+    assert said.index("unsealed") < said.index("sealed")
+    assert keys[0] not in log.read_text() and root not in log.read_text()

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +29,9 @@ from strongroom.net.run import Signals, run
 from strongroom.net.server import Server, listen
 from strongroom.net.tls import TlsContext, server_tls
 from strongroom.net.tls_openssl import any_client_tls
+from strongroom.observe.log import DEBUG, ERROR, INFO, WARN, Log
 
+LEVELS = {"trace": DEBUG, "debug": DEBUG, "info": INFO, "warn": WARN, "error": ERROR, "err": ERROR}
 TICK = 1.0  # seconds between looks at what has expired
 RETRY = 5  # ticks between tries to unseal with an outside seal that was away
 
@@ -95,7 +96,7 @@ class Running:
                 try:
                     server.tls.reload()
                 except BadSettings as error:
-                    print(f"reload: {error}; the old certificate stays", file=sys.stderr)
+                    self.core.warn(f"reload: {error}; the old certificate stays")
         self.core.audit.reopen()
 
 
@@ -115,14 +116,15 @@ def tls_of(listener: Listener) -> TlsContext | None:
     )
 
 
-async def start(settings: Settings) -> Running:
+async def start(settings: Settings, log: Log | None = None) -> Running:
     """Start a server and return it once it accepts requests; raise BadSettings or OSError."""
+    log = log or open_log(settings)
     seal = open_seal(settings.seal, settings.seal_options)
     store = open_store(settings)
     core = Core(settings, store, time.time_ns, FACTORIES, seal)
     core.old_seal = open_seal(settings.old_seal, settings.old_seal_options)
     core.write_snapshot, core.read_snapshot, core.spool = snapshot.write, snapshot.read, snapshot.spool
-    core.warn = lambda text: print(f"[WARN]  {text}", file=sys.stderr)
+    core.warn, core.info = log.warn, log.info
     core.audit.open_sink, core.review_token = open_sink, review_token
     sealing = Sealing(core)
     size = max((listener.max_request_size for listener in settings.listeners), default=32 * 1024 * 1024)
@@ -233,9 +235,35 @@ def banner(running: Running) -> str:
     return head + "\n".join(lines) + "\n\n==> Vault server started! Log data will stream in below:\n"
 
 
-async def _serve(settings: Settings, signals: Signals) -> int:
+def open_log(settings: Settings) -> Log:
+    """Return the operators' log: standard error, or the configured file; raise BadSettings."""
+    level = LEVELS.get(settings.log_level.lower())
+    if level is None:
+        raise BadSettings(f"log_level {settings.log_level!r}: write one of {', '.join(LEVELS)}")
     try:
-        running = await start(settings)
+        stream = open(settings.log_file, "a", encoding="utf-8") if settings.log_file else None  # noqa: SIM115 - kept
+    except OSError as error:
+        raise BadSettings(f"log_file {settings.log_file}: {error.strerror}") from error
+    return Log(level, stream)
+
+
+def _write_pid(settings: Settings) -> None:
+    if settings.pid_file:
+        try:
+            Path(settings.pid_file).write_text(f"{os.getpid()}\n")
+        except OSError as error:
+            raise BadSettings(f"pid_file {settings.pid_file}: {error.strerror}") from error
+
+
+def _remove_pid(settings: Settings) -> None:
+    if settings.pid_file:
+        Path(settings.pid_file).unlink(missing_ok=True)
+
+
+async def _serve(settings: Settings, log: Log, signals: Signals) -> int:
+    try:
+        running = await start(settings, log)
+        _write_pid(settings)
     except (BadSettings, Error) as error:
         print(f"Error initializing: {error}")
         return 1
@@ -248,6 +276,7 @@ async def _serve(settings: Settings, signals: Signals) -> int:
     await signals.stopped.wait()
     print("==> Vault shutdown triggered", flush=True)
     await running.stop()
+    _remove_pid(settings)
     return 0
 
 
@@ -269,14 +298,19 @@ def _dev_banner(running: Running) -> str:
 
 def serve(settings: Settings) -> int:
     """Run a server until SIGTERM or SIGINT; return its exit code. SIGHUP reloads certificates and audit files."""
+    try:
+        log = open_log(settings)
+    except BadSettings as error:
+        print(error)
+        return 1
     for warning in settings.warnings:
-        print(f"[WARN]  {warning}", file=sys.stderr)
+        log.warn(warning)
     if not settings.disable_mlock and not settings.dev:
         from strongroom.kms.outside.memory import lock_memory
 
         problem = lock_memory()
         if problem:
-            print(f"[WARN]  memory is not locked: {problem}", file=sys.stderr)
+            log.warn(f"memory is not locked: {problem}")
     with contextlib.suppress(KeyboardInterrupt):
-        return run(lambda signals: _serve(settings, signals))
+        return run(lambda signals: _serve(settings, log, signals))
     return 0

@@ -98,6 +98,7 @@ class Member:
             return
         core.standby, core.active_time = False, rfc3339(core.clock())
         self._beat = time.monotonic()
+        core.info("active")
 
     def _demote(self, why: str) -> None:
         if not self.core.standby:

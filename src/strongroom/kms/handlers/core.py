@@ -98,6 +98,7 @@ class Core:
         self.active_time = ZERO_TIME
         self.leader_address = ""
         self.warn: Callable[[str], None] = lambda text: None
+        self.info: Callable[[str], None] = lambda text: None
         self.cluster: Member | None = None
         self.hostname = platform.node()
 

@@ -313,6 +313,7 @@ class Sealing:
         keyring = Keyring.from_bytes(open_with(root, KEYRING, self.core.store.get(KEYRING) or b""))
         self.core.open(keyring, Secrets(root, seal_key))
         self.sealed_by_hand = False
+        self.core.info("unsealed")
 
     async def unseal_by_itself(self) -> bool:
         """Unseal with the key outside; False before init. Raises Unavailable or Tampered."""
@@ -330,6 +331,8 @@ class Sealing:
         """Forget the keys; nothing happens when sealed already."""
         self.sealed_by_hand = True
         self._reset()
+        if self.core.unsealed is not None:
+            self.core.info("sealed")
         self.core.close()
 
     def _reset(self) -> None:

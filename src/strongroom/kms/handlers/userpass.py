@@ -91,12 +91,13 @@ class UserPass(Backend):
 
     async def write(self, call: Call) -> None:
         """Make or change a user; only the given fields change."""
-        name = call.captures["username"].lower()
+        name, salt, made = call.captures["username"].lower(), os.urandom(16), b""
+        if call.has("password"):  # before the record is read: others may change it while the hash is computed
+            made = await password_hash(call.get("password"), salt)
         user = self.user(call.view, name) or User(name=name)
         user.take(call)
-        if call.has("password"):
-            user.salt = os.urandom(16)
-            user.hash = await password_hash(call.get("password"), user.salt)
+        if made:
+            user.salt, user.hash = salt, made
         if not user.hash:
             raise Refused("missing password")
         call.view.store(USER + name, user)
@@ -107,11 +108,12 @@ class UserPass(Backend):
 
     async def set_password(self, call: Call) -> None:
         """Change a password."""
-        user = self._known(call)
         if not call.get("password"):
             raise Refused("missing password")
-        user.salt = os.urandom(16)
-        user.hash = await password_hash(call.get("password"), user.salt)
+        salt = os.urandom(16)
+        made = await password_hash(call.get("password"), salt)
+        user = self._known(call)
+        user.salt, user.hash = salt, made
         call.view.store(USER + user.name, user)
 
     def set_policies(self, call: Call) -> None:
