@@ -20,6 +20,7 @@ _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,40}) ([\x21-\x7e\x80-\xff]+)
 _ABSOLUTE = re.compile(r"https?://([^/?#@]+)(/[^#]*|\?[^#]*)?", re.IGNORECASE)
 _NAMES: dict[bytes, str] = {}  # header names in lower case, by their spelling
 _NAMES_KEPT = 1024  # entries: a hostile client cannot make it grow further
+_NAME_KEPT = 64  # bytes of a name that is kept
 
 
 class Refused(Malformed):
@@ -74,7 +75,7 @@ class _Fields:
 
 def _lower(name: bytes) -> str:
     key = name.decode("latin-1").lower()
-    if len(_NAMES) < _NAMES_KEPT:
+    if len(_NAMES) < _NAMES_KEPT and len(name) <= _NAME_KEPT:
         _NAMES[name] = key
     return key
 

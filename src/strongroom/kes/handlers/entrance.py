@@ -23,6 +23,8 @@ from strongroom.kes.wire.errors import error_body, status_and_text
 from strongroom.messages import Body, Request, Response
 
 _REMEMBERED = 8192  # callers, targets and decisions kept; more than that starts afresh
+_LONGEST = 512  # characters of a path that is kept: longer ones name no key, and could fill the memory
+_LARGEST = 8 * 1024  # bytes of a client's certificates that are kept; common ones have 1 to 3 thousand
 _SKIPPED_BODY = 16 * 1024 * 1024  # bytes behind the limit that are read and thrown away
 
 
@@ -139,7 +141,8 @@ class Entrance:
             self.state.policies.check(*key)
         except Denied as error:
             denied = error.with_traceback(None)
-        self._decisions[key] = denied
+        if len(key[1]) <= _LONGEST:
+            self._decisions[key] = denied
         return denied
 
     def _caller(self, call: Call) -> Caller:
@@ -149,7 +152,9 @@ class Entrance:
         if caller is None:
             if len(self._callers) >= _REMEMBERED:
                 self._callers.clear()
-            caller = self._callers[certificates] = _identify(certificates)
+            caller = _identify(certificates)
+            if sum(map(len, certificates)) <= _LARGEST:
+                self._callers[certificates] = caller
         tls = self.state.settings.tls
         if tls.proxies and caller.identity in tls.proxies:
             return self._forwarded(call)
@@ -171,7 +176,9 @@ class Entrance:
         if len(self._targets) >= _REMEMBERED:
             self._targets.clear()
         target = self._resolve(path)
-        target = self._targets[path] = replace(target, quoted=json.dumps(target.path))
+        target = replace(target, quoted=json.dumps(target.path))
+        if len(path) <= _LONGEST:
+            self._targets[path] = target
         return target
 
     def _resolve(self, raw: str) -> Target:

@@ -27,10 +27,13 @@ def forwarded(request: Request, tls: TlsSettings) -> bytes:
 
 
 def forwarded_address(request: Request) -> str:
-    """Return the first address of X-Forwarded-For, "" if there is none that is an address."""
+    """Return the first address of X-Forwarded-For, "" if there is none that is an address.
+
+    The client writes it, and audit lines show it: a scope (`fe80::1%...`), which may be any text, is left out.
+    """
     first = request.headers.get("x-forwarded-for", "").partition(",")[0].strip()
     try:
-        return str(ipaddress.ip_address(first))
+        return str(ipaddress.ip_address(first.partition("%")[0]))
     except ValueError:
         return ""
 

@@ -28,7 +28,7 @@ class FileStore:
         self._folder = Path(folder)
         self.description = f"Filesystem: {folder}"
         try:
-            self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            _make(self._folder)
         except FileExistsError:
             raise BadSettings(f"fs: '{folder}' is not a directory") from None
         except OSError as error:
@@ -94,6 +94,10 @@ class FileStore:
             raise StoreFailed(f"fs: failed to read '{path}': {error}") from error
         if len(value) > MAX_VALUE:
             raise StoreFailed(f"fs: '{path}' is larger than {MAX_VALUE} bytes")
+        try:
+            self._sync_folder()  # its creator may not have come so far: no key is used that a power cut takes away
+        except OSError as error:
+            raise StoreFailed(f"fs: failed to sync '{self._folder}': {error}") from error
         return value
 
     def _delete(self, path: Path) -> None:
@@ -113,8 +117,22 @@ class FileStore:
             raise StoreFailed(f"fs: failed to list '{self._folder}': {error}") from error
 
     def _sync_folder(self) -> None:
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync(self._folder)
+
+
+def _make(folder: Path) -> None:
+    """Make a folder with its missing parents, durably."""
+    if folder.is_dir():
+        return
+    if folder.parent != folder:
+        _make(folder.parent)
+    folder.mkdir(mode=0o755)
+    _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
