@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
+from itertools import chain
 from urllib.parse import parse_qsl, urlencode
 
 from strongroom.cli.mc.cmd_stat import canonical
@@ -234,11 +235,11 @@ def _url(place: Target) -> str:
 
 
 def _watch(shell: Shell, line: Line, target: Target, test: Test, show: _Shower) -> None:
-    from strongroom.cli.mc.cmd_watch import events
+    from strongroom.cli.mc.cmd_watch import batches
 
     if isinstance(target, Local):
         raise Fatal("Unable to watch.", "`Watch` is not supported for `filesystem`.")
-    for event in events(shell, target, ["put"], target.key, ""):
+    for event in chain.from_iterable(batches(target, ["put"], target.key, "")):
         place = target.at(event.key)
         entry = Entry(event.key, event.size, event.time, etag=event.etag)
         if test(place.name, entry):

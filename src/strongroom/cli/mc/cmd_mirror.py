@@ -15,11 +15,12 @@ from strongroom.cli.mc.moving import Job, Mover
 from strongroom.cli.mc.planning import below
 from strongroom.cli.mc.progress import Progress
 from strongroom.cli.mc.shell import Local, Remote, Shell, Target
-from strongroom.errors import AlreadyExists, Error
+from strongroom.errors import AlreadyExists, Error, Incomplete, Unavailable
 
 SAME, SIZE, NEWER, FIRST, SECOND = 0, 2, 4, 5, 6  # as --json of diff numbers them
 CONDITIONS = {SIZE: "size", NEWER: "time"}
 POLL_SECONDS = 1.0
+RECONNECT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,19 +218,24 @@ class _Mirror:
     def watch(self, source: Target, target: Target) -> None:
         """Go on until interrupted: a local source is looked at every second, a remote one tells of its changes."""
         if isinstance(source, Local):
-            before = {entry.key: (entry.size, entry.modified) for entry in folder_entries(source)}
+            before: dict[str, object] = {}  # so that what changed while the first run went on is seen
             while True:
                 time.sleep(POLL_SECONDS)
-                now = {entry.key: (entry.size, entry.modified) for entry in folder_entries(source)}
+                now: dict[str, object] = {entry.key: (entry.size, entry.modified) for entry in folder_entries(source)}
                 if now != before:
                     before = now
                     self.run(source, target)
                     self.shell.console.flush()
-        from strongroom.cli.mc.cmd_watch import events
+        from strongroom.cli.mc.cmd_watch import batches
 
-        for _ in events(self.shell, source, ["put", "delete"], source.key, ""):
-            self.run(source, target)
-            self.shell.console.flush()
+        while True:
+            try:
+                for _ in batches(source, ["put", "delete"], source.key, ""):
+                    self.run(source, target)
+                    self.shell.console.flush()
+            except (Incomplete, Unavailable) as error:  # broken: what was missed meanwhile is caught up with at once
+                self.shell.console.note(f"{self.shell.program}: {error}; trying again.")
+            time.sleep(RECONNECT_SECONDS)
 
 
 class _Remover:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from urllib.parse import unquote_plus
 
 from strongroom.cli.mc.failures import INVALID, Fatal
@@ -42,16 +43,17 @@ def kinds(text: str) -> list[str]:
     return found
 
 
-def events(shell: Shell, target: Remote, wanted: Sequence[str], prefix: str, suffix: str) -> Iterator[Event]:
-    """Yield the events of a bucket for as long as the server sends them."""
+def batches(target: Remote, wanted: Sequence[str], prefix: str, suffix: str) -> Iterator[list[Event]]:
+    """Yield the events of a bucket for as long as the server sends them: what came together, at first nothing."""
     names = [KINDS[each] for each in wanted]
     with target.client.listen(target.bucket, prefix, suffix, names) as answer:
+        yield []
         held = b""
         for piece in answer.pieces():
-            held += bytes(piece)
-            *lines, held = held.split(b"\n")
-            for line in lines:
-                yield from _events(line)
+            *lines, held = (held + bytes(piece)).split(b"\n")
+            found = [event for line in lines for event in _events(line)]
+            if found:
+                yield found
 
 
 def _events(line: bytes) -> Iterator[Event]:
@@ -73,7 +75,7 @@ def watch(shell: Shell, line: Line) -> None:
     wanted = kinds(line.text("events", "put,delete,get"))
     prefix = line.text("prefix") or target.key
     try:
-        for event in events(shell, target, wanted, prefix, line.text("suffix")):
+        for event in chain.from_iterable(batches(target, wanted, prefix, line.text("suffix"))):
             path = target.at(event.key)
             record = {"status": "success", "events": {"time": event.time, "size": event.size, "path": path.url,
                                                       "type": event.name}}  # fmt: skip
