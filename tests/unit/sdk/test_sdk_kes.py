@@ -12,7 +12,7 @@ from strongroom.kes.wire.errors import error_body, from_answer
 from strongroom.messages import Body, Request, Response
 from strongroom.net.server import Server, listen
 from strongroom.net.tls import server_tls
-from strongroom.sdk import kes as sdk
+from strongroom.sdk import kes_transport
 from strongroom.sdk.kes import KesClient
 from strongroom.sdk.tls import client_tls
 
@@ -75,7 +75,7 @@ class Servers:
 
 @pytest.fixture
 async def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sdk, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(kes_transport, "RETRY_SECONDS", 0.0)
     made = await Servers(tmp_path).start()
     yield made
     await made.stop()
