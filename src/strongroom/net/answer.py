@@ -31,6 +31,14 @@ def after(response: Response) -> None:
             log.error("what follows an answer failed: %s", where(error))
 
 
+def is_short(head: "Head", response: Response) -> bool:
+    """Say whether the answer goes out at once: a small body, or none and nothing to close (HEAD)."""
+    payload = response.body
+    if type(payload) is bytes:
+        return len(payload) <= WINDOW
+    return head.method == "HEAD" and type(payload) is Windows and not hasattr(payload.source, "close")
+
+
 async def send_large(link: "Exchange", head: "Head", body: "Body", response: Response) -> bool:
     """Send an answer whose body is large or comes piece by piece; say whether the connection goes on.
 

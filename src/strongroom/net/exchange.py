@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Final, cast
 
-from ..messages import WINDOW, Peer, Response
+from ..messages import Peer, Response
 from . import answer
 from .body import EMPTY, Buffered, Incoming
 from .channel import Broken
@@ -53,8 +53,7 @@ class Exchange(Inlet):
         except Exception as error:
             result = shared.failed(error)
         if type(result) is Response:
-            payload = result.body
-            if type(payload) is bytes and len(payload) <= WINDOW:
+            if answer.is_short(head, result):
                 return self.send(head, body, result) or self._end(body)
             work = self._finish(head, body, result)
         else:
@@ -76,8 +75,7 @@ class Exchange(Inlet):
         await self._finish(head, body, response)
 
     async def _finish(self, head: Head, body: Body, response: Response) -> None:
-        payload = response.body
-        if type(payload) is bytes and len(payload) <= WINDOW:
+        if answer.is_short(head, response):
             keep = self.send(head, body, response)
         else:
             keep = await answer.send_large(self, head, body, response)
@@ -106,9 +104,9 @@ class Exchange(Inlet):
             answer.after(response)
             response = self.shared.failed(error)
             block = self.shared.renderer.head(response, http10=head.http10, keep_alive=keep)
-        payload = cast("bytes", response.body)
+        payload = cast("bytes", response.body)  # or a HEAD's Windows, of which nothing is sent
         try:
-            if not payload or head.method == "HEAD" or response.status in NO_BODY:
+            if head.method == "HEAD" or not payload or response.status in NO_BODY:
                 self.out.write(block)
             elif len(payload) <= TOGETHER:
                 self.out.write(block + payload)

@@ -1,7 +1,9 @@
 """A Response's head as bytes."""
 
 import time
+from collections.abc import Sequence
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 
 from ..messages import Response, Stream, Windows
@@ -9,7 +11,7 @@ from ..messages import Response, Stream, Windows
 _STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 _STATUS[413] = b"HTTP/1.1 413 Request Entity Too Large\r\n"  # Go's words, in Python's table since 3.13 others
 _STATUS[416] = b"HTTP/1.1 416 Requested Range Not Satisfiable\r\n"
-_OURS = ("\ncontent-length:", "\ntransfer-encoding:", "\nconnection:", "\ndate:")
+_OURS = frozenset({"content-length", "transfer-encoding", "connection", "date"})
 NO_BODY = frozenset({204, 304})
 
 
@@ -55,15 +57,20 @@ class Renderer:
         return line + self._block + self._date + length + b"\r\n"
 
 
-def _block(headers: object) -> bytes:
-    lines = [f"{name}: {value}\r\n" for name, value in headers]  # type: ignore[attr-defined]  # a Sequence of pairs
+def _block(headers: Sequence[tuple[str, str]]) -> bytes:
+    lines = [f"{_name(name)}{value}\r\n" for name, value in headers]
     text = "".join(lines)
     if text.count("\n") != len(lines) or text.count("\r") != len(lines) or "\0" in text:
         raise ValueError("a response header holds a line break")
-    lower = "\n" + text.lower()
-    if any(name in lower for name in _OURS):
-        raise ValueError("a response header that net adds itself")
     return text.encode("latin-1")
+
+
+@lru_cache(maxsize=1024)
+def _name(name: str) -> str:
+    """Return a name and what follows it; raise ValueError for one that no box may set."""
+    if name.lower() in _OURS:
+        raise ValueError("a response header that net adds itself")
+    return f"{name}: "
 
 
 def is_stream(response: Response) -> bool:
