@@ -86,3 +86,14 @@ def test_the_master_key_form_of_2018():
 def test_fingerprint():
     assert fingerprint(KEY) == fingerprint(bytearray(KEY)) != fingerprint(OTHER)
     assert len(fingerprint(KEY)) == 16
+
+
+def test_the_subkey_is_an_hmac() -> None:
+    """Our HMAC is written out for speed; the library's is the oracle."""
+    import hmac
+
+    from strongroom.crypto.keyciphertext import _hmac_sha256
+
+    for size in (0, 1, 31, 32, 33, 64):
+        key, message = bytes(range(size)), bytes(range(size))
+        assert _hmac_sha256(key, message) == hmac.digest(key, message, "sha256")
