@@ -399,3 +399,26 @@ def test_a_certificate_is_trusted_on_first_use(shell):
     assert "Added `first` successfully." in out
     assert (shell.folder / "mc" / "certs" / "CAs" / "first.crt").read_text().startswith("-----BEGIN CERTIFICATE")
     shell.run("ls", "first")
+
+
+def test_a_job_from_its_template_to_its_end(shell):
+    shell.run("admin", "kms", "key", "create", "kes", "job-key")
+    shell.run("mb", "kes/jobs")
+    for name in ("p/a", "p/b", "q"):
+        shell.run("pipe", f"kes/jobs/{name}", stdin=b"plain")
+    text = shell.run("batch", "generate", "kes", "keyrotate")
+    filled = {"BUCKET": "jobs", "PREFIX": "p/", "key: KEY ": "key: job-key ", "# plaintextO": "plaintextO"}
+    for old, new in filled.items():
+        assert old in text
+        text = text.replace(old, new)
+    (shell.folder / "job.yaml").write_text(text)
+    job = json.loads(shell.run("--json", "batch", "start", "kes", "job.yaml"))["result"]["id"]
+    assert _until(lambda: shell.run("batch", "status", "kes", job), lambda out: "complete" in out).count("│ 2 ") == 1
+    assert job in shell.run("batch", "list", "kes")
+    assert "bucket: jobs" in shell.run("batch", "describe", "kes", job)
+    assert "SSE-KMS (arn:aws:kms:job-key)" in shell.run("stat", "kes/jobs/p/b")
+    assert "Encryption" not in shell.run("stat", "kes/jobs/q")
+    assert shell.run("cat", "kes/jobs/p/a") == "plain"
+    shell.run("batch", "cancel", "kes", job)
+    shell.run("batch", "status", "kes", "no-such-job", code=1)
+    assert "NotImplemented" in shell.run("batch", "generate", "kes", "expire", code=1)

@@ -30,6 +30,8 @@ KEYROTATE = """keyrotate:
       #   - key: "content-type"
       #     value: "image/*"
       # kmskey: "OLD-KEY"      # only objects under this key
+    # plaintextOnly: true      # encrypt plain objects where they lie (strongroom only)
+    # perSecond: 500           # objects at most (strongroom only)
     # notify:
     #   endpoint: "https://example.org/done"
     #   token: "Bearer TOKEN"
