@@ -52,6 +52,7 @@ class IamStore:
         self._now = now
         self._revision = b""  # as of the last look
         self._stored: dict[str, bytes] = {}  # path → what the entry in memory was read from
+        self.changing = asyncio.Lock()  # held by who reads entries and stores what follows from them
         self._one = asyncio.Lock()  # a look must not put back what is being removed
 
     async def load(self) -> None:

@@ -28,37 +28,47 @@ from strongroom.s3.wire.errors import HOST_ID, status_and_text
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One admin call. action "": the handler decides itself; needs: query arguments without which it is not served."""
+    """One admin call.
+
+    action  the right to make it; "": the handler decides itself
+    needs   query arguments without which it is not served
+    alone   it reads an IAM entry and stores another one: two at a time would lose what one of them did
+    """
 
     handle: Errander
     action: str = ""
     needs: tuple[str, ...] = ()
+    alone: bool = False
 
 
 _V3, _KMS = "/minio/admin/v3/", "/minio/kms/v1/"
 ROUTES: dict[tuple[str, str], Route] = {
-    ("PUT", _V3 + "add-user"): Route(users.add_user, "admin:CreateUser", ("accessKey",)),
+    ("PUT", _V3 + "add-user"): Route(users.add_user, "admin:CreateUser", ("accessKey",), alone=True),
     ("GET", _V3 + "list-users"): Route(users.list_users, "admin:ListUsers"),
     ("GET", _V3 + "user-info"): Route(users.user_info, "", ("accessKey",)),
-    ("PUT", _V3 + "set-user-status"): Route(users.set_user_status, "", ("accessKey", "status")),
-    ("DELETE", _V3 + "remove-user"): Route(users.remove_user, "admin:DeleteUser", ("accessKey",)),
-    ("PUT", _V3 + "update-group-members"): Route(groups.update_members, "admin:AddUserToGroup"),
+    ("PUT", _V3 + "set-user-status"): Route(users.set_user_status, "", ("accessKey", "status"), alone=True),
+    ("DELETE", _V3 + "remove-user"): Route(users.remove_user, "admin:DeleteUser", ("accessKey",), alone=True),
+    ("PUT", _V3 + "update-group-members"): Route(groups.update_members, "admin:AddUserToGroup", alone=True),
     ("GET", _V3 + "groups"): Route(groups.list_groups, "admin:ListGroups"),
     ("GET", _V3 + "group"): Route(groups.group_info, "admin:GetGroup", ("group",)),
-    ("PUT", _V3 + "set-group-status"): Route(groups.set_group_status, "admin:EnableGroup", ("group", "status")),
-    ("PUT", _V3 + "add-canned-policy"): Route(policies.add_policy, "admin:CreatePolicy", ("name",)),
+    ("PUT", _V3 + "set-group-status"): Route(
+        groups.set_group_status, "admin:EnableGroup", ("group", "status"), alone=True
+    ),
+    ("PUT", _V3 + "add-canned-policy"): Route(policies.add_policy, "admin:CreatePolicy", ("name",), alone=True),
     ("GET", _V3 + "list-canned-policies"): Route(policies.list_policies, "admin:ListUserPolicies"),
     ("GET", _V3 + "info-canned-policy"): Route(policies.policy_info, "admin:GetPolicy", ("name",)),
-    ("DELETE", _V3 + "remove-canned-policy"): Route(policies.remove_policy, "admin:DeletePolicy", ("name",)),
-    ("POST", _V3 + "idp/builtin/policy/attach"): Route(policies.attach, "admin:AttachUserOrGroupPolicy"),
-    ("POST", _V3 + "idp/builtin/policy/detach"): Route(policies.detach, "admin:UpdatePolicyAssociation"),
+    ("DELETE", _V3 + "remove-canned-policy"): Route(
+        policies.remove_policy, "admin:DeletePolicy", ("name",), alone=True
+    ),
+    ("POST", _V3 + "idp/builtin/policy/attach"): Route(policies.attach, "admin:AttachUserOrGroupPolicy", alone=True),
+    ("POST", _V3 + "idp/builtin/policy/detach"): Route(policies.detach, "admin:UpdatePolicyAssociation", alone=True),
     ("GET", _V3 + "idp/builtin/policy-entities"): Route(policies.entities, "admin:ListGroups"),
-    ("PUT", _V3 + "set-user-or-group-policy"): Route(policies.set_policy, "admin:AttachUserOrGroupPolicy"),
-    ("PUT", _V3 + "add-service-account"): Route(accounts.add_account),
-    ("POST", _V3 + "update-service-account"): Route(accounts.update_account, "", ("accessKey",)),
+    ("PUT", _V3 + "set-user-or-group-policy"): Route(policies.set_policy, "admin:AttachUserOrGroupPolicy", alone=True),
+    ("PUT", _V3 + "add-service-account"): Route(accounts.add_account, alone=True),
+    ("POST", _V3 + "update-service-account"): Route(accounts.update_account, "", ("accessKey",), alone=True),
     ("GET", _V3 + "info-service-account"): Route(accounts.account_info, "", ("accessKey",)),
     ("GET", _V3 + "list-service-accounts"): Route(accounts.list_accounts),
-    ("DELETE", _V3 + "delete-service-account"): Route(accounts.delete_account, "", ("accessKey",)),
+    ("DELETE", _V3 + "delete-service-account"): Route(accounts.delete_account, "", ("accessKey",), alone=True),
     ("GET", _V3 + "accountinfo"): Route(accounts.account_self),
     ("GET", _V3 + "info"): Route(server.info, "admin:ServerInfo"),
     ("PUT", _V3 + "set-bucket-quota"): Route(quota.set_quota, "admin:SetBucketQuota", ("bucket",)),
@@ -138,8 +148,8 @@ class AdminEntrance:
         self, route: Route, request: Request, body: Body, request_id: str, pairs: sigv4.Pairs, who: list[str]
     ) -> Response:
         signed = self._desk.box.verifier.verify(request, pairs, self._desk.box.now(), any_region=True)
-        if signed.principal.credential is None or signed.presigned:
-            raise Denied("admin calls are signed in their headers")
+        if signed.principal.credential is None or signed.presigned or not signed.key:
+            raise Denied("admin calls are signed in their headers, by SigV4: SigV2 covers neither arguments nor body")
         who.append(signed.principal.name)
         content = await body.read(BODY_LIMIT)
         documents.check_payload(signed.payload, content)
@@ -147,4 +157,7 @@ class AdminEntrance:
         errand = Errand(self._desk, request, body, pairs, query, signed.principal, request_id, content)
         if route.action:
             errand.authorise(route.action)  # of key calls the first phase, on no key; the handler asks for the key
-        return await route.handle(errand)
+        if not route.alone:
+            return await route.handle(errand)
+        async with self._desk.iam.changing:
+            return await route.handle(errand)

@@ -57,6 +57,8 @@ class StsEntrance:
         signed = box.verifier.verify(request, pairs, box.now(), any_region=True, body_hash=digest)
         check_payload(signed.payload, content)
         credential = signed.principal.credential
+        if not signed.key or signed.presigned:
+            raise Denied("a session is asked for with SigV4 in the headers: SigV2 does not cover the form")
         if credential is None or credential.token:
             raise Denied("a session cannot take a session; sign with a user's or account's key")
         wish = sts.parse_assume_role(form)
