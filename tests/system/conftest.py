@@ -1,5 +1,9 @@
+import itertools
+
 import pytest
+from botocore.exceptions import ClientError
 from chain_process import ChainProcess
+from s3_process import S3Process
 
 
 @pytest.fixture(scope="module")
@@ -9,3 +13,41 @@ def chain(tmp_path_factory):
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def lone_server(tmp_path_factory):
+    """An S3 server with a static key over plain HTTP, shared by the files that want nothing special."""
+    running = S3Process(tmp_path_factory.mktemp("lone") / "data", MINIO_KMS_AUTO_ENCRYPTION="off").start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def lone(lone_server):
+    """A boto3 client of lone_server."""
+    return lone_server.client()
+
+
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture
+def fresh(lone):
+    """The name of a new bucket."""
+    name = f"fresh-{next(_NUMBERS)}"
+    lone.create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def refused():
+    """A function that makes a call that must fail; it returns the status and the code."""
+
+    def call(operation, **arguments):
+        with pytest.raises(ClientError) as error:
+            operation(**arguments)
+        answer = error.value.response
+        return answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"]
+
+    return call

@@ -48,7 +48,7 @@ class S3Process:
                 time.sleep(0.02)
         raise AssertionError("s3 does not answer")
 
-    def client(self, attempts: int = 1):
+    def client(self, attempts: int = 1, **config):
         """Return a boto3 client; attempts 1 means no retry, so that an answer is what the server said."""
         retries = {"total_max_attempts": attempts, "mode": "standard"}
         return boto3.client(
@@ -57,7 +57,7 @@ class S3Process:
             aws_access_key_id="minio",
             aws_secret_access_key="minio123",
             region_name="us-east-1",
-            config=Config(retries=retries, max_pool_connections=64, s3={"addressing_style": "path"}),
+            config=Config(retries=retries, max_pool_connections=64, s3={"addressing_style": "path"}, **config),
         )
 
     def kill(self) -> None:

@@ -72,7 +72,7 @@ def _parts(call: Call, found: Found, checksum: ChecksumRecord | None) -> list[xm
     parts = [(place, part) for place, part in enumerate(found.version.parts) if part.number > after]
     page = parts[:limit]
     items: list[xml.Item] = [
-        ("TotalPartsCount", len(found.version.parts)),
+        ("PartsCount", len(found.version.parts)),
         ("PartNumberMarker", after),
         ("NextPartNumberMarker", page[-1][1].number if page else 0),
         ("MaxParts", limit),
