@@ -7,6 +7,7 @@ file before the turn ends.
 import asyncio
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -139,7 +140,12 @@ class Auditor:
 def now() -> str:
     """Return the time, RFC 3339 with microseconds."""
     seconds, rest = divmod(time.time_ns(), 1_000_000_000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest // 1000:06d}Z"
+    return f"{_second(seconds)}.{rest // 1000:06d}Z"
+
+
+@lru_cache(maxsize=8)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def _key(info: SealInfo) -> dict[str, object]:
