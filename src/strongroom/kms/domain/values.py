@@ -7,6 +7,7 @@ from time import gmtime, strftime, strptime
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)([^\d.]*)")
 LONGEST = 9_223_372_036  # seconds: what 64 bits of nanoseconds hold
+LONGEST_TEXT = 100  # characters
 ZERO_TIME = "0001-01-01T00:00:00Z"
 
 
@@ -14,6 +15,8 @@ def parse_duration(text: str) -> float:
     """Return seconds of `5m`, `1h30m`, `30d`, or of plain digits; raise ValueError with Go's text."""
     if text == "":
         return 0.0
+    if len(text) > LONGEST_TEXT:
+        raise ValueError("time: invalid duration")
     seconds = _parsed(text)
     if abs(seconds) > LONGEST:
         raise ValueError(f'time: invalid duration "{text}"')

@@ -1,7 +1,9 @@
 """User lockout: five failed logins of one alias lock it for fifteen minutes (vault.md 4.3); in memory only."""
 
+import hashlib
 from dataclasses import dataclass
 
+LONGEST = 128  # characters of an alias that is kept as it is; anybody can try to log in under any name
 THRESHOLD = 5
 SECONDS = 15 * 60
 KEPT = 100_000
@@ -13,6 +15,12 @@ class _Failures:
     last: int
 
 
+def _key(mount: str, alias: str) -> tuple[str, str]:
+    if len(alias) > LONGEST:
+        alias = hashlib.sha256(alias.encode("utf-8", "replace")).hexdigest()
+    return mount, alias
+
+
 class Lockouts:
     """Failed logins by (mount accessor, alias)."""
 
@@ -21,11 +29,12 @@ class Lockouts:
 
     def locked(self, mount: str, alias: str, now: int) -> bool:
         """Say whether an alias is locked at `now`, seconds."""
-        found = self._failures.get((mount, alias))
+        key = _key(mount, alias)
+        found = self._failures.get(key)
         if found is None:
             return False
         if now - found.last >= SECONDS:
-            del self._failures[mount, alias]
+            del self._failures[key]
             return False
         return found.count >= THRESHOLD
 
@@ -33,12 +42,12 @@ class Lockouts:
         """Count a failed login."""
         if len(self._failures) >= KEPT:
             self._failures.clear()
-        found = self._failures.setdefault((mount, alias), _Failures(0, now))
+        found = self._failures.setdefault(_key(mount, alias), _Failures(0, now))
         found.count, found.last = found.count + 1, now
 
     def succeeded(self, mount: str, alias: str) -> None:
         """Forget an alias's failures."""
-        self._failures.pop((mount, alias), None)
+        self._failures.pop(_key(mount, alias), None)
 
     def all(self) -> list[tuple[str, str]]:
         """Return the locked (mount accessor, alias) pairs."""
