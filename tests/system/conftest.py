@@ -3,7 +3,9 @@ import itertools
 import pytest
 from botocore.exceptions import ClientError
 from chain_process import ChainProcess
+from mc_shell import McShell
 from s3_process import S3Process
+from vectors.mc_world import Servers
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +53,17 @@ def refused():
         return answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"]
 
     return call
+
+
+@pytest.fixture(scope="module")
+def mc_servers(tmp_path_factory):
+    """The servers of the recorded transcripts of mc, shared by the tests of a file."""
+    running = Servers(tmp_path_factory.mktemp("mc-servers"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def shell(mc_servers, tmp_path):
+    """mc with a configuration of its own, and aliases for mc_servers."""
+    return McShell(tmp_path, mc_servers)

@@ -4,24 +4,8 @@ import io
 import json
 import zipfile
 
-import pytest
-from system.test_mc_shell import Shell
-from vectors.mc_world import Servers
-
 POLICY = {"Version": "2012-10-17",
           "Statement": [{"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::*"]}]}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory):
-    running = Servers(tmp_path_factory.mktemp("import-servers"))
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def shell(servers, tmp_path):
-    return Shell(tmp_path, servers)
 
 
 def _history(shell):

@@ -7,22 +7,6 @@ import subprocess
 import threading
 import time
 
-import pytest
-from system.test_mc_shell import Shell
-from vectors.mc_world import Servers
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory):
-    running = Servers(tmp_path_factory.mktemp("stream-servers"))
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def shell(servers, tmp_path):
-    return Shell(tmp_path, servers)
-
 
 class Running:
     """A command under way, its lines as they come."""
