@@ -66,7 +66,20 @@ async def _not_on_objects(call: Call) -> Response:
     raise Refused("InvalidRequest", "This query parameter is of buckets, not of objects.")
 
 
-ABSENT = ("analytics", "inventory", "metrics", "intelligent-tiering", "metadataTable", "metadataConfiguration", "abac")
+ABSENT = (
+    "abac",
+    "analytics",
+    "intelligent-tiering",
+    "inventory",
+    "metadataAnnotationTable",
+    "metadataConfiguration",
+    "metadataInventoryTable",
+    "metadataJournalTable",
+    "metadataTable",
+    "metrics",
+    "session",
+)
+ABSENT_OBJECT = ("annotation", "renameObject")
 
 
 def _stored(name: str, query: str, stored: config.Document) -> tuple[Route, ...]:
@@ -84,6 +97,7 @@ GUARDED_BUCKET = (
     "accelerate",
     "acl",
     "cors",
+    "delete",
     "encryption",
     "lifecycle",
     "location",
@@ -107,7 +121,9 @@ GUARDED_OBJECT = (
     "attributes",
     "encryption",
     "legal-hold",
+    "restore",
     "retention",
+    "select",
     "tagging",
     "torrent",
     "uploads",
@@ -162,6 +178,8 @@ ROUTES: tuple[Route, ...] = (
     Route("HeadBucket", "HEAD", "bucket", buckets.head_bucket),
     Route("DeleteBucket", "DELETE", "bucket", buckets.delete_bucket),
     # objects
+    *(Route(name, "GET PUT DELETE POST", "object", not_implemented, (name,)) for name in ABSENT_OBJECT),
+    Route("AppendObject", "PUT", "object", not_implemented, (), "x-amz-write-offset-bytes"),
     Route("GetObjectTagging", "GET", "object", tagging.get_object_tags, ("tagging",)),
     Route("PutObjectTagging", "PUT", "object", tagging.put_object_tags, ("tagging",)),
     Route("DeleteObjectTagging", "DELETE", "object", tagging.delete_object_tags, ("tagging",)),
