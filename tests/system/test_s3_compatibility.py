@@ -275,10 +275,10 @@ BUCKETS = {
 }
 DIFFERS = {
     "CreateBucket": "a second time 409 BucketAlreadyOwnedByYou, as MinIO",
-    "GetObjectAcl": "the owner has full control, nobody else any",
-    "GetBucketAcl": "the owner has full control, nobody else any",
-    "PutObjectAcl": "`private` only; other grants are 501",
-    "PutBucketAcl": "`private` only; other grants are 501",
+    "GetObjectAcl": "full control of the owner, unless the ownership setting allows others",
+    "GetBucketAcl": "full control of the owner, unless the ownership setting allows others",
+    "PutObjectAcl": "other grants than `private` where the ownership setting allows them, else 501",
+    "PutBucketAcl": "other grants than `private` where the ownership setting allows them, else 501",
     "PutBucketNotificationConfiguration": "webhooks only",
     "PutBucketLogging": "stored, no logs are delivered",
     "PutBucketRequestPayment": "stored, nobody is charged",

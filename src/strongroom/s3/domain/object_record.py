@@ -24,6 +24,7 @@ class ObjectMeta(msgspec.Struct, frozen=True, array_like=True):
     tags: bytes = b""
     lock: bytes = b""
     upload: str = ""
+    acl: bytes = b""
 
 
 class ChecksumRecord(msgspec.Struct, frozen=True, array_like=True):

@@ -1,6 +1,7 @@
 """The access rules of a running server: identity policies and the bucket's own policy together (s3.md 8.4)."""
 
 from strongroom.errors import Malformed
+from strongroom.s3.domain import acl
 from strongroom.s3.domain.iam.directory import Directory
 from strongroom.s3.domain.policy.decide import Question, Verdict, decide
 from strongroom.s3.domain.policy.document import Policy, parse_bucket_policy
@@ -30,7 +31,9 @@ class PolicyAccess:
         bucket = self._of_bucket(ask.record, question)
         if bucket is Verdict.ALLOW and principal.credential is None and _restricted(ask.record):
             bucket = Verdict.SILENT
-        return bucket is not Verdict.DENY and Verdict.ALLOW in (identity, bucket)
+        if bucket is Verdict.DENY:
+            return False
+        return Verdict.ALLOW in (identity, bucket) or _by_list(principal, ask)
 
     def _of_bucket(self, record: BucketRecord | None, question: Question) -> Verdict:
         text = record.config.get("policy") if record else None
@@ -45,6 +48,22 @@ class PolicyAccess:
             except Malformed:
                 return Verdict.DENY  # it was checked when it was put: what cannot be read lets nobody in
         return decide([policy], question)
+
+
+def _by_list(principal: Principal, ask: Ask) -> bool:
+    """Say whether an access control list allows it: the object's that comes with the question, or the bucket's."""
+    record = ask.record
+    if record is None or not acl.enabled(record.config):
+        return False
+    names = set() if public_access.read(record.config.get(public_access.NAME)).ignore_public_acls else {acl.ALL_USERS}
+    credential = principal.credential
+    if credential is not None:
+        names |= {acl.AUTHENTICATED} if names else set()
+        names |= {credential.access_key}  # not its owner: a session's own policy would not bound that
+    if ask.action in acl.OBJECT_ACTIONS:
+        return acl.grants_to(ask.acl, names, acl.OBJECT_ACTIONS[ask.action])
+    permission = acl.BUCKET_ACTIONS.get(ask.action)
+    return permission is not None and acl.grants_to(record.config.get(acl.NAME, b""), names, permission)
 
 
 def _restricted(record: BucketRecord | None) -> bool:

@@ -1,65 +1,84 @@
-"""ACLs, as far as there are any: the owner has full control (s3.md 8.8)."""
+"""ACLs of buckets and objects. Without an ownership setting that allows them, the owner alone (s3.md 8.8)."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from msgspec.structs import replace
 
 from strongroom.messages import Response
+from strongroom.s3.domain import acl
+from strongroom.s3.domain.acl import Grant
 from strongroom.s3.domain.names import check_key
-from strongroom.s3.domain.records import BucketRecord
+from strongroom.s3.domain.object_record import ObjectMeta, pack_meta, unpack_meta
+from strongroom.s3.domain.records import BucketRecord, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers.call import OWNER_ID, OWNER_NAME, Call
 from strongroom.s3.handlers.documents import document
 from strongroom.s3.handlers.get import find
-from strongroom.s3.wire import xml
+from strongroom.s3.wire import acl_xml, public_access
 
-CANNED = frozenset(
-    {
-        "private",
-        "public-read",
-        "public-read-write",
-        "authenticated-read",
-        "aws-exec-read",
-        "bucket-owner-read",
-        "bucket-owner-full-control",
-        "log-delivery-write",
-    }
-)
-_XSI = "http://www.w3.org/2001/XMLSchema-instance"
+_XML = [("Content-Type", "application/xml")]
+_HARMLESS = ("private", "bucket-owner-full-control")  # canned lists that mean the owner alone
 
 
-def _owner_only() -> bytes:
-    owner = f"<ID>{OWNER_ID}</ID><DisplayName>{OWNER_NAME}</DisplayName>"
-    grantee = f'<Grantee xmlns:xsi="{_XSI}" xsi:type="CanonicalUser"><Type>CanonicalUser</Type>{owner}</Grantee>'
-    grant = f"<Grant>{grantee}<Permission>FULL_CONTROL</Permission></Grant>"
-    return xml.wrap("AccessControlPolicy", f"<Owner>{owner}</Owner><AccessControlList>{grant}</AccessControlList>")
+def described(headers: Mapping[str, str], record: BucketRecord, meta: ObjectMeta) -> ObjectMeta:
+    """Return a new object's record with the list that its request asks for, where ACLs count; else as it is."""
+    if not acl.enabled(record.config):
+        return meta
+    grants = acl_xml.from_headers(headers, OWNER_ID)
+    if not grants:
+        return meta
+    _refuse_public(record, grants)
+    return replace(meta, acl=acl.pack(grants))
 
 
-async def _address(call: Call, verb: str) -> BucketRecord:
-    if not call.key:
-        return await call.enter(f"s3:{verb}BucketAcl")
-    check_key(call.key)
-    record = await call.enter(f"s3:{verb}ObjectAcl")
-    await find(call, record, call.key, call.args.get("versionId"))
-    return record
+def _refuse_public(record: BucketRecord, grants: list[Grant]) -> None:
+    blocks = public_access.read(record.config.get(public_access.NAME))
+    if blocks.block_public_acls and acl.public(grants):
+        raise Refused("AccessDenied", "The public access block of this bucket forbids public ACLs.")
 
 
 async def get_acl(call: Call) -> Response:
     """GetBucketAcl and GetObjectAcl."""
-    await _address(call, "Get")
-    return Response(200, [("Content-Type", "application/xml")], _owner_only())
+    if call.key:
+        check_key(call.key)
+        record = await call.enter("s3:GetObjectAcl")
+        version = await find(call, record, call.key, call.args.get("versionId"))
+        stored = unpack_meta(version.meta).acl
+    else:
+        record = await call.enter("s3:GetBucketAcl")
+        stored = record.config.get(acl.NAME, b"")
+    grants = acl.unpack(stored) if acl.enabled(record.config) else []
+    return Response(200, _XML, acl_xml.render(grants, OWNER_ID, OWNER_NAME))
 
 
 async def put_acl(call: Call) -> Response:
-    """PutBucketAcl and PutObjectAcl: `private`, or a document that grants the owner alone."""
-    await _address(call, "Put")
-    canned = call.headers.get("x-amz-acl", "")
-    if canned:
-        if canned not in CANNED:
-            raise Refused("InvalidArgument", f"{canned} is no canned ACL")
-        if canned not in ("private", "bucket-owner-full-control"):
-            raise Refused("NotImplemented")
+    """PutBucketAcl and PutObjectAcl."""
+    if call.key:
+        check_key(call.key)
+    record = await call.enter("s3:PutObjectAcl" if call.key else "s3:PutBucketAcl")
+    grants = await _asked(call)
+    if not acl.enabled(record.config):
+        if grants or call.headers.get("x-amz-acl", "private") not in _HARMLESS:
+            raise Refused("NotImplemented")  # as recorded; an ownership setting turns ACLs on
+        if call.key:
+            await find(call, record, call.key, call.args.get("versionId"))
         return Response(200)
-    if any(name.startswith("x-amz-grant-") for name in call.headers):
-        raise Refused("NotImplemented")
-    node = xml.parse(await document(call), "AccessControlPolicy", code="MalformedACLError")
-    grants = [grant for one in node.all("AccessControlList") for grant in one.all("Grant")]
-    if len(grants) > 1 or any(grant.value("Permission") != "FULL_CONTROL" for grant in grants):
-        raise Refused("NotImplemented")
+    _refuse_public(record, grants)
+    packed = acl.pack(grants)
+    if not call.key:
+        await call.box.store.configure(call.bucket, {acl.NAME: packed or None})
+        return Response(200)
+    version = await find(call, record, call.key, call.args.get("versionId"))
+
+    def change(current: ObjectVersion) -> ObjectVersion:
+        return dataclasses.replace(current, meta=pack_meta(replace(unpack_meta(current.meta), acl=packed)))
+
+    await call.box.store.amend(call.bucket, call.key, version.version_id, change)
     return Response(200)
+
+
+async def _asked(call: Call) -> list[Grant]:
+    """Return the grants of a request: in its headers, else in its body."""
+    grants = acl_xml.from_headers(call.headers, OWNER_ID)
+    return acl_xml.parse(await document(call), OWNER_ID) if grants is None else grants

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from strongroom.errors import Denied
+from strongroom.errors import Denied, NotFound
 from strongroom.messages import Body, Request
+from strongroom.s3.domain import acl
 from strongroom.s3.domain.events import Event
 from strongroom.s3.domain.lifecycle import DAY
 from strongroom.s3.domain.object_record import ObjectMeta, unpack_meta
@@ -33,6 +34,7 @@ class Ask:
     action     `s3:GetObject`, …
     bucket, key  the address; key "" for bucket actions
     record     the bucket, None for service actions and CreateBucket
+    acl        the object's access control list, where one counts
     conditions what policy conditions may compare, lower-case names (`s3:prefix`, `aws:sourceip`, …)
     """
 
@@ -41,6 +43,7 @@ class Ask:
     key: str = ""
     record: BucketRecord | None = None
     conditions: Mapping[str, str] = field(default_factory=dict)
+    acl: bytes = b""
 
 
 class Access(Protocol):
@@ -91,6 +94,9 @@ class Notices(Protocol):
     async def publish(self, call: "Call", record: BucketRecord) -> None:
         """Queue a call's events for all who want them; returns when they are on disk."""
 
+    def look(self) -> None:
+        """Look for events that other processes have queued."""
+
     async def run(self) -> None:
         """Send what is queued, for ever."""
 
@@ -106,6 +112,9 @@ class Silent:
 
     async def publish(self, call: "Call", record: BucketRecord) -> None:
         """Tell nobody."""
+
+    def look(self) -> None:
+        """Look for nothing."""
 
     async def run(self) -> None:
         """Send nothing."""
@@ -222,12 +231,26 @@ class Call:
     async def enter(self, action: str) -> BucketRecord:
         """Return the bucket's record if the principal may do this in it; raise NoSuchBucket or Denied."""
         record = await self.box.store.bucket(self.bucket)
-        self.authorise(action, record)
+        if not self.principal.root and not self.allowed(action, record):
+            await self._by_acl(action, record)
         owner = self.headers.get("x-amz-expected-bucket-owner")
         if owner is not None and owner != OWNER_ID:
             raise Refused("AccessDenied")
         self.record = record
         return record
+
+    async def _by_acl(self, action: str, record: BucketRecord) -> None:
+        """Raise Denied unless the object's own list, where lists count, gives the principal what it asks for."""
+        if acl.enabled(record.config) and action in acl.OBJECT_ACTIONS and self.key:
+            try:
+                version = await self.box.store.get(record.name, self.key, self.args.get("versionId") or None)
+            except NotFound as error:
+                raise Denied("missing, and the caller may not know") from error
+            stored = unpack_meta(version.meta).acl if version.meta else b""
+            ask = replace(self.ask(action, record, self.key), acl=stored)
+            if stored and self.box.access.allows(self.principal, ask):
+                return
+        raise Denied(f"{self.principal.name or 'anonymous'} may not {action} {self.bucket}/{self.key}")
 
     def happened(self, verb: str, version: ObjectVersion, etag: str = "") -> None:
         """Note an event for those who want to hear of it; verb is what follows `s3:Object`."""

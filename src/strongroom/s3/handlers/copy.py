@@ -17,7 +17,7 @@ from strongroom.s3.domain.ports import NoSuchVersion
 from strongroom.s3.domain.records import BucketRecord, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.domain.sealing import ObjectSeal
-from strongroom.s3.handlers import intake, locking, outflow, rotate
+from strongroom.s3.handlers import acl, intake, locking, outflow, rotate
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.get import Found, checksum_of, find, open_found, reveal
 from strongroom.s3.handlers.put import Draft, conditions, described, new_etag, tags_of, write_up, written_headers
@@ -106,7 +106,7 @@ async def copy_object(call: Call) -> Response:
         raise Refused("InvalidRequest", "The specified copy source is larger than the maximum allowable size: 5 GiB")
     meta = _meta(call, found, metadata)
     tags = found.version.tags if tagging == "COPY" else tags_of(headers)
-    lock = locking.for_write(call, record)
+    lock, meta = locking.for_write(call, record), acl.described(headers, record, meta)
     check = await conditions(call, record)
     opened = await open_found(call, found, source=True)
     if _onto_itself(call, source) and metadata == "COPY" and rotate.applies(call, found, record):

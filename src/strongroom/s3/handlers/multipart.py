@@ -22,7 +22,7 @@ from strongroom.s3.domain.records import BucketRecord, PartRecord, UploadRecord
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.domain.seal_metadata import describe
 from strongroom.s3.domain.sealing import ObjectSeal
-from strongroom.s3.handlers import intake, locking
+from strongroom.s3.handlers import acl, intake, locking
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.copy import SOURCE, checksum_items, find_source, parse_source, transfer
 from strongroom.s3.handlers.get import open_found
@@ -44,7 +44,7 @@ async def create_upload(call: Call) -> Response:
     meta = described(headers)
     wanted = wire.wanted_type(headers)
     record = await call.enter("s3:PutObject")
-    lock = locking.for_write(call, record)
+    lock, meta = locking.for_write(call, record), acl.described(headers, record, meta)
     seal = await call.box.sealing.begin(headers, record, call.key, Operation.CREATE)
     call.used = seal.info if seal is not None else None
     sealed = dict(seal.metadata) if seal is not None else {}

@@ -10,7 +10,7 @@ from strongroom.s3.domain.names import check_key
 from strongroom.s3.domain.object_record import ChecksumRecord, pack_tags
 from strongroom.s3.domain.records import BucketRecord
 from strongroom.s3.domain.refusals import Refused
-from strongroom.s3.handlers import intake, locking
+from strongroom.s3.handlers import acl, intake, locking
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.put import Draft, described, new_etag, write_up, written_headers
 from strongroom.s3.wire import form as forms
@@ -136,7 +136,9 @@ async def _store(call: Call, fields: Mapping[str, str], data: bytearray) -> Resp
     )
     seal = await call.box.sealing.begin(fields, record, call.key)
     call.used = seal.info if seal is not None else None
-    draft = Draft(record, call.key, described(fields), tags, lock, seal)
+    listed = {"x-amz-acl": fields["acl"]} if fields.get("acl") else {}
+    meta = acl.described(listed, record, described(fields))
+    draft = Draft(record, call.key, meta, tags, lock, seal)
     checksum: WantedChecksum | None = wanted_checksum({n: v for n, v in fields.items() if n != "x-amz-trailer"})
     made = intake.Plan(len(data), checksum=checksum)
     staged = call.box.store.stage(call.bucket, made.stored(seal is not None))

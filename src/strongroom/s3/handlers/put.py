@@ -14,7 +14,7 @@ from strongroom.s3.domain.records import BucketRecord, NewVersion, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.domain.seal_metadata import describe, label
 from strongroom.s3.domain.sealing import ObjectSeal, Record
-from strongroom.s3.handlers import intake, locking
+from strongroom.s3.handlers import acl, intake, locking
 from strongroom.s3.handlers.bucket_documents import LIFECYCLE
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.lifecycle import expiration_header
@@ -131,7 +131,7 @@ async def put_object(call: Call) -> Response:
     made = intake.plan(call)
     meta, tags = described(headers), tags_of(headers)
     record = await call.enter("s3:PutObject")
-    lock = locking.for_write(call, record)
+    lock, meta = locking.for_write(call, record), acl.described(headers, record, meta)
     check = await conditions(call, record)
     seal = await call.box.sealing.begin(headers, record, call.key)
     call.used = seal.info if seal is not None else None
