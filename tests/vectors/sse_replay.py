@@ -214,7 +214,7 @@ class Replay:
         signed = {
             name.lower(): " ".join(value.split())
             for name, value in headers.items()
-            if name.lower() == "host" or name.lower().startswith("x-amz")
+            if name.lower() == "host" or name.lower().startswith(("x-amz", "x-minio"))
         }
         seal = self.signer.signature("", method, target, signed, sha256(body), when=when)
         names = ";".join(sorted(signed))
