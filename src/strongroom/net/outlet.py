@@ -106,8 +106,9 @@ class Outlet:
         self.transport.set_write_buffer_limits(0, 0)
 
     def relaxed(self) -> None:
-        """Back to the transport's ordinary limits."""
-        self.transport.set_write_buffer_limits()
+        """Back to the transport's ordinary limits; nothing when the peer has gone."""
+        if not self.transport.is_closing():
+            self.transport.set_write_buffer_limits()
 
     def end(self) -> None:
         """Say that no more will come: close_notify, then FIN; the peer may still send."""

@@ -10,7 +10,7 @@ import ctypes
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -94,23 +94,32 @@ class Workers:
     command(n) gives the words of the n-th worker, which calls `this_worker`, listens, and then `ready()`.
     """
 
-    def __init__(self, command: Callable[[int], Sequence[str]], count: int, sock: socket.socket) -> None:
+    def __init__(
+        self,
+        command: Callable[[int], Sequence[str]],
+        count: int,
+        sock: socket.socket,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """environment: what workers have besides the parent's."""
+        self._environment = environment or {}
         self._command = command
         self._count = count
         self._sock = sock
         self._running: dict[int, asyncio.subprocess.Process] = {}
         self._ready = [asyncio.Event() for _ in range(count)]
         self._failed = asyncio.Event()
+        self._ended = asyncio.Event()
 
     async def ready(self) -> bool:
-        """Wait until every worker has been ready once; False when one ended before it ever was."""
-        waits = [asyncio.create_task(self._all_ready()), asyncio.create_task(self._failed.wait())]
+        """Wait until every worker has been ready once; False when one ended before it ever was, or all were told to."""
+        waits = [asyncio.create_task(self._all_ready()), asyncio.create_task(self._ended.wait())]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
-        return not self._failed.is_set()
+        return not self._ended.is_set()
 
     async def _all_ready(self) -> bool:
         for one in self._ready:
@@ -126,6 +135,7 @@ class Workers:
         signals.on_reload(lambda: self._signal(signal.SIGHUP))
         ends = [asyncio.create_task(event.wait()) for event in (signals.stopped, self._failed)]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        self._ended.set()
         for task in (*ends, *keepers):
             task.cancel()
         await asyncio.gather(*ends, *keepers, return_exceptions=True)
@@ -154,7 +164,7 @@ class Workers:
             process = self._running[number] = await asyncio.create_subprocess_exec(
                 *self._command(number),
                 pass_fds=(listener, writing),
-                env={**os.environ, VARIABLE: str(listener), PLACE: place},
+                env={**os.environ, **self._environment, VARIABLE: str(listener), PLACE: place},
                 stdin=asyncio.subprocess.DEVNULL,
             )
         except BaseException:

@@ -15,7 +15,8 @@ from strongroom.errors import BadSettings, Error
 from strongroom.net.limits import Limits
 from strongroom.net.server import Server, listen
 from strongroom.net.tls import TlsContext, server_tls
-from strongroom.s3 import operators
+from strongroom.net.workers import Worker, this_worker
+from strongroom.s3 import crew, operators
 from strongroom.s3.auditing import Auditor, audit_log
 from strongroom.s3.domain.encryption import Encryption, Kind
 from strongroom.s3.domain.iam.directory import Directory
@@ -25,6 +26,7 @@ from strongroom.s3.handlers import health
 from strongroom.s3.handlers.access import PolicyAccess
 from strongroom.s3.handlers.call import Box, BoxSettings
 from strongroom.s3.handlers.entrance import Entrance
+from strongroom.s3.handlers.following import Following
 from strongroom.s3.handlers.jobs import Jobs
 from strongroom.s3.handlers.lifecycle import Lifecycle
 from strongroom.s3.handlers.notify import Notifier
@@ -73,6 +75,7 @@ class Settings:
     day_seconds: float = 86400.0  # of lifecycle rules; less in tests
     audit: str = ""  # a file, `-` for standard output, "" or `off` for none
     public_metrics: bool = False  # without a token
+    workers: int = 1  # processes that serve; more than one only on a folder
     webhooks: tuple[Webhook, ...] = ()  # targets of bucket notifications
     cut_running_reads: bool = False  # when their key is locked
     lock_within: float = LOCK_WITHIN  # seconds: how long data keys live while no key server tells of locks
@@ -86,7 +89,7 @@ class Running:
     server: Server
     store: "MemoryStore | FilesStore"
     service: KeyService | None
-    control: operators.ProcessControl
+    control: operators.ProcessControl | operators.WorkerControl
     warnings: list[str] = field(default_factory=list)
     waiting: "asyncio.Task[None] | None" = None  # for a key service that was away at the start
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
@@ -102,9 +105,7 @@ class Running:
     @property
     def url(self) -> str:
         """Where clients on this machine find it."""
-        host = self.server.host
-        host = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(host, f"[{host}]" if ":" in host else host)
-        return f"{'http' if self.server.tls is None else 'https'}://{host}:{self.port}"
+        return crew.url_of(self.server.host, self.port, self.server.tls is not None)
 
     async def stop(self, grace_seconds: float = 5.0) -> None:
         """Finish the requests that run, then what is queued for the disk."""
@@ -122,10 +123,11 @@ class Running:
             await self.service.close()
 
 
-async def start(settings: Settings) -> Running:
+async def start(settings: Settings, worker: Worker | None = None) -> Running:
     """Start the server; raise BadSettings when it cannot run so.
 
     A key service that does not answer now is no reason to stop: plain and SSE-C objects are served until it does.
+    worker: this process's place when it is one of several.
     """
     tls = _tls(settings.certs)
     service = key_service(settings)
@@ -133,22 +135,33 @@ async def start(settings: Settings) -> Running:
     stopped = asyncio.Event()
     jobs: Jobs | None = None
     try:
-        store = await _store(settings.folder)
+        store = await _store(settings.folder, worker)
         root = Credential(settings.root.access, bytes(settings.root.secret).decode(), root=True)
         keys = service.keys if service else None
         directory = Directory(root, ready=False)
         shared = bucket_keys(settings, service)
-        telemetry = Telemetry(store, Auditor(audit_log(settings.audit)), public=settings.public_metrics)
+        telemetry = Telemetry(
+            store, Auditor(audit_log(crew.audit_path(settings.audit, worker))), public=settings.public_metrics
+        )
         telemetry.service = service
         office = operators.make_office(
-            directory, store, service, keys, stopped.set, store=store, bucket_keys=shared, telemetry=telemetry
+            directory,
+            store,
+            service,
+            keys,
+            operators.WorkerControl(worker.signal_parent) if worker else operators.ProcessControl(stopped.set),
+            store=store,
+            bucket_keys=shared,
+            telemetry=telemetry,
+            runs_jobs=worker is None or worker.first,
         )
         jobs = office.jobs
         warnings, waiting = await _begin(service, office)
         box = make_box(settings, store, office)
         if box.reads is not None and isinstance(service, KesService):
             service.events.locked = LockWatch(box.reads, service.direct).locked
-        server = await _listen(settings, box, office, tls, telemetry)
+        following = _following(store, office) if worker else None
+        server = await _listen(settings, box, office, tls, telemetry, following, worker)
     except BaseException:
         if jobs is not None:
             await jobs.close()
@@ -157,25 +170,66 @@ async def start(settings: Settings) -> Running:
         if service is not None:
             await service.close()
         raise
-    rules = Lifecycle(store, time.time, day_seconds=settings.day_seconds)
-    background = [
-        asyncio.create_task(rules.run()),
-        asyncio.create_task(telemetry.audit.checkpoints()),
-        asyncio.create_task(box.notifier.run()),
-    ]
+    background = _background(settings, box, office, telemetry, worker)
     return Running(box, server, store, service, office.control, warnings, waiting, stopped, jobs, telemetry, background)
 
 
+def _following(store: "MemoryStore | FilesStore", office: operators.Office) -> Following:
+    """Return what keeps a worker in step: users and policies, and the states of keys."""
+
+    def forget() -> None:
+        if isinstance(office.service, KesService):
+            office.service.events.forget(None)
+
+    states = crew.KeyStates(store, forget)
+    office.keys_changed = states.changed
+    return Following(store.changes, office.iam.reload, states.follow)
+
+
+def _background(
+    settings: Settings, box: Box, office: operators.Office, telemetry: Telemetry, worker: Worker | None
+) -> "list[asyncio.Task[None]]":
+    """Start what runs beside the requests; of several processes the first alone does what one must do."""
+    works = [telemetry.audit.checkpoints()]
+    if worker is None or worker.first:
+        rules = Lifecycle(box.store, time.time, day_seconds=settings.day_seconds)
+        works += [rules.run(), box.notifier.run()]
+    home = crew.meeting()
+    if worker is not None and home is not None:
+        counters = crew.Counters(worker, home)
+        telemetry.others = counters.others
+        works.append(counters.leave(telemetry.snapshot))
+        if worker.first:
+            works.append(crew.watch(box.store.changes, lambda: _look(office, box)))
+    return [asyncio.create_task(work) for work in works]
+
+
+async def _look(office: operators.Office, box: Box) -> None:
+    """Take up what other workers have left: jobs, and events to send."""
+    box.notifier.look()
+    if office.jobs is not None and office.iam.directory.ready:
+        await office.jobs.look()
+
+
 async def _listen(
-    settings: Settings, box: Box, office: operators.Office, tls: TlsContext | None, telemetry: Telemetry
+    settings: Settings,
+    box: Box,
+    office: operators.Office,
+    tls: TlsContext | None,
+    telemetry: Telemetry,
+    following: Following | None,
+    worker: Worker | None,
 ) -> Server:
     endpoint = f"{settings.host or '127.0.0.1'}:{settings.port}"
     deployment = await operators.deployment_id(box.system) if box.system else ""
     facts = operators.facts(endpoint, deployment, str(settings.folder or "/"), settings.region)
     specials = (health.special, telemetry, *office.entrances(box, facts))
-    entrance, limits = Entrance(box, specials, telemetry), Limits(head_bytes=128 * 1024)
+    entrance, limits = Entrance(box, specials, telemetry, following), Limits(head_bytes=128 * 1024)
+    sock = worker.sock if worker is not None else None
     try:
-        return await listen(entrance, settings.host, settings.port, tls=tls, limits=limits, refuse=refuse_http)
+        return await listen(
+            entrance, settings.host, settings.port, tls=tls, limits=limits, refuse=refuse_http, sock=sock
+        )
     except OSError as error:
         reason = error.strerror or error
         raise BadSettings(f"cannot listen on {settings.host or '*'}:{settings.port}: {reason}") from error
@@ -242,12 +296,12 @@ def key_service(settings: Settings) -> KeyService | None:
     return None
 
 
-async def _store(folder: Path | None) -> "MemoryStore | FilesStore":
+async def _store(folder: Path | None, worker: Worker | None) -> "MemoryStore | FilesStore":
     if folder is None:
         return MemoryStore()
     from strongroom.s3.storage.files import open_store
 
-    return await open_store(folder)
+    return await open_store(folder, worker=worker is not None)
 
 
 def _tls(certs: Path | None) -> TlsContext | None:
@@ -263,11 +317,20 @@ def serve(settings: Settings) -> int:
     """Run until SIGTERM; return the exit code."""
     from strongroom.net.run import run
 
+    worker = this_worker()
+    if worker is None and settings.workers > 1 and settings.folder is not None:
+        tls = _tls(settings.certs) is not None
+        return crew.supervise(settings.folder, settings.host, settings.port, settings.workers, tls=tls)
+
     async def main(signals: "Signals") -> int:
-        running = await start(settings)
-        for warning in (*settings.root.warnings, *settings.kms.warnings, *running.warnings):
-            print(warning, file=sys.stderr)
-        print(f"API: {running.url}", flush=True)
+        running = await start(settings, worker)
+        if worker is None or worker.first:
+            for warning in (*settings.root.warnings, *settings.kms.warnings, *running.warnings):
+                print(warning, file=sys.stderr)
+        if worker is None:
+            print(f"API: {running.url}", flush=True)
+        else:
+            worker.ready()
         signals.on_reload(lambda: _reload(running))
         ends = [asyncio.create_task(event.wait()) for event in (signals.stopped, running.stopped)]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)

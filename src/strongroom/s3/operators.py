@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import os
+import signal
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,23 @@ class ProcessControl:
         self.end()
 
 
+class WorkerControl:
+    """Ends or restarts the whole server from one of its workers: the parent, which gets the signals, does it."""
+
+    again = False
+
+    def __init__(self, signal_parent: Callable[[signal.Signals], None]) -> None:
+        self._signal_parent = signal_parent
+
+    def stop(self) -> None:
+        """Begin to stop."""
+        self._signal_parent(signal.SIGTERM)
+
+    def restart(self) -> None:
+        """Begin to restart."""
+        self._signal_parent(signal.SIGUSR1)
+
+
 def execute_again() -> None:
     """Replace this process by a new one of the same command line and process id; everything must be closed."""
     sys.stdout.flush()
@@ -60,11 +78,12 @@ class Office:
     """IAM entries, the key service and its counted use, and the process: what the admin API is made of."""
 
     iam: IamStore
-    control: ProcessControl
+    control: ProcessControl | WorkerControl
     service: KeyService | None = None
     keys: CountedKeys | None = None
     jobs: Jobs | None = None
     telemetry: Telemetry | None = None
+    keys_changed: Callable[[], Awaitable[None]] | None = None  # tells other processes
 
     async def load(self) -> None:
         """Read the IAM entries; from then on users are known. Raises what the key service raises."""
@@ -77,6 +96,7 @@ class Office:
     def entrances(self, box: Box, facts: ServerFacts) -> tuple[AdminEntrance, StsEntrance]:
         """Return the entrances of the admin API and of STS."""
         desk = Desk(box, self.iam, facts, self.control, self.keys, self.service, self.keys, self.jobs)
+        desk.keys_changed = self.keys_changed
         if self.telemetry is not None:
             desk.note, desk.traces, desk.logs = self.telemetry.audit.admin, self.telemetry.traces, console(facts)
         return AdminEntrance(desk), StsEntrance(desk)
@@ -87,11 +107,12 @@ def make_office(
     system: SystemStore,
     service: KeyService | None,
     keys: DataKeys | None,
-    end: Callable[[], None],
+    control: ProcessControl | WorkerControl,
     *,
     store: ObjectStore,
     telemetry: Telemetry,
     bucket_keys: bool = True,
+    runs_jobs: bool = True,
 ) -> Office:
     """Put an office together: IAM entries are sealed under the default key when there is a key service.
 
@@ -103,8 +124,8 @@ def make_office(
     jobs: Jobs | None = None
     if counted is not None:
         note = telemetry.audit.resealed
-        jobs = Jobs(store, system, counted, seal, time.time, post, bucket_keys=bucket_keys, note=note)
-    return Office(IamStore(directory, system, seal, time.time), ProcessControl(end), service, counted, jobs, telemetry)
+        jobs = Jobs(store, system, counted, seal, time.time, post, bucket_keys=bucket_keys, note=note, runs=runs_jobs)
+    return Office(IamStore(directory, system, seal, time.time), control, service, counted, jobs, telemetry)
 
 
 class ConsoleHandler(logging.Handler):

@@ -17,6 +17,12 @@ UNSUPPORTED = ("ftp", "sftp")  # options of the original that name protocols we 
 @click.option("--address", default="", help="Listen on HOST:PORT (default :9000, or MINIO_ADDRESS).")
 @click.option("--certs-dir", "-S", default="", help="Folder with public.crt and private.key; TLS when both are there.")
 @click.option("--console-address", default="", help="Accepted for compatibility: there is no console.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    default=None,
+    help="Processes that serve (default STRONGROOM_S3_WORKERS, or one for each core).",
+)
 @click.option("--memory", is_flag=True, help="Keep everything in memory; for tests.")
 @click.option("--ftp", multiple=True, hidden=True)
 @click.option("--sftp", multiple=True, hidden=True)
@@ -49,6 +55,7 @@ def server(folders: tuple[str, ...], address: str, certs_dir: str, console_addre
             port=port,
             certs=Path(certs_dir) if certs_dir else Path.home() / ".minio" / "certs",
             kms=kms_settings(environment, old_credentials=root.old),
+            workers=others["workers"] or _workers(environment),
             region=_first(environment, "MINIO_SITE_REGION", "MINIO_REGION", "MINIO_REGION_NAME"),
             domains=tuple([name.strip() for name in environment.get("MINIO_DOMAIN", "").split(",") if name.strip()]),
             trusted_proxies=tuple(_list(environment.get("STRONGROOM_TRUSTED_PROXIES", ""))),
@@ -74,6 +81,15 @@ def _audit(environment: dict[str, str], folders: tuple[str, ...], memory: bool) 
     if named is not None or memory:
         return named or ""
     return str(_folder(folders, environment.get("MINIO_VOLUMES", "")) / "audit.log")
+
+
+def _workers(environment: dict[str, str]) -> int:
+    text = environment.get("STRONGROOM_S3_WORKERS", "")
+    if not text:
+        return len(os.sched_getaffinity(0))
+    if not text.isdecimal() or not 1 <= int(text) <= 256:
+        raise BadSettings(f"STRONGROOM_S3_WORKERS: {text!r} is no number from 1 to 256")
+    return int(text)
 
 
 def _seconds(environment: dict[str, str], name: str, default: float) -> float:

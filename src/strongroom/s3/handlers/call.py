@@ -97,6 +97,9 @@ class Notices(Protocol):
     def look(self) -> None:
         """Look for events that other processes have queued."""
 
+    def look(self) -> None:
+        """Look for events that other processes have queued."""
+
     async def run(self) -> None:
         """Send what is queued, for ever."""
 
@@ -112,6 +115,9 @@ class Silent:
 
     async def publish(self, call: "Call", record: BucketRecord) -> None:
         """Tell nobody."""
+
+    def look(self) -> None:
+        """Look for nothing."""
 
     def look(self) -> None:
         """Look for nothing."""

@@ -10,6 +10,7 @@ from strongroom.messages import Body, Request, Response
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers import cors, documents, routes
 from strongroom.s3.handlers.call import Box, Call, log
+from strongroom.s3.handlers.following import Following
 from strongroom.s3.wire import errors, sigv4, sse_headers
 
 _ANY_REGION = frozenset({"ListBuckets", "GetBucketLocation"})
@@ -34,10 +35,20 @@ class Observer(Protocol):
 
 
 class Entrance:
-    """The handler that `net` calls. specials are asked first, by path prefix `/minio/`; observer sees every answer."""
+    """The handler that `net` calls. specials are asked first, by path prefix `/minio/`; observer sees every answer.
 
-    def __init__(self, box: Box, specials: tuple[Special, ...] = (), observer: Observer | None = None) -> None:
+    following: what other processes may have changed, looked at before each request; None when there are none.
+    """
+
+    def __init__(
+        self,
+        box: Box,
+        specials: tuple[Special, ...] = (),
+        observer: Observer | None = None,
+        following: Following | None = None,
+    ) -> None:
         self.box = box
+        self._following = following
         self._observer = observer
         self._specials = specials
         self._last = 0
@@ -71,6 +82,8 @@ class Entrance:
         request_id = self._request_id()
         bucket = key = ""
         try:
+            if self._following is not None and self._following.stale:
+                await self._following.catch_up()
             response = await self._special(request, body, request_id) if outside_s3(request) else None
             if response is None:
                 bucket, key = address(request, self.box.settings.domains)

@@ -15,6 +15,7 @@ from strongroom.s3.handlers.iam_store import EntrySeal
 from strongroom.s3.handlers.rewrap import Note, Rewrap, check_order, unnoted
 
 ROOT = "jobs/"
+ENDS = "job-ends/"  # what processes that run no jobs ask to cancel
 KIND = "keyrotate"
 KEPT_SECONDS = 3 * 86400.0  # how long a finished job can be asked about
 RETRY_SECONDS = 30.0  # before a job is taken up again after its store or key service failed
@@ -28,7 +29,10 @@ class NoSuchJob(NotFound):
 
 
 class Jobs:
-    """Rewrap jobs. now() is in seconds since the epoch; notify tells whoever an order names that a job has ended."""
+    """Rewrap jobs. now() is in seconds since the epoch; notify tells whoever an order names that a job has ended.
+
+    runs: jobs run in this process; another one only stores them, and their ends, for that one to `look` at.
+    """
 
     def __init__(
         self,
@@ -41,7 +45,9 @@ class Jobs:
         *,
         bucket_keys: bool = True,
         note: Note = unnoted,
+        runs: bool = True,
     ) -> None:
+        self._runs = runs
         self._store = store
         self._system = system
         self._keys = keys
@@ -55,7 +61,24 @@ class Jobs:
 
     async def resume(self) -> None:
         """Read the stored jobs and go on with those that were not finished; forget those of days ago."""
+        await self._read()
+        await self._forget_old()
+
+    async def look(self) -> None:
+        """Take over what other processes have stored: progress; where jobs run, new ones and ends."""
+        if not self._runs:
+            self._jobs.clear()
+        await self._read()
+        if self._runs:
+            for name in await self._system.names(ENDS):
+                await self.cancel(name.removeprefix(ENDS))
+                await self._system.remove(name)
+
+    async def _read(self) -> None:
+        """Read the jobs that are not known here, and begin those that have not ended."""
         for name in await self._system.names(ROOT):
+            if name.removeprefix(ROOT) in self._jobs:
+                continue
             try:
                 job = msgspec.json.decode(await self._seal.open(name, await self._system.load(name)), type=Job)
             except (msgspec.MsgspecError, NotFound, Tampered, Malformed) as error:
@@ -64,7 +87,6 @@ class Jobs:
             self._jobs[job.progress.id] = job
             if not _ended(job):
                 self._begin(job)
-        await self._forget_old()
 
     async def start(self, order: Order, user: str) -> Job:
         """Begin a job. Raises NoSuchBucket, or the key service's error."""
@@ -93,6 +115,9 @@ class Jobs:
         job = self._jobs.get(identity)
         if job is None or _ended(job):
             return
+        if not self._runs:
+            await self._system.save(ENDS + identity, b"")
+            return
         await self._end(identity)
         job.progress.cancelled = True
         job.progress.updated = self._now()
@@ -106,7 +131,8 @@ class Jobs:
                 await self._save(job)
 
     def _begin(self, job: Job) -> None:
-        self._tasks[job.progress.id] = asyncio.create_task(self._run(job))
+        if self._runs:
+            self._tasks[job.progress.id] = asyncio.create_task(self._run(job))
 
     async def _end(self, identity: str) -> None:
         task = self._tasks.pop(identity, None)

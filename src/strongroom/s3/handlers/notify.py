@@ -101,6 +101,8 @@ class Notifier:
 
     async def _queue(self, target: Target, event: Event, scene: Scene, configuration: str) -> None:
         assert self._system is not None
+        if target.waiting >= LIMIT:  # as far as this process knows: another may have sent them
+            target.waiting = len(await self._system.names(f"{QUEUE}{target.name}/"))
         if target.waiting >= LIMIT:
             log.error("event target %s: %d events wait, one more is dropped", target.name, target.waiting)
             return
@@ -115,6 +117,11 @@ class Notifier:
             one = events.Subscription("", "", patterns, prefix, suffix)
             if bucket in ("", scene.bucket) and one.wants(event) and not queue.full():
                 queue.put_nowait(_encode(events.message(event, scene, "", self._sequence())) + b"\n")
+
+    def look(self) -> None:
+        """Look for events that other processes have queued."""
+        for target in self._targets.values():
+            target.wake.set()
 
     async def run(self) -> None:
         """Send what is queued, for ever; each target at its own pace."""

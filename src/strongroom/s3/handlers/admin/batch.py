@@ -10,22 +10,23 @@ from strongroom.s3.wire.admin import render_json
 _YAML = ("Content-Type", "text/plain; charset=utf-8")
 
 
-def _jobs(errand: Errand) -> Jobs:
+async def _jobs(errand: Errand) -> Jobs:
     if errand.desk.jobs is None:
         raise NoKeyService(bucket_configuration=True)
+    await errand.desk.jobs.look()
     return errand.desk.jobs
 
 
 async def start(errand: Errand) -> Response:
     """Begin the job that the body describes."""
     order = batch.parse(errand.content)
-    return render_json(batch.started(await _jobs(errand).start(order, errand.principal.name)))
+    return render_json(batch.started(await (await _jobs(errand)).start(order, errand.principal.name)))
 
 
 async def list_jobs(errand: Errand) -> Response:
     """Return all jobs of a type, the newest last; finished ones for some days."""
     wanted = errand.query.get("jobType", "")
-    jobs = _jobs(errand).all() if wanted in ("", batch.KIND) else []
+    jobs = (await _jobs(errand)).all() if wanted in ("", batch.KIND) else []
     now = errand.desk.box.now()
     return render_json({"jobs": [batch.listed(job, now) for job in jobs]})
 
@@ -33,7 +34,7 @@ async def list_jobs(errand: Errand) -> Response:
 async def status(errand: Errand) -> Response:
     """Return how far a job is."""
     try:
-        return render_json(batch.status(_jobs(errand).find(errand.query["jobId"])))
+        return render_json(batch.status((await _jobs(errand)).find(errand.query["jobId"])))
     except NoSuchJob as error:
         raise batch.unknown_job() from error
 
@@ -41,12 +42,12 @@ async def status(errand: Errand) -> Response:
 async def describe(errand: Errand) -> Response:
     """Return a job as it was asked for, as YAML."""
     try:
-        return Response(200, [_YAML], batch.described(_jobs(errand).find(errand.query["jobId"])))
+        return Response(200, [_YAML], batch.described((await _jobs(errand)).find(errand.query["jobId"])))
     except NoSuchJob as error:
         raise batch.unknown_job() from error
 
 
 async def cancel(errand: Errand) -> Response:
     """End a job; what it has done stays. Cancelling what is not there is no error."""
-    await _jobs(errand).cancel(errand.query["id"])
+    await (await _jobs(errand)).cancel(errand.query["id"])
     return Response(204)

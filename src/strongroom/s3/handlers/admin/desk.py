@@ -66,6 +66,7 @@ class Desk:
     keys: KeyService | None = None
     data_keys: DataKeys | None = None
     jobs: Jobs | None = None
+    keys_changed: Callable[[], Awaitable[None]] | None = None
     note: Note = _unnoted
     traces: Hub[dict[str, Any]] = field(default_factory=Hub)
     logs: Hub[dict[str, Any]] = field(default_factory=Hub)
@@ -94,6 +95,11 @@ class Errand:
     def directory(self) -> Directory:
         """The IAM entries in memory."""
         return self.desk.directory
+
+    async def keys_changed(self) -> None:
+        """Let the server's other processes forget the data keys they have in memory, before the answer."""
+        if self.desk.keys_changed is not None:
+            await self.desk.keys_changed()
 
     def argument(self, name: str) -> str:
         """Return a query argument; raise the refusal of a missing or empty one."""

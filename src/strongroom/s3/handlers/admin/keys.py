@@ -132,7 +132,9 @@ def change(verb: str) -> Errander:
     async def handle(errand: Errand) -> Response:
         name = errand.argument("key-id")
         errand.authorise(f"kms:{verb.capitalize()}Key", name)
-        return render_json({"key-id": name, **dict(await service(errand).change(verb, name))})
+        changed = await service(errand).change(verb, name)
+        await errand.keys_changed()
+        return render_json({"key-id": name, **dict(changed)})
 
     return handle
 
@@ -142,7 +144,9 @@ async def delete(errand: Errand) -> Response:
     name = errand.argument("key-id")
     errand.authorise("kms:DeleteKey", name)
     seconds = _delay(errand.query.get("after", "30d"))
-    return render_json({"key-id": name, **dict(await service(errand).delete(name, seconds))})
+    deleted = await service(errand).delete(name, seconds)
+    await errand.keys_changed()
+    return render_json({"key-id": name, **dict(deleted)})
 
 
 _UNITS: dict[str, float] = {"s": 1, "m": 60, "h": 3600, "d": DAY}

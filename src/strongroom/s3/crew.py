@@ -1,0 +1,168 @@
+"""Several worker processes on one folder and one port: the parent that keeps them, and what keeps them in step.
+
+The parent holds the folder's lock and the listening socket, and serves nothing. Workers meet in the store: a counter
+of changes in shared memory tells each, at its next request, to look again (handlers/following.py). The first worker
+does what only one may do: lifecycle rules, jobs, sending notifications.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from strongroom.errors import BadSettings, Error, NotFound
+from strongroom.net.workers import Worker, Workers, listening_socket
+from strongroom.s3.domain.ports import SystemStore
+from strongroom.s3.handlers.call import log
+from strongroom.s3.operators import execute_again
+from strongroom.s3.storage import sweep
+from strongroom.s3.storage.opening import Opened, open_folder
+
+if TYPE_CHECKING:
+    from strongroom.net.run import Signals
+
+GRACE_SECONDS = 8.0  # for workers to finish what they do
+WATCH_SECONDS = 0.25  # between two looks at what siblings have asked for
+COUNTERS_SECONDS = 1.0  # between two notes of a worker's counters
+MEETING = "STRONGROOM_WORKERS_FOLDER"  # in a worker's environment: where workers leave their counters
+KEY_STATES = "key-states"  # the system entry that tells of a changed key: random bytes
+
+
+def audit_path(where: str, worker: Worker | None) -> str:
+    """Return the audit file of a worker: a chain is one process's, so all but the first have files of their own."""
+    if worker is None or worker.first or where in ("", "-", "off"):
+        return where
+    path = Path(where)
+    return str(path.with_name(f"{path.stem}-{worker.number}{path.suffix}"))
+
+
+async def watch(changes: Callable[[], int], look: Callable[[], Awaitable[None]]) -> None:
+    """Call look whenever something changed, for ever: work that siblings have left for the first worker."""
+    seen = changes()
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        now = changes()
+        if now != seen:
+            seen = now
+            try:
+                await look()
+            except Error as error:
+                log.warning("looking for work: %s", error)
+                seen = -1
+
+
+class KeyStates:
+    """Tells other workers that a key was locked, rotated or deleted, and hears of it, before the next request."""
+
+    def __init__(self, system: SystemStore, forget: Callable[[], None]) -> None:
+        self._system = system
+        self._forget = forget
+        self._seen = b""
+
+    async def changed(self) -> None:
+        """Tell the others; comes before the answer."""
+        await self._system.save(KEY_STATES, os.urandom(8))
+
+    async def follow(self) -> None:
+        """Drop the data keys in memory when a key has changed."""
+        try:
+            state = await self._system.load(KEY_STATES)
+        except NotFound:
+            return
+        if state != self._seen:
+            self._seen = state
+            self._forget()
+
+
+class Counters:
+    """Where workers leave their counters, so that whichever is scraped answers for all."""
+
+    def __init__(self, worker: Worker, folder: Path) -> None:
+        self._mine = folder / f"counters-{worker.number}"
+        self._folder = folder
+
+    async def leave(self, snapshot: Callable[[], dict[str, Any]]) -> None:
+        """Note this worker's counters once a second, for ever."""
+        draft = self._mine.with_name(f".{self._mine.name}")
+        before = b""
+        while True:
+            now = msgspec.json.encode(snapshot())
+            if now != before:
+                before = now
+                draft.write_bytes(now)
+                draft.replace(self._mine)
+            await asyncio.sleep(COUNTERS_SECONDS)
+
+    def others(self) -> list[dict[str, Any]]:
+        """Return what the others have left."""
+        found = []
+        for path in self._folder.glob("counters-*"):
+            if path != self._mine:
+                with contextlib.suppress(OSError):
+                    found.append(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]))
+        return found
+
+
+def meeting() -> Path | None:
+    """Return the folder where workers meet."""
+    text = os.environ.get(MEETING, "")
+    return Path(text) if text else None
+
+
+def url_of(host: str, port: int, tls: bool) -> str:
+    """Return where clients on this machine find a server that listens on host and port."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"{'https' if tls else 'http'}://{host}:{port}"
+
+
+def supervise(folder: Path, host: str, port: int, count: int, *, tls: bool) -> int:
+    """Keep count workers of this process's own command line until SIGTERM; return the exit code."""
+    from strongroom.net.run import run
+
+    again: list[bool] = []
+
+    async def main(signals: "Signals") -> int:
+        try:
+            sock = listening_socket(host, port)
+        except OSError as error:
+            raise BadSettings(f"cannot listen on {host or '*'}:{port}: {error.strerror or error}") from error
+        loop = asyncio.get_running_loop()
+        opened = await loop.run_in_executor(None, open_folder, folder)
+
+        def restart() -> None:
+            again.append(True)
+            signals.stopped.set()
+
+        loop.add_signal_handler(signal.SIGUSR1, restart)
+        cleaning = loop.run_in_executor(None, sweep.clean, folder, opened.system, opened.leftovers)
+        with tempfile.TemporaryDirectory(prefix="strongroom-s3-") as home, sock:
+            command = [sys.executable, *sys.orig_argv[1:]]
+            workers = Workers(lambda number: command, count, sock, {MEETING: home})
+            running = asyncio.create_task(workers.run(signals, GRACE_SECONDS))
+            if await workers.ready():
+                name = sock.getsockname()
+                print(f"API: {url_of(name[0], name[1], tls)}", flush=True)
+            code = await running
+        await _let_go(opened, cleaning)
+        return code
+
+    try:
+        code = run(main)
+    except Error as error:
+        print(f"FATAL {error}", file=sys.stderr)
+        return 1
+    if again:
+        execute_again()
+    return code
+
+
+async def _let_go(opened: Opened, cleaning: "asyncio.Future[int]") -> None:
+    await asyncio.wait([cleaning])
+    await asyncio.get_running_loop().run_in_executor(None, opened.close)
