@@ -1,5 +1,6 @@
 """Bytes on their way out: stored ranges, opened package by package, trimmed to what was asked."""
 
+import threading
 from collections.abc import Iterator
 
 from strongroom.crypto import dare
@@ -13,6 +14,7 @@ from strongroom.s3.handlers.running_reads import Reading, RunningReads
 SMALL = 256 * 1024  # bytes of plaintext that are answered in one piece
 PLAIN_WINDOW = 1024 * 1024  # bytes
 SEALED_WINDOW = 16 * dare.SEALED_PACKAGE  # bytes: a window of plaintext, sealed
+SMALL_WINDOW = 2 * dare.SEALED_PACKAGE  # bytes: what readers get while many are on their way
 
 
 def part_sizes(version: ObjectVersion) -> tuple[list[int | None], list[int]]:
@@ -26,20 +28,36 @@ class WindowPool:
     """Windows of memory that are used again: fresh ones cost more in page faults than the bytes in them do."""
 
     KEPT = 16  # of each size, at most
+    GENEROUS = 128 * 1024 * 1024  # bytes that are lent before windows become small: peers that read slowly hold them
 
     def __init__(self) -> None:
+        self.lent = 0  # bytes
         self._free: dict[int, list[memoryview]] = {}
+        self._using = threading.Lock()
+
+    def room(self, size: int) -> int:
+        """Return how large a window may be that would have size bytes."""
+        return size if self.lent < self.GENEROUS else min(size, SMALL_WINDOW)
 
     def take(self, size: int) -> memoryview:
         """Return memory of size bytes, with anything in it."""
-        free = self._free.get(size)
-        return free.pop() if free else memoryview(bytearray(size))
+        with self._using:
+            self.lent += size
+            free = self._free.get(size)
+            return free.pop() if free else memoryview(bytearray(size))
 
     def give(self, window: memoryview) -> None:
         """Take memory back that nobody reads any more."""
-        free = self._free.setdefault(len(window), [])
-        if len(free) < self.KEPT and len(window) in (PLAIN_WINDOW, SEALED_WINDOW):
-            free.append(window)
+        with self._using:
+            self.lent -= len(window)
+            free = self._free.setdefault(len(window), [])
+            if len(free) < self.KEPT and len(window) in (PLAIN_WINDOW, SEALED_WINDOW):
+                free.append(window)
+
+    def forget(self, window: memoryview) -> None:
+        """Count memory as given back that a sender may still hold for a moment."""
+        with self._using:
+            self.lent -= len(window)
 
 
 _windows = WindowPool()
@@ -96,10 +114,10 @@ class Pieces:
         name = seal.info.key_name if seal is not None else ""
         self._reading: Reading | None = reads.begin(name) if reads is not None and name else None
         if seal is None:
-            self._memory = [_windows.take(min(PLAIN_WINDOW, stop - start))]
+            self._memory = [_windows.take(_windows.room(min(PLAIN_WINDOW, stop - start)))]
             self._pieces: Iterator[Buffer] = _plain_pieces(body, start, stop, self._memory[0])
         else:
-            room = min(SEALED_WINDOW, dare.sealed_size(stop - start) + 2 * dare.SEALED_PACKAGE)
+            room = _windows.room(min(SEALED_WINDOW, dare.sealed_size(stop - start) + 2 * dare.SEALED_PACKAGE))
             self._memory = [_windows.take(room), _windows.take(room)]
             self._pieces = _sealed_pieces(body, version, seal, (start, stop), self._memory)
 
@@ -117,7 +135,9 @@ class Pieces:
             raise
 
     def close(self) -> None:
-        """Let go of files."""
+        """Let go of files and memory."""
+        while self._memory:
+            _windows.forget(self._memory.pop())
         if self._reading is not None:
             self._reading.end()
         self._body.close()
