@@ -177,6 +177,32 @@ async def test_a_deleted_name_is_used_again_only_on_demand(two: Two) -> None:
     assert len(again["former_fingerprints"]) == 3
 
 
+async def test_a_deletion_that_was_cut_off_is_finished(two: Two, tmp_path: Path) -> None:
+    """What a crash leaves: a tombstone with the key still there, or further versions without their first."""
+    keys = tmp_path / "keys"
+    await two.one.create("mine")
+    await two.one.rotate("mine")
+    first, second = (keys / "mine").read_bytes(), (keys / "mine-v2-").read_bytes()
+    await two.one.delete("mine")
+    assert not {"mine", "mine-v2-"} & {one.name for one in keys.iterdir()}
+    (keys / "mine").write_bytes(first)
+    await _until_refused(two.two, "mine", KeyNotFound)
+    (keys / "mine").unlink()
+    (keys / "mine-v2-").write_bytes(second)
+    (keys / "mine-disabled-").write_text("{}")
+    fresh = await two.one.recreate("mine")
+    assert (fresh["version"], fresh["state"]) == (1, "enabled")
+    (keys / "mine-v2-").write_bytes(second)
+    assert (await two.two.lifecycle("mine"))["version"] == 1
+    await two.one.delete("mine")
+    (keys / "mine-v2-").write_bytes(second)
+    before = (keys / "generation-").read_bytes()
+    with pytest.raises(KeyNotFound):
+        await two.one.delete("mine")
+    assert not (keys / "mine-v2-").exists()
+    assert (keys / "generation-").read_bytes() != before
+
+
 async def test_events_reach_listeners_and_can_be_resumed(two: Two) -> None:
     for name in ("mine", "other"):
         await two.one.create(name)

@@ -51,6 +51,7 @@ class Keyring:
 
     store: KeyStore
     warn: Log = field(default=lambda text: None)
+    noticed: Callable[[MasterKey, MasterKey | None], None] = field(default=lambda old, new: None)  # what others changed
     entries: dict[str, Entry] = field(default_factory=dict)
     epoch: int = 0
     generation: str = "0"  # as in Generation.text
@@ -108,9 +109,13 @@ class Keyring:
         try:
             key = await load(self.store, name, with_states=self.with_states, warn=self._warn_once)
         except KeyNotFound:
-            self.entries.pop(name, None)
+            gone = self.entries.pop(name, None)
+            if gone is not None:
+                self.noticed(gone.key, None)
             raise
         old = self.entries.get(name)
+        if old is not None:
+            self.noticed(old.key, key)
         self.entries[name] = Entry(
             key, epoch, answer_headers(key.current, generation), True, old.last_used if old else 0.0
         )
@@ -155,13 +160,16 @@ async def load(store: KeyStore, name: str, *, with_states: bool, warn: Log) -> M
         maybe(store, deletion_entry(name), warn),
         maybe(store, deleted_entry(name), warn),
     )
-    versions = [usable(1, first)]
-    while second is not None:
-        versions.append(usable(len(versions) + 1, second))
-        second = await maybe(store, version_entry(name, len(versions) + 1), warn)
     past = decode_entry(deleted, Deleted) if deleted is not None else Deleted()
+    versions = [usable(1, first)]
     if versions[0].fingerprint in past.fingerprints:
         raise KeyNotFound(f"{name}: its deletion was begun")
+    while second is not None:
+        version = usable(len(versions) + 1, second)
+        if version.fingerprint in past.fingerprints:
+            break  # left by the deletion of an earlier key of this name
+        versions.append(version)
+        second = await maybe(store, version_entry(name, len(versions) + 1), warn)
     return MasterKey(
         name,
         tuple(versions),

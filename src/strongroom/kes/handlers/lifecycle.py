@@ -29,7 +29,7 @@ from strongroom.kes.domain.records import WIRE_NAMES
 from strongroom.kes.handlers.call import JSON, NDJSON, Call, failing
 from strongroom.kes.handlers.keyring import maybe
 from strongroom.kes.handlers.keys import all_names
-from strongroom.kes.handlers.making import delete_now, new_value
+from strongroom.kes.handlers.making import delete_now, new_value, sweep
 from strongroom.kes.handlers.watch import encode
 from strongroom.kes.wire import json
 from strongroom.messages import Response, Stream
@@ -104,8 +104,12 @@ async def recreate(call: Call) -> Response:
     """Create a key under the name of a deleted one. What the old one sealed stays shut, and says so."""
     if not valid_name(call.argument):
         raise BadKeyName(call.argument)
-    store = call.state.keyring.store
+    keyring, store = call.state.keyring, call.state.keyring.store
     with failing("failed to create key"):
+        try:
+            await store.get(call.argument)
+        except KeyNotFound:
+            await sweep(keyring, call.argument)  # what a deletion that was cut off may have left
         await store.create(call.argument, new_value(call, os.urandom(32), KeyType.AES256))
         await call.state.watch.changed("created", call.argument)
     return await describe(call)

@@ -92,11 +92,19 @@ async def delete_now(call: Call, name: str) -> None:
 
 
 async def erase(keyring: Keyring, watch: Watch, name: str, by: str, at: float) -> None:
-    """Write the tombstone, delete versions and markers, tell everybody. Raises KeyNotFound."""
+    """Write the tombstone, delete versions and markers, tell everybody. Raises KeyNotFound.
+
+    A deletion that was cut off is finished by the next one, which then finds no key.
+    """
     store = keyring.store
     keyring.with_states = True
     try:
         marks = _fingerprints(await store.get(name))
+    except KeyNotFound:
+        if await maybe(store, deleted_entry(name), keyring.warn) is not None:
+            await sweep(keyring, name)
+            await watch.changed("deleted", name)
+        raise
     except StoreUnreachable:
         raise
     except StoreFailed:
@@ -107,12 +115,19 @@ async def erase(keyring: Keyring, watch: Watch, name: str, by: str, at: float) -
         number += 1
     await _write_tombstone(keyring, name, marks, by, at)
     await store.delete(name)
-    for entry in [version_entry(name, one) for one in range(number - 1, 1, -1)]:
-        await store.delete(entry)
-    for entry in (disabled_entry(name), deletion_entry(name)):
+    await sweep(keyring, name)
+    await watch.changed("deleted", name)
+
+
+async def sweep(keyring: Keyring, name: str) -> None:
+    """Delete what belongs to a key that is gone: further versions, the newest first, and markers."""
+    store, number = keyring.store, 2
+    while await maybe(store, version_entry(name, number), keyring.warn) is not None:
+        number += 1
+    entries = [version_entry(name, one) for one in range(number - 1, 1, -1)]
+    for entry in (*entries, disabled_entry(name), deletion_entry(name)):
         await _delete_if_there(store, entry)
     keyring.forget(name)
-    await watch.changed("deleted", name)
 
 
 def _fingerprints(value: bytes) -> list[str]:

@@ -11,7 +11,7 @@ import msgspec
 
 from strongroom.errors import Error, Unavailable
 from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreDenied, StoreUnreachable
-from strongroom.kes.domain.lifecycle import GENERATION, STATES, Event, Generation, decode_entry
+from strongroom.kes.domain.lifecycle import GENERATION, STATES, Event, Generation, MasterKey, decode_entry
 from strongroom.kes.domain.ports import KeyStore
 from strongroom.kes.domain.settings import CacheSettings, LockSettings
 from strongroom.kes.handlers.keyring import Keyring
@@ -46,6 +46,7 @@ class Watch:
     async def start(self) -> None:
         """Read the generation once, then go on in the background until `stop`."""
         self.keyring.with_states = True
+        self.keyring.noticed = self.noticed
         try:
             await self.look()
         except Unavailable as error:
@@ -133,22 +134,22 @@ class Watch:
         await asyncio.gather(*map(one, names))
 
     async def _reread(self, name: str) -> None:
-        entry = self.keyring.entries.get(name)
-        if entry is None:
-            return
-        before = entry.key
         try:
-            key = await self.keyring.get(name)
+            await self.keyring.get(name)
         except KeyNotFound:
-            self.tell("deleted", name)
-            return
+            return  # told by the key ring, as every change is
         except Unavailable as error:
             self.log.warn(f"the state of key '{name}' cannot be read: {error}")
+
+    def noticed(self, before: MasterKey, now: MasterKey | None) -> None:
+        """Tell the subscribers what the key ring found when it read a key again."""
+        if now is None:
+            self.tell("deleted", before.name)
             return
-        if key.state != before.state:
-            self.tell(key.state, name)
-        if len(key.versions) != len(before.versions):
-            self.tell("rotated", name)
+        if now.state != before.state:
+            self.tell(now.state, now.name)
+        if len(now.versions) != len(before.versions):
+            self.tell("rotated", now.name)
 
     # ---- events
     def tell(self, kind: str, name: str) -> None:
