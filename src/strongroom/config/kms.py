@@ -1,5 +1,7 @@
 """A kms server's settings from its configuration files, flags and environment (vault.md 9)."""
 
+import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +32,7 @@ LISTENER = {
     "x_forwarded_for_reject_not_authorized", "proxy_protocol_behavior", "proxy_protocol_authorized_addrs",
     "tls_prefer_server_cipher_suites", "inflight_requests_logging",
 }  # fmt: skip
+FRAMING = {"content-length", "transfer-encoding", "connection", "date", "trailer", "upgrade"}
 STORAGES = {"file", "sqlite", "inmem", "inmem_ha", "postgresql"}
 SEALS = {"shamir", "transit", "pkcs11", "static"}
 VERSIONS = {"tls10": "1.2", "tls11": "1.2", "tls12": "1.2", "tls13": "1.3"}
@@ -126,7 +129,14 @@ def _listener(block: Block, warnings: list[str]) -> Listener:
     for name in ("tls_cert_file", "tls_key_file"):
         if not disabled and not block.text(name):
             raise BadSettings(f"{block.place}: the listener has no {name}; name one, or set tls_disable = true")
+    if block.text("proxy_protocol_behavior"):
+        raise BadSettings(
+            f"{block.place}: proxy_protocol_behavior is not supported; let the proxy send X-Forwarded-For"
+        )
     telemetry = block.members.get("telemetry") or {}
+    skips = _whole(block, "x_forwarded_for_hop_skips", 0)
+    if skips < 0:
+        raise BadSettings(f"{block.place}: x_forwarded_for_hop_skips cannot be negative but set to {skips}")
     return Listener(
         host=host,
         port=port,
@@ -147,8 +157,60 @@ def _listener(block: Block, warnings: list[str]) -> Listener:
         ),
         disable_unauthed_rekey=block.switch("disable_unauthed_rekey_endpoints"),
         disable_unauthed_generate_root=block.switch("disable_unauthed_generate_root_endpoints"),
+        forwarded_from=_networks(block, "x_forwarded_for_authorized_addrs"),
+        forwarded_skips=skips,
+        forwarded_required=block.switch("x_forwarded_for_reject_not_present"),
+        forwarded_strict=block.switch("x_forwarded_for_reject_not_authorized"),
+        response_headers=_headers(block, warnings),
         raw=block.members,
     )
+
+
+def _networks(block: Block, name: str) -> tuple[str, ...]:
+    """Return address blocks, given as a list or as text with commas."""
+    value = block.members.get(name) or []
+    parts = [str(part).strip() for part in (value if isinstance(value, list) else str(value).split(","))]
+    for part in parts:
+        try:
+            ipaddress.ip_network(part, strict=False)
+        except ValueError as error:
+            raise BadSettings(f"{block.place}: {name}: {part!r} is neither an address nor an address block") from error
+    return tuple(parts)
+
+
+def _headers(block: Block, warnings: list[str]) -> dict[str, dict[str, str]]:
+    """Return custom_response_headers by `default`, `4xx` or `404`; a header's texts are joined."""
+    found: dict[str, dict[str, str]] = {}
+    for part in _maps(block.members.get("custom_response_headers") or {}, block.place):
+        for status, headers in part.items():
+            if not re.fullmatch(r"default|[1-5]xx|[1-5][0-9][0-9]", status):
+                place = f"{block.place}: custom_response_headers {status!r}"
+                raise BadSettings(f"{place}: write default, a class such as 4xx, or a status such as 404")
+            for some in _maps(headers, block.place):
+                found.setdefault(status, {}).update(_texts_of(some, block.place, warnings))
+    return found
+
+
+def _maps(value: Any, place: str) -> list[Mapping[str, Any]]:
+    found = value if isinstance(value, list) else [value]
+    if not all(isinstance(part, dict) for part in found):
+        raise BadSettings(f'{place}: custom_response_headers: write blocks such as "4xx" = {{ NAME = [TEXT] }}')
+    return found
+
+
+def _texts_of(headers: Mapping[str, Any], place: str, warnings: list[str]) -> dict[str, str]:
+    found = {}
+    for name, value in headers.items():
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise BadSettings(f"{place}: custom_response_headers {name}: headers must be given in a list of strings")
+        text = "; ".join(value)
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch(r"[\t -~]*", text):
+            raise BadSettings(f"{place}: custom_response_headers {name!r}: not a header of plain text")
+        if name.lower().startswith("x-vault-") or name.lower() in FRAMING:
+            warnings.append(f"{place}: custom_response_headers {name} is the server's own and stays as it is")
+        else:
+            found[name] = text
+    return found
 
 
 def _address(text: str, place: str) -> tuple[str, int]:

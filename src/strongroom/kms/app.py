@@ -13,6 +13,7 @@ from strongroom.kms.backends import FACTORIES
 from strongroom.kms.domain.ports import EntryStore
 from strongroom.kms.handlers.cluster import Election, Member
 from strongroom.kms.handlers.core import PROTOCOL_VERSION, Core
+from strongroom.kms.handlers.front import Front
 from strongroom.kms.handlers.pipeline import VERBS, Pipeline
 from strongroom.kms.handlers.render import error_body, json_response
 from strongroom.kms.handlers.sealing import Sealing
@@ -23,7 +24,7 @@ from strongroom.kms.outside.sinks import open_sink
 from strongroom.kms.settings import Listener, Settings
 from strongroom.kms.storage.memory import MemoryStore
 from strongroom.kms.storage.sqlite import SqliteStore, open_folder
-from strongroom.messages import Response
+from strongroom.messages import Handler, Response
 from strongroom.net.limits import Limits
 from strongroom.net.run import Signals, run
 from strongroom.net.server import Server, listen
@@ -69,7 +70,6 @@ class Running:
 
     core: Core
     sealing: Sealing
-    pipeline: Pipeline
     servers: list[Server] = field(default_factory=list)
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
     root_token: str = ""
@@ -127,11 +127,10 @@ async def start(settings: Settings, log: Log | None = None) -> Running:
     core.warn, core.info = log.warn, log.info
     core.audit.open_sink, core.review_token = open_sink, review_token
     sealing = Sealing(core)
-    size = max((listener.max_request_size for listener in settings.listeners), default=32 * 1024 * 1024)
-    running = Running(core, sealing, Pipeline(core, sealing, size))
+    running = Running(core, sealing)
     try:
         for listener in settings.listeners:
-            running.servers.append(await _listen(running.pipeline, listener))
+            running.servers.append(await _listen(core, sealing, listener))
         if isinstance(store, Election):
             core.cluster = member = Member(core, sealing, store, address_of(settings, running.port))
             running.tasks.append(asyncio.create_task(member.run()))
@@ -162,7 +161,15 @@ def address_of(settings: Settings, port: int) -> str:
     return settings.api_addr or f"http{'' if listener.tls_disable else 's'}://{host}:{port}"
 
 
-async def _listen(pipeline: Pipeline, listener: Listener) -> Server:
+async def _listen(core: Core, sealing: Sealing, listener: Listener) -> Server:
+    handler: Handler = Pipeline(core, sealing, listener)
+    turn_away = refuse
+    if listener.forwarded_from or listener.response_headers:
+        handler = front = Front(handler, listener)
+
+        def turn_away(status: int, message: str) -> Response:
+            return front.dress(refuse(status, message))
+
     limits = Limits(
         head_seconds=listener.http_read_header_timeout,
         idle_seconds=listener.http_idle_timeout,
@@ -170,13 +177,13 @@ async def _listen(pipeline: Pipeline, listener: Listener) -> Server:
     )
     try:
         return await listen(
-            pipeline,
+            handler,
             listener.host,
             listener.port,
             tls=tls_of(listener),
             limits=limits,
             verbs=VERBS,
-            refuse=refuse,
+            refuse=turn_away,
         )
     except OSError as error:
         reason = error.strerror or str(error)

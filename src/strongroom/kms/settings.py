@@ -27,6 +27,11 @@ class Listener:
     unauthenticated_metrics: bool = False
     disable_unauthed_rekey: bool = False
     disable_unauthed_generate_root: bool = False
+    forwarded_from: tuple[str, ...] = ()  # proxies, as address blocks, whose X-Forwarded-For is believed
+    forwarded_skips: int = 0
+    forwarded_required: bool = False
+    forwarded_strict: bool = False
+    response_headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by `default`, `4xx`, `404`
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -13,6 +13,7 @@ from strongroom.messages import Peer, Windows
 
 if TYPE_CHECKING:
     from strongroom.kms.handlers.core import Core
+    from strongroom.kms.settings import Listener
 
 HELP = 0
 NAMES = {
@@ -139,6 +140,7 @@ class Call:
     rules: acl.Acl | None = None
     granted: acl.Rule | None = None
     upload: IO[bytes] | None = None  # a body that is no JSON
+    listener: "Listener | None" = None  # where it came in
 
     @property
     def view(self) -> View:

@@ -39,6 +39,7 @@ from strongroom.kms.handlers.reading import (
 from strongroom.kms.handlers.render import DENIED, error_response, json_response, reply_response
 from strongroom.kms.handlers.sealing import Sealing
 from strongroom.kms.handlers.wrapping import wrap
+from strongroom.kms.settings import Listener
 from strongroom.kms.wire import gojson
 from strongroom.messages import Body, Request, Response
 
@@ -48,12 +49,12 @@ READS = acl.READ | LISTS
 
 
 class Pipeline:
-    """The kms's entrance: a messages.Handler."""
+    """The entrance of one listener: a messages.Handler."""
 
-    def __init__(self, core: Core, sealing: Sealing, max_body: int = 32 * 1024 * 1024) -> None:
+    def __init__(self, core: Core, sealing: Sealing, listener: Listener | None = None) -> None:
         self.core = core
         self.sealing = sealing
-        self.max_body = max_body
+        self.listener = listener or Listener()
 
     def __call__(self, request: Request, body: Body) -> Response | Awaitable[Response]:
         """Answer a request."""
@@ -66,7 +67,7 @@ class Pipeline:
 
     async def _read(self, request: Request, body: Body) -> Response:
         try:
-            data = await body.read(self.max_body)
+            data = await body.read(self.listener.max_request_size)
         except TooLarge:
             return json_response(413, b'{"errors":["http: request body too large"]}')
         answer = self.answer(request, data)
@@ -194,7 +195,7 @@ class Pipeline:
             mount,
             now,
         )
-        call.wrap_ttl, call.upload = wrap_ttl(request), upload
+        call.wrap_ttl, call.upload, call.listener = wrap_ttl(request), upload, self.listener
         if mount.uuid:
             found = core.live.backends[mount.uuid].router.find(call.path)
             if found is not None:

@@ -83,6 +83,5 @@ class Quorum:
 
     def unauthenticated(self, call: Call, switch: str) -> None:
         """Raise Forbidden where the listener has switched the unauthenticated family off."""
-        listeners = self.core.settings.listeners
-        if listeners and all(getattr(listener, switch) for listener in listeners) and call.token is None:
+        if getattr(call.listener, switch, False) and call.token is None:
             raise Forbidden("permission denied")
