@@ -10,6 +10,7 @@ from strongroom.s3.domain.records import BucketRecord
 from strongroom.s3.handlers.call import Ask
 from strongroom.s3.wire import public_access
 
+EXISTING = b"s3:existingobjecttag/"
 PARSED = 1024  # bucket policies kept in parsed form; all are dropped when it is reached
 
 
@@ -34,6 +35,10 @@ class PolicyAccess:
         if bucket is Verdict.DENY:
             return False
         return Verdict.ALLOW in (identity, bucket) or _by_list(principal, ask)
+
+    def asks_for_tags(self, record: BucketRecord) -> bool:
+        """Say whether the bucket's policy, or any identity policy, has a condition on the tags of existing objects."""
+        return EXISTING in record.config.get("policy", b"").lower() or self._directory.mentions(EXISTING.decode())
 
     def _of_bucket(self, record: BucketRecord | None, question: Question) -> Verdict:
         text = record.config.get("policy") if record else None

@@ -1,16 +1,18 @@
 """What every handler works with: the box (what lasts) and the call (one request)."""
 
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
+from urllib.parse import parse_qsl
 
 from strongroom.errors import Denied, NotFound
 from strongroom.messages import Body, Request
 from strongroom.s3.domain import acl
 from strongroom.s3.domain.events import Event
 from strongroom.s3.domain.lifecycle import DAY
-from strongroom.s3.domain.object_record import ObjectMeta, unpack_meta
+from strongroom.s3.domain.object_record import ObjectMeta, unpack_meta, unpack_tags
 from strongroom.s3.domain.ports import ObjectStore, SystemStore
 from strongroom.s3.domain.principals import ANONYMOUS, Principal
 from strongroom.s3.domain.records import BucketRecord, ObjectVersion
@@ -25,6 +27,7 @@ log = logging.getLogger("strongroom.s3")
 
 OWNER_ID = "02d6176db174dc93cb1b899f7c6078f08654445fe8cf1b6ce98d8855f66bdbf4"  # the original's, clients compare it
 OWNER_NAME = "minio"
+TAGGING = "x-amz-tagging"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,9 @@ class Access(Protocol):
     def allows(self, principal: Principal, ask: Ask) -> bool:
         """Decide, from memory; deny wins."""
 
+    def asks_for_tags(self, record: BucketRecord) -> bool:
+        """Say whether some policy looks at the tags of objects that are there."""
+
 
 class RootOnlyAccess:
     """Everything for root, nothing for anyone else."""
@@ -59,6 +65,10 @@ class RootOnlyAccess:
     def allows(self, principal: Principal, ask: Ask) -> bool:
         """Return whether the principal is root."""
         return principal.root
+
+    def asks_for_tags(self, record: BucketRecord) -> bool:
+        """Nothing looks at tags."""
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +107,6 @@ class Notices(Protocol):
     def look(self) -> None:
         """Look for events that other processes have queued."""
 
-    def look(self) -> None:
-        """Look for events that other processes have queued."""
-
     async def run(self) -> None:
         """Send what is queued, for ever."""
 
@@ -115,9 +122,6 @@ class Silent:
 
     async def publish(self, call: "Call", record: BucketRecord) -> None:
         """Tell nobody."""
-
-    def look(self) -> None:
-        """Look for nothing."""
 
     def look(self) -> None:
         """Look for nothing."""
@@ -169,6 +173,7 @@ class Call:
     used   the seal that was made or opened, or should have been, for the object itself: for the audit
     source the other object that was opened for it, by a copy; the former seal, when an object is sealed anew
     record, events  the bucket that it entered, and what happened there, for notifications
+    existing  the tags of the object that is asked for, where a policy looks at them
     """
 
     box: Box
@@ -185,6 +190,7 @@ class Call:
     source: Source | None = None
     record: BucketRecord | None = None
     events: list[Event] = field(default_factory=list)
+    existing: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -232,13 +238,29 @@ class Call:
                 values[name] = self.headers[header]
         if "versionId" in self.args:
             values["s3:versionid"] = self.args["versionId"]
-        return values
+        if TAGGING in self.headers:
+            values |= {
+                f"s3:requestobjecttag/{name.lower()}": value for name, value in parse_qsl(self.headers[TAGGING], True)
+            }
+        return values | {f"s3:existingobjecttag/{name.lower()}": value for name, value in self.existing.items()}
+
+    async def learn(self, record: BucketRecord, key: str, version_id: str | None) -> None:
+        """Read the tags of an object before a decision, where a policy looks at them."""
+        self.existing = {}
+        if self.principal.root or not key or not self.box.access.asks_for_tags(record):
+            return
+        with contextlib.suppress(NotFound):
+            self.existing = unpack_tags((await self.box.store.get(record.name, key, version_id)).tags)
 
     async def enter(self, action: str) -> BucketRecord:
         """Return the bucket's record if the principal may do this in it; raise NoSuchBucket or Denied."""
         record = await self.box.store.bucket(self.bucket)
-        if not self.principal.root and not self.allowed(action, record):
-            await self._by_acl(action, record)
+        if not self.principal.root:
+            await self.learn(record, self.key, self.args.get("versionId") or None)
+            if not self.allowed(action, record):
+                await self._by_acl(action, record)
+            if action == "s3:PutObject" and TAGGING in self.headers:
+                self.authorise("s3:PutObjectTagging", record)
         owner = self.headers.get("x-amz-expected-bucket-owner")
         if owner is not None and owner != OWNER_ID:
             raise Refused("AccessDenied")

@@ -81,6 +81,7 @@ async def find_source(call: Call, source: Source) -> Found:
         call.args,
         call.signed,
     )
+    await own.learn(record, source.key, source.version_id or None)
     own.authorise(action, record)
     check_key(source.key)
     found = await reveal(own, record, await find(own, record, source.key, source.version_id))

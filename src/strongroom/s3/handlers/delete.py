@@ -119,6 +119,7 @@ async def delete_objects(call: Call) -> Response:
 async def _one(call: Call, record: BucketRecord, target: Target, quiet: bool) -> str:
     action = "s3:DeleteObjectVersion" if target.version_id else "s3:DeleteObject"
     try:
+        await call.learn(record, target.key, target.version_id or None)
         call.authorise(action, record, target.key)
         check_key(target.key)
         checks = await _entry_checks(call, record, target)

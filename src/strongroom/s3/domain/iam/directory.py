@@ -42,6 +42,7 @@ class Directory:
     accounts: dict[str, Account] = field(default_factory=dict)
     ready: bool = True
     _parsed: dict[str, Policy] = field(default_factory=dict, repr=False)
+    _mentions: dict[str, bool] = field(default_factory=dict, repr=False)
 
     def put(self, kind: str, name: str, entry: Entry) -> None:
         """Take an entry that has been stored."""
@@ -54,6 +55,7 @@ class Directory:
         self._forget_parsed(name)
 
     def _forget_parsed(self, name: str) -> None:
+        self._mentions.clear()
         self._parsed.pop(name, None)
         self._parsed.pop(_account_policy(name), None)
 
@@ -123,6 +125,14 @@ class Directory:
             except (NoSuchPolicy, Malformed):
                 return None  # attached, and gone since: it allows nothing
         return self._parsed[name]
+
+    def mentions(self, word: str) -> bool:
+        """Say whether a policy contains a word in lower case, in any case; the answer is kept until one changes."""
+        if word not in self._mentions:
+            own = (entry.document for entry in self.policies.values())
+            sessions = (entry.policy for entry in self.accounts.values())
+            self._mentions[word] = any(word in text.lower() for text in (*own, *sessions))
+        return self._mentions[word]
 
     # ---- decisions
 
