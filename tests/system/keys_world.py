@@ -64,18 +64,26 @@ def client(running, user=ROOT):
 def admin(running, method, path, body=b"", user=ROOT, **query):
     """Call the admin API; return status and document ({} for none). Argument names: `_` stands for `-`."""
     words = urllib.parse.urlencode({name.replace("_", "-"): value for name, value in query.items()})
-    url = f"{running.url}{path}" + (f"?{words}" if words else "")
-    signed = AWSRequest(method, url, data=body)
-    S3SigV4Auth(Credentials(*user), "s3", "").add_auth(signed)
-    request = urllib.request.Request(
-        url, body if body or method != "GET" else None, dict(signed.headers), method=method
-    )
+    return signed(method, f"{running.url}{path}" + (f"?{words}" if words else ""), user, body)
+
+
+def signed(method, url, user, body=b""):
+    """Send a request that is signed as madmin does; return status and document."""
+    made = AWSRequest(method, url, data=body)
+    S3SigV4Auth(Credentials(*user), "s3", "").add_auth(made)
+    content = body if body or method != "GET" else None
+    request = urllib.request.Request(url, content, dict(made.headers), method=method)
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             status, data = answer.status, answer.read()
     except urllib.error.HTTPError as error:
         status, data = error.code, error.read()
     return status, json.loads(data) if data[:1] in (b"{", b"[") else {}
+
+
+def signed_get(url, user):
+    """Return status and document of a GET."""
+    return signed("GET", url, user)
 
 
 async def key(running, verb, name, **query):

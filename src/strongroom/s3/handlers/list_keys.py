@@ -7,6 +7,7 @@ Format: docs/formats/object-record.md, etag.
 """
 
 import asyncio
+import math
 import os
 from collections.abc import Callable
 
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from strongroom.crypto import context as contexts
 from strongroom.crypto.fingerprint import fingerprint
 from strongroom.errors import Error, Malformed
-from strongroom.s3.domain.key_errors import NoKeyService
+from strongroom.s3.domain.key_errors import KeyNotFound, NoKeyService, WrongCiphertext
 from strongroom.s3.domain.ports import DataKeys, ObjectStore
 from strongroom.s3.domain.records import BucketRecord
 
@@ -34,15 +35,15 @@ def veiled(stored: bytes) -> str:
 
 
 class ListKeys:
-    """A bucket's list keys, open. keys: id → cipher, the first one seals."""
+    """A bucket's list keys, open. ciphers: id → cipher, the first one seals."""
 
-    def __init__(self, keys: dict[bytes, AESGCM]) -> None:
-        self._keys = keys
-        self.known = len(keys)
+    def __init__(self, ciphers: dict[bytes, AESGCM]) -> None:
+        self.ciphers = ciphers
+        self.known = len(ciphers)
 
     def hide(self, etag: str, key: str) -> bytes:
         """Return the ETag of object `key` as the store keeps it; in clear when there is no list key."""
-        for identity, cipher in self._keys.items():
+        for identity, cipher in self.ciphers.items():
             nonce = os.urandom(NONCE_SIZE)
             return HIDDEN + identity + nonce + cipher.encrypt(nonce, etag.encode(), key.encode())
         raise NoKeyService
@@ -51,7 +52,7 @@ class ListKeys:
         """Return the ETag that clients see; of one that cannot be opened, something stable that is no MD5."""
         if stored[:1] != HIDDEN:
             return stored.decode()
-        cipher = self._keys.get(stored[1 : 1 + ID_SIZE])
+        cipher = self.ciphers.get(stored[1 : 1 + ID_SIZE])
         start = 1 + ID_SIZE + NONCE_SIZE
         if cipher is None:
             return veiled(stored)
@@ -86,7 +87,7 @@ class ListKeyring:
         """Return a bucket's list keys, all that can be had now; make: raise unless there is one to seal with."""
         opened = self._open.get(record.uuid)
         usable = opened is not None and (opened[1].known or not make)
-        if opened is not None and usable and not _new_names(record, opened[0]):
+        if opened is not None and usable and not _new_names(record, opened[0]) and not self._look_again(record):
             return opened[1]
         names = frozenset([name for name in record.config if name.startswith(NAME)])
         if not names and not make:
@@ -96,20 +97,33 @@ class ListKeyring:
         return await self._load(record, names, make)
 
     async def _load(self, record: BucketRecord, names: frozenset[str], make: bool) -> ListKeys:
-        ciphers: dict[bytes, AESGCM] = {}
+        opened = self._open.get(record.uuid)
+        ciphers: dict[bytes, AESGCM] = dict(opened[1].ciphers) if opened is not None else {}
+        failure: Error | None = None
         for name in sorted(names):
+            if bytes.fromhex(name.removeprefix(NAME)) in ciphers:
+                continue
             try:
                 ciphers[bytes.fromhex(name.removeprefix(NAME))] = await self._unseal(record, record.config[name])
-            except Error:
+            except (KeyNotFound, WrongCiphertext):  # deleted, or another key under its name: it will hardly come back
                 self._retry[record.uuid] = self._now() + RETRY_SECONDS
-                if make:
-                    raise
+            except Error as error:
+                self._retry[record.uuid] = self._now() + RETRY_SECONDS
+                failure = error
         if make and not ciphers:
-            return await self._make(record)
+            if failure is not None:
+                raise failure
+            return await self._make(record, names)
         found = ListKeys(ciphers)
-        if len(ciphers) == len(names):
+        if ciphers:  # those that are missing are asked for again later
             self._open[record.uuid] = (names, found)
+        if len(ciphers) == len(names):
+            self._retry.pop(record.uuid, None)
         return found
+
+    def _look_again(self, record: BucketRecord) -> bool:
+        """Say whether it is time to try a list key again that could not be opened; it may have come back."""
+        return self._retry.get(record.uuid, math.inf) <= self._now()
 
     async def _unseal(self, record: BucketRecord, document: bytes) -> AESGCM:
         if self._keys is None:
@@ -120,13 +134,14 @@ class ListKeyring:
             raise Malformed(f"list key of {record.name}: {error}") from error
         return AESGCM(bytes(await self._keys.unseal(sealed.key_name, sealed.ciphertext, _context(record))))
 
-    async def _make(self, record: BucketRecord) -> ListKeys:
+    async def _make(self, record: BucketRecord, lost: frozenset[str]) -> ListKeys:
+        """Make a list key, unless somebody else just did; lost: those that exist and can never be opened again."""
         if self._keys is None:
             raise NoKeyService
         async with self._making:
             current = await self._store.bucket(record.name)
             names = frozenset([name for name in current.config if name.startswith(NAME)])
-            if names:
+            if names - lost:
                 return await self._load(current, names, True)
             made = await self._keys.generate("", _context(record))
             identity = fingerprint(made.plaintext.reveal())[:ID_SIZE]
@@ -134,7 +149,7 @@ class ListKeyring:
             document = msgspec.msgpack.encode(SealedListKey(made.key_name, made.ciphertext))
             await self._store.configure(record.name, {name: document})
             found = ListKeys({identity: AESGCM(bytes(made.plaintext))})
-            self._open[record.uuid] = (frozenset([name]), found)
+            self._open[record.uuid] = (lost | {name}, found)
             return found
 
 
