@@ -1,10 +1,12 @@
 """Every recorded request, in order, against a server with the recorded configuration."""
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import re
 import shutil
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 
 import kes_world
 import pytest
+from OpenSSL import SSL
 
 from strongroom.config.kes import loads
 from strongroom.kes import app
@@ -311,3 +314,22 @@ async def test_plain_http_on_the_tls_port(world: World) -> None:
     writer.write(b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n")
     assert (await asyncio.wait_for(reader.read(), 20)).decode() == case["response"]["raw"]
     writer.close()
+
+
+@pytest.mark.parametrize(
+    "case", [one for one in CASES if one["name"].startswith("CertificateRequest")], ids=lambda case: case["name"]
+)
+async def test_authority_names(case: dict[str, Any], world: World) -> None:
+    """Which authorities the server names when it asks for a certificate."""
+
+    def names() -> list[Any]:
+        connection = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), socket.socket())
+        connection.connect(("127.0.0.1", world.apps[case["setup"]["server"]].port))
+        connection.set_connect_state()
+        with contextlib.suppress(SSL.Error):  # without a certificate the handshake may end right after this
+            connection.do_handshake()
+        found = connection.get_client_ca_list()
+        connection.close()
+        return found
+
+    assert (await asyncio.to_thread(names) == []) is _expected(case)["no_ca_names_sent"]
