@@ -5,11 +5,12 @@ Bytes come from and go to `Content` and `Answer`; refusals are `s3_errors.S3Erro
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from strongroom.net.blocking import Answer
 from strongroom.s3.wire.sigv4 import encode_path
+from strongroom.sdk import s3_listing
 from strongroom.sdk.s3_body import Bytes, Content, base64
 from strongroom.sdk.s3_call import UNSIGNED, Caller, Credentials, Query, Settings, Upload, checked, expect
 from strongroom.sdk.s3_errors import AccessDenied, S3Error
@@ -135,8 +136,8 @@ class Client:
 
     # ---- listings ----
 
-    def _page(self, bucket: str, query: Query) -> Page:
-        return page(expect(self.call("GET", bucket, "", query)))
+    def _fetch(self, bucket: str) -> Callable[[Query], Page]:
+        return lambda query: page(expect(self.call("GET", bucket, "", query)))
 
     def objects(self, bucket: str, prefix: str = "", *, recursive: bool = True, metadata: bool = False,
                 start_after: str = "", max_keys: int = 0) -> Iterator[Listed]:  # fmt: skip
@@ -146,13 +147,7 @@ class Client:
         fixed += [("metadata", "true")] if metadata else []
         fixed += [("max-keys", str(max_keys))] if max_keys else []
         fixed += [("start-after", start_after)] if start_after else []
-        token = ""
-        while True:
-            found = self._page(bucket, [*fixed, *([("continuation-token", token)] if token else [])])
-            yield from found.entries
-            if not found.truncated or not found.token:
-                return
-            token = found.token
+        return s3_listing.objects(self._fetch(bucket), fixed)
 
     def versions(self, bucket: str, prefix: str = "", *, recursive: bool = True,
                  metadata: bool = False) -> Iterator[Listed]:  # fmt: skip
@@ -160,23 +155,13 @@ class Client:
         fixed = [("versions", ""), ("prefix", prefix), ("delimiter", "" if recursive else "/"),
                  ("encoding-type", "url")]  # fmt: skip
         fixed += [("metadata", "true")] if metadata else []
-        yield from self._marked(bucket, fixed, "version-id-marker")
+        return s3_listing.marked(self._fetch(bucket), fixed, "version-id-marker")
 
     def uploads(self, bucket: str, prefix: str = "", *, recursive: bool = True) -> Iterator[Listed]:
         """Yield unfinished multipart uploads."""
         fixed = [("uploads", ""), ("prefix", prefix), ("delimiter", "" if recursive else "/"),
                  ("encoding-type", "url")]  # fmt: skip
-        yield from self._marked(bucket, fixed, "upload-id-marker")
-
-    def _marked(self, bucket: str, fixed: list[tuple[str, str]], second: str) -> Iterator[Listed]:
-        key_marker, other = "", ""
-        while True:
-            marks = [("key-marker", key_marker), (second, other)] if key_marker else []
-            found = self._page(bucket, [*fixed, *[mark for mark in marks if mark[1]]])
-            yield from found.entries
-            if not found.truncated or not found.key_marker:
-                return
-            key_marker, other = found.key_marker, found.second_marker
+        return s3_listing.marked(self._fetch(bucket), fixed, "upload-id-marker")
 
     def is_folder(self, bucket: str, prefix: str) -> bool:
         """Tell whether any key starts with prefix (which ends in `/`)."""

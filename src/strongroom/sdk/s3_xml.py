@@ -5,6 +5,7 @@ Element names lose their namespace prefix; document types and entities of the do
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from urllib.parse import unquote_plus
 from xml.parsers import expat
 from xml.sax.saxutils import escape
@@ -158,9 +159,9 @@ class _PageReader:
 def _listed(kind: str, fields: dict[str, str], metadata: dict[str, str] | None) -> Listed:
     get = fields.get
     if kind == "CommonPrefixes":
-        return Listed(key=unquote_plus(get("Prefix", "")), prefix=True)
+        return Listed(key=get("Prefix", ""), prefix=True)
     return Listed(
-        key=unquote_plus(get("Key", "")),
+        key=get("Key", ""),
         size=int(get("Size", "0") or 0),
         modified=get("LastModified", get("Initiated", "")),
         etag=get("ETag", "").strip('"'),
@@ -188,13 +189,26 @@ def page(data: bytes) -> Page:
     except ValueError as error:
         raise Malformed(f"a listing with a bad number: {error}") from error
     top = reader.top
+    if top.get("EncodingType") == "url":
+        for entry in reader.entries:
+            entry.key = unquote_plus(entry.key)
+        top["NextKeyMarker"] = unquote_plus(top.get("NextKeyMarker", ""))
     return Page(
-        entries=reader.entries,
+        entries=_history(reader.entries),
         truncated=top.get("IsTruncated") == "true",
         token=top.get("NextContinuationToken", ""),
-        key_marker=unquote_plus(top.get("NextKeyMarker", "")),
+        key_marker=top.get("NextKeyMarker", ""),
         second_marker=top.get("NextVersionIdMarker", "") or top.get("NextUploadIdMarker", ""),
     )
+
+
+def _history(entries: list[Listed]) -> list[Listed]:
+    """Return versions newest first within a key, also of a server that lists all delete markers last."""
+    if any(one.key > two.key or (one.key == two.key and two.latest) for one, two in pairwise(entries)
+           if not (one.prefix or two.prefix)) and any(entry.marker for entry in entries):  # fmt: skip
+        entries.sort(key=lambda entry: entry.modified, reverse=True)
+        entries.sort(key=lambda entry: (entry.prefix, entry.key, not entry.latest))
+    return entries
 
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"

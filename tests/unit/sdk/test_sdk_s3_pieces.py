@@ -9,14 +9,14 @@ import pytest
 from strongroom.errors import BadSettings, Denied, Malformed, NotFound, Unavailable
 from strongroom.s3.wire import sigv4
 from strongroom.s3.wire.aws_chunked import ChunkDecoder
-from strongroom.sdk import s3_body, s3_sigv2
+from strongroom.sdk import s3_body, s3_listing, s3_sigv2
 from strongroom.sdk.s3 import Client, Credentials, Settings, copy_source
 from strongroom.sdk.s3_body import Bytes, Counted, FilePart, Seal
 from strongroom.sdk.s3_call import origin_of
 from strongroom.sdk.s3_errors import AccessDenied, NoSuchBucket, NoSuchKey, from_answer
 from strongroom.sdk.s3_presign import post_form, presigned
 from strongroom.sdk.s3_transfer import MOST_PARTS, Plan, algorithm_headers, completion_headers
-from strongroom.sdk.s3_xml import element, page, parse, writer
+from strongroom.sdk.s3_xml import Listed, Page, element, page, parse, writer
 
 LISTING = b"""<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name>
 <Prefix></Prefix><NextContinuationToken>tok</NextContinuationToken><IsTruncated>true</IsTruncated>
@@ -24,7 +24,7 @@ LISTING = b"""<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.
 <Size>5</Size><Owner><ID>o</ID><DisplayName>d</DisplayName></Owner><StorageClass>STANDARD</StorageClass>
 <UserMetadata><X-Amz-Meta-Color>red</X-Amz-Meta-Color><content-type>text/plain</content-type></UserMetadata>
 <UserTags>a=1&amp;b=2</UserTags></Contents>
-<CommonPrefixes><Prefix>dir%2F</Prefix></CommonPrefixes></ListBucketResult>"""
+<CommonPrefixes><Prefix>dir%2F</Prefix></CommonPrefixes><EncodingType>url</EncodingType></ListBucketResult>"""
 
 
 def test_a_page_of_a_listing():
@@ -36,14 +36,39 @@ def test_a_page_of_a_listing():
     assert (found.truncated, found.token) == (True, "tok")
 
 
+def test_names_that_a_server_does_not_encode_are_taken_as_they_are():
+    found = page(b"<L><Contents><Key>a+b%2F</Key></Contents><CommonPrefixes><Prefix>d%/</Prefix></CommonPrefixes></L>")
+    assert [entry.key for entry in found.entries] == ["a+b%2F", "d%/"]
+
+
+def version(kind, key, number, latest=False):
+    return (f"<{kind}><Key>{key}</Key><VersionId>v{number}</VersionId><IsLatest>{str(latest).lower()}</IsLatest>"
+            f"<LastModified>2026-01-01T00:00:0{number}.000Z</LastModified></{kind}>")  # fmt: skip
+
+
 def test_versions_and_markers():
-    data = (b"<ListVersionsResult><IsTruncated>true</IsTruncated><NextKeyMarker>k%2F</NextKeyMarker>"
-            b"<NextVersionIdMarker>v9</NextVersionIdMarker><Version><Key>k</Key><VersionId>v2</VersionId>"
-            b"<IsLatest>false</IsLatest><Size>1</Size></Version><DeleteMarker><Key>k</Key><VersionId>v3</VersionId>"
-            b"<IsLatest>true</IsLatest></DeleteMarker></ListVersionsResult>")  # fmt: skip
-    found = page(data)
-    assert [(e.version_id, e.marker, e.latest) for e in found.entries] == [("v2", False, False), ("v3", True, True)]
+    listed = version("DeleteMarker", "k", 3, True) + version("Version", "k", 2) + version("Version", "k", 4)
+    found = page(f"<ListVersionsResult><IsTruncated>true</IsTruncated><NextKeyMarker>k%2F</NextKeyMarker>"
+                 f"<NextVersionIdMarker>v9</NextVersionIdMarker><EncodingType>url</EncodingType>{listed}"
+                 "</ListVersionsResult>".encode())  # fmt: skip
+    assert [(e.version_id, e.marker, e.latest) for e in found.entries] == [
+        ("v3", True, True), ("v2", False, False), ("v4", False, False)]  # fmt: skip
     assert (found.key_marker, found.second_marker) == ("k/", "v9")
+
+
+def test_markers_that_a_server_lists_last_come_to_their_keys():
+    listed = [version("Version", "a", 2), version("Version", "a", 1), version("Version", "b", 4, True),
+              version("DeleteMarker", "a", 3, True), version("DeleteMarker", "b", 3)]  # fmt: skip
+    found = page(f"<ListVersionsResult>{''.join(listed)}</ListVersionsResult>".encode())
+    assert [entry.key + entry.version_id for entry in found.entries] == ["av3", "av2", "av1", "bv4", "bv3"]
+
+
+def test_a_listing_that_stays_where_it_is_ends():
+    stuck = Page([Listed(key="a")], truncated=True, token="t", key_marker="k")
+    with pytest.raises(Malformed):
+        list(s3_listing.objects(lambda query: stuck, []))
+    with pytest.raises(Malformed):
+        list(s3_listing.marked(lambda query: stuck, [], "version-id-marker"))
 
 
 @pytest.mark.parametrize("data", [
