@@ -670,3 +670,25 @@ async def test_a_reader_with_the_old_row_does_not_get_the_new_body(store, bucket
     data = bytearray(20_000)
     body.read_into(0, memoryview(data))
     assert data == b"o" * 20_000
+
+
+async def test_one_caller_at_a_time_is_alone(store):
+    inside = most = 0
+
+    async def enter(name):
+        nonlocal inside, most
+        async with store.alone(name):
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0.01)
+            inside -= 1
+
+    await asyncio.gather(*[enter("a") for _ in range(5)])
+    assert most == 1
+    async with store.alone("a"):
+        waiting = asyncio.create_task(enter("a"))
+        await asyncio.sleep(0.02)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await asyncio.wait_for(enter("b"), 10)
+    await asyncio.wait_for(enter("a"), 10)  # who was cancelled while waiting does not hold it

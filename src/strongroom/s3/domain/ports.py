@@ -1,6 +1,7 @@
 """What the S3 box needs from outside: a place for objects, one for its own settings, and data keys."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -229,6 +230,9 @@ class SystemStore(Protocol):
 
     async def names(self, prefix: str) -> list[str]:
         """Return all names that start with prefix, in byte order."""
+
+    def alone(self, name: str) -> AbstractAsyncContextManager[None]:
+        """Return a context that one caller at a time is in, of all processes that use the store."""
 
 
 @dataclass(frozen=True, slots=True)

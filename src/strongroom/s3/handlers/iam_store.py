@@ -1,8 +1,9 @@
 """IAM entries between memory and the system store: sealed on the way out, opened at start (docs/formats/iam.md)."""
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -52,7 +53,7 @@ class IamStore:
         self._now = now
         self._revision = b""  # as of the last look
         self._stored: dict[str, bytes] = {}  # path → what the entry in memory was read from
-        self.changing = asyncio.Lock()  # held by who reads entries and stores what follows from them
+        self._changing = asyncio.Lock()
         self._one = asyncio.Lock()  # a look must not put back what is being removed
 
     async def load(self) -> None:
@@ -65,6 +66,13 @@ class IamStore:
             for path in self._stored.keys() - set(names):
                 self._drop(path)
             self._revision = revision
+
+    @contextlib.asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Be the only one, of all processes, who reads entries and stores what follows from them."""
+        async with self._changing, self._system.alone("iam"):
+            await self.reload()
+            yield
 
     async def reload(self) -> None:
         """Take over what other processes changed; nothing before the first `load`."""

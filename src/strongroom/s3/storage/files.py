@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from strongroom.s3.domain.records import (
     UploadPage,
     UploadRecord,
 )
-from strongroom.s3.storage import listing, multipart, settings, sweep, writes
+from strongroom.s3.storage import listing, multipart, settings, sweep, turns, writes
 from strongroom.s3.storage.open_buckets import OpenBuckets
 from strongroom.s3.storage.opening import Opened, make_bucket, open_folder
 from strongroom.s3.storage.space import Space
@@ -234,6 +235,10 @@ class FilesStore:
     async def names(self, prefix: str) -> list[str]:
         """See SystemStore."""
         return self._system.names(prefix)
+
+    def alone(self, name: str) -> AbstractAsyncContextManager[None]:
+        """See SystemStore."""
+        return turns.alone(self.folder / f"{name}.lock")
 
     # The whole
 

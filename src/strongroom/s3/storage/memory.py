@@ -1,5 +1,6 @@
 """The object store in memory: the fake for tests, and the plain statement of what the files kind must do."""
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -44,6 +45,7 @@ class MemoryStore:
         self._now = now
         self._buckets: dict[str, Bucket] = {}
         self._entries: dict[str, bytes] = {}
+        self._alone: dict[str, asyncio.Lock] = {}
         self._changes = 0
 
     def _bucket(self, name: str) -> Bucket:
@@ -319,6 +321,10 @@ class MemoryStore:
     async def names(self, prefix: str) -> list[str]:
         """See SystemStore."""
         return sorted(name for name in self._entries if name.startswith(prefix))
+
+    def alone(self, name: str) -> asyncio.Lock:
+        """See SystemStore."""
+        return self._alone.setdefault(name, asyncio.Lock())
 
     async def list(self, bucket: str, query: ListQuery) -> Page:
         """See ObjectStore."""

@@ -4,8 +4,11 @@ A flock per bucket is held around every group commit. flock is not a fair queue:
 which a process holds while it waits, one process can starve another for a tenth of a second.
 """
 
+import asyncio
+import contextlib
 import fcntl
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
 
@@ -32,3 +35,33 @@ class Turns:
         """Let go of both files."""
         os.close(self._gate)
         os.close(self._lock)
+
+
+@contextlib.asynccontextmanager
+async def alone(path: Path) -> AsyncIterator[None]:
+    """Hold a lock file, for work that waits in between. Waiting for it takes a thread."""
+    taking = asyncio.get_running_loop().run_in_executor(None, _take, path)
+    try:
+        descriptor = await asyncio.shield(taking)
+    except asyncio.CancelledError:
+        taking.add_done_callback(_give)
+        raise
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _give(taken: "asyncio.Future[int]") -> None:
+    if not taken.cancelled() and taken.exception() is None:
+        os.close(taken.result())

@@ -9,7 +9,11 @@ import pytest
 from s3_desk import ROOT, V3, Server, Whole
 
 from strongroom.messages import Peer, Request
-from strongroom.s3.handlers.iam_store import ClearEntries
+from strongroom.s3.domain.iam.directory import Directory
+from strongroom.s3.domain.iam.records import User
+from strongroom.s3.domain.principals import Credential
+from strongroom.s3.handlers.iam_store import ClearEntries, IamStore, with_policies
+from strongroom.s3.storage.files import open_store
 from strongroom.s3.wire import sigv2
 
 NAMES = [f"policy-{number}" for number in range(8)]
@@ -74,3 +78,24 @@ async def test_sigv2_signs_no_admin_call(server):
         request = Request("DELETE", f"{path}?{query}", path, query, sent, raw, Peer("127.0.0.1", 1))
         assert (await server.entrance(request, Whole(b""))).status == 403
     assert "alice" in server.directory.users
+
+
+async def test_two_processes_do_not_undo_one_another(tmp_path):
+    first, second = await open_store(tmp_path / "data"), await open_store(tmp_path / "data", worker=True)
+    root = Credential(*ROOT, root=True)
+    stores = [IamStore(Directory(root), store, SlowSeal(), time.time) for store in (first, second)]
+    await stores[0].save("users", "alice", User(secret="alicesecret"))
+
+    async def attach(iam, name):
+        async with iam.alone():
+            user, _ = with_policies(iam.directory.users["alice"], [name], attach=True)
+            await iam.save("users", "alice", user)
+
+    try:
+        await asyncio.gather(*[attach(stores[number % 2], name) for number, name in enumerate(NAMES)])
+        for iam in stores:
+            await iam.reload()
+            assert iam.directory.users["alice"].policies == tuple(NAMES)
+    finally:
+        await second.close()
+        await first.close()

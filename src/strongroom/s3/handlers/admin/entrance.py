@@ -159,5 +159,5 @@ class AdminEntrance:
             errand.authorise(route.action)  # of key calls the first phase, on no key; the handler asks for the key
         if not route.alone:
             return await route.handle(errand)
-        async with self._desk.iam.changing:
+        async with self._desk.iam.alone():
             return await route.handle(errand)
