@@ -8,11 +8,17 @@ import hashlib
 import json
 import os
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import boto3
 import pytest
+import urllib3
+from botocore import xform_name
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
 from system.test_s3_boto3 import KMS, ROOT, Served
 from system.test_s3_tls import certificate
@@ -20,7 +26,7 @@ from system.test_s3_tls import certificate
 from strongroom.s3 import app
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "compatibility.md"
-START, END = "<!-- operations: start -->", "<!-- operations: end -->"
+OPERATIONS, LACKING = "operations", "lacking"  # the parts of the page between `<!-- NAME: start -->` and `end`
 KEY = os.urandom(32)
 CUSTOMER = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": KEY}
 MD5 = base64.b64encode(hashlib.md5(KEY, usedforsecurity=False).digest()).decode()
@@ -288,27 +294,66 @@ DIFFERS = {
 }
 
 
-def test_the_page_says_what_is_so(tmp_path):
-    ca = certificate(tmp_path)
-    served = Served(app.Settings(ROOT, tmp_path / "data", "127.0.0.1", 0, certs=tmp_path, kms=KMS))
-    try:
-        s3 = boto3.client(
-            "s3",
-            endpoint_url=f"https://localhost:{served.running.port}",
-            aws_access_key_id="rootuser",
-            aws_secret_access_key="rootpassword",
-            region_name="us-east-1",
-            verify=ca,
-            config=Config(retries={"max_attempts": 1}),
-        )
-        table = measure(s3)
-    finally:
-        served.stop()
-    text = PAGE.read_text()
-    page = re.sub(f"{START}.*?{END}", lambda _: f"{START}\n{table}{END}", text, flags=re.S)
+OLD_NAMES = {
+    "GetBucketLifecycle": "GetBucketLifecycleConfiguration",
+    "GetBucketNotification": "GetBucketNotificationConfiguration",
+    "PutBucketLifecycle": "PutBucketLifecycleConfiguration",
+    "PutBucketNotification": "PutBucketNotificationConfiguration",
+}
+ELSEWHERE = {
+    "WriteGetObjectResponse": "for Object Lambda's own host",
+    "ListDirectoryBuckets": "for S3 Express's own host",
+}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compatibility")
+    ca = certificate(folder)
+    running = Served(app.Settings(ROOT, folder / "data", "127.0.0.1", 0, certs=folder, kms=KMS))
+    running.ca = ca
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def s3(served):
+    made = boto3.client(
+        "s3",
+        endpoint_url=f"https://localhost:{served.running.port}",
+        aws_access_key_id="rootuser",
+        aws_secret_access_key="rootpassword",
+        region_name="us-east-1",
+        verify=served.ca,
+        config=Config(retries={"max_attempts": 1}),
+    )
+    made.create_bucket(Bucket=BUCKET)
+    made.create_bucket(Bucket="compat-lock", ObjectLockEnabledForBucket=True)
+    return made
+
+
+def test_the_table_of_operations_says_what_is_so(s3):
+    on_the_page(OPERATIONS, measure(s3))
+
+
+def test_the_table_of_what_we_lack_says_what_is_so(s3, served):
+    def answer(lack):
+        return lack.send(Session(served.running.port, served.ca))
+
+    s3.put_object(Bucket=BUCKET, Key="k", Body=DATA)
+    rows = [f"| {lack.what} | {lack.shown} | {answer(lack)} |\n" for lack in LACKS]
+    on_the_page(LACKING, "| what | asked for by | answer |\n|---|---|---|\n" + "".join(rows))
+    assert s3.get_object(Bucket=BUCKET, Key="k")["Body"].read() == DATA
+
+
+def on_the_page(part, table):
+    """Compare a part of the page with what was found, or write it."""
+    start, end, text = f"<!-- {part}: start -->", f"<!-- {part}: end -->", PAGE.read_text()
+    page = re.sub(f"{start}.*?{end}", lambda _: f"{start}\n{table}{end}", text, flags=re.S)
     if os.environ.get("WRITE_COMPATIBILITY"):
         PAGE.write_text(page)
         return
+    assert start in text
     assert page == text, "the table is another now; WRITE_COMPATIBILITY=1 writes it again"
 
 
@@ -322,18 +367,122 @@ def attempt(operation, *arguments):
 
 def measure(s3):
     """Return the table of all operations."""
-    s3.create_bucket(Bucket=BUCKET)
-    s3.create_bucket(Bucket="compat-lock", ObjectLockEnabledForBucket=True)
     rows = {name: [attempt(operation, s3)] * len(MODES) for name, operation in BUCKETS.items()}
     for name, operation in OBJECTS.items():
         rows[name] = [attempt(operation, Desk(s3, *mode)) for mode in MODES.values()]
-    for name in sorted(s3.meta.service_model.operation_names):
-        rows.setdefault(name, ["no"] * len(MODES))
+    notes = dict(DIFFERS)
+    for name, new in OLD_NAMES.items():
+        rows[name], notes[name] = rows[new], f"the old name of {new}"
+    s3.put_object(Bucket=BUCKET, Key="k", Body=DATA)
+    for name in sorted(set(s3.meta.service_model.operation_names) - set(rows)):
+        rows[name], notes[name] = ["no"] * len(MODES), ELSEWHERE.get(name) or refusal(s3, name)
+    assert s3.get_object(Bucket=BUCKET, Key="k")["Body"].read() == DATA, "an operation that we lack changed an object"
     lines = ["| operation | " + " | ".join(MODES) + " | |\n", "|---|" + "---|" * (len(MODES) + 1) + "\n"]
     for name in sorted(rows):
         marks = ["differs" if name in DIFFERS and mark == "yes" else mark for mark in rows[name]]
-        lines.append(f"| {name} | " + " | ".join(marks) + f" | {DIFFERS.get(name, '')} |\n")
+        lines.append(f"| {name} | " + " | ".join(marks) + f" | {notes.get(name, '')} |\n")
     return "".join(lines)
+
+
+def refusal(s3, name):
+    """Return what an operation that we lack answers to its shortest request."""
+    shape = s3.meta.service_model.operation_model(name).input_shape
+    try:
+        done = getattr(s3, xform_name(name))(**shortest(shape))
+    except ClientError as error:
+        answer = error.response
+        return f"{answer['ResponseMetadata']['HTTPStatusCode']} `{answer['Error']['Code']}`"
+    return f"{done['ResponseMetadata']['HTTPStatusCode']}, nothing was there to remove"
+
+
+def shortest(shape, name=""):
+    """Return the shortest argument that a shape of botocore's model allows."""
+    if shape.type_name == "structure":
+        return {member: shortest(shape.members[member], member) for member in shape.required_members}
+    if shape.type_name == "list":
+        return [shortest(shape.member)]
+    if shape.type_name == "string":
+        return shape.enum[0] if shape.enum else {"Bucket": BUCKET, "Key": "k"}.get(name, "x")
+    return {"integer": 1, "long": 1, "boolean": True, "timestamp": "2099-01-01", "blob": b"x"}[shape.type_name]
+
+
+@dataclass
+class Session:
+    """Signs and sends requests that boto3 has no method for."""
+
+    port: int
+    ca: str
+
+    def send(self, method, path, headers, body, service="s3"):
+        url = f"https://localhost:{self.port}{path}"
+        signed = AWSRequest(method, url, data=body, headers=dict(headers))
+        signed.headers["Content-MD5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        S3SigV4Auth(Credentials("rootuser", "rootpassword"), service, "us-east-1").add_auth(signed)
+        pool = urllib3.PoolManager(ca_certs=self.ca)
+        answer = pool.request(method, url, body=body, headers=dict(signed.headers), retries=False)
+        code = re.search(rb"<Code>(.*?)</Code>|\"Code\":\"(.*?)\"", answer.data)
+        return answer.status, (code[1] or code[2]).decode() if code else ""
+
+
+@dataclass
+class Lack:
+    """Something of MinIO or AWS that we do not have, and a request that asks for it."""
+
+    what: str
+    shown: str
+    method: str
+    path: str
+    headers: dict = field(default_factory=dict)
+    body: bytes = b""
+    service: str = "s3"
+
+    def send(self, session):
+        status, code = session.send(self.method, self.path, self.headers, self.body, self.service)
+        return f"{status} `{code}`"
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def _federated(action):
+    return {"method": "POST", "path": "/", "headers": FORM, "service": "sts",
+            "body": f"Action={action}&Version=2011-06-15&WebIdentityToken=x".encode()}  # fmt: skip
+
+
+REPLICATION = (
+    b"<ReplicationConfiguration><Role>r</Role><Rule><ID>a</ID><Status>Enabled</Status><Priority>1</Priority>"
+    b"<DeleteMarkerReplication><Status>Disabled</Status></DeleteMarkerReplication><Filter><Prefix/></Filter>"
+    b"<Destination><Bucket>arn:aws:s3:::x</Bucket></Destination></Rule></ReplicationConfiguration>"
+)
+TRANSITION = (
+    b"<LifecycleConfiguration><Rule><ID>a</ID><Status>Enabled</Status><Filter><Prefix>a</Prefix></Filter>"
+    b"<Transition><Days>1</Days><StorageClass>GLACIER</StorageClass></Transition></Rule></LifecycleConfiguration>"
+)
+MFA = b"<VersioningConfiguration><Status>Enabled</Status><MfaDelete>Enabled</MfaDelete></VersioningConfiguration>"
+LACKS = [
+    Lack("replication", "`PUT ?replication`", "PUT", "/compat?replication", body=REPLICATION),
+    Lack("site replication", "`mc admin replicate`", "GET", "/minio/admin/v3/site-replication/info"),
+    Lack("remote targets", "`mc replicate`", "GET", "/minio/admin/v3/list-remote-targets?bucket=compat"),
+    Lack("tiering by lifecycle", "`Transition`", "PUT", "/compat?lifecycle", body=TRANSITION),
+    Lack("tiers", "`mc ilm tier`", "GET", "/minio/admin/v3/tier"),
+    Lack("storage classes of archives", "`x-amz-storage-class: GLACIER`", "PUT", "/compat/g",
+         {"x-amz-storage-class": "GLACIER"}),
+    Lack("restoring archived objects", "`POST ?restore`", "POST", "/compat/k?restore"),
+    Lack("S3 Select", "`POST ?select&select-type=2`", "POST", "/compat/k?select&select-type=2"),
+    Lack("Snowball archives", "`x-amz-meta-snowball-auto-extract`", "PUT", "/compat/k",
+         {"x-amz-meta-snowball-auto-extract": "true"}, b"x"),
+    Lack("appending", "`x-amz-write-offset-bytes`", "PUT", "/compat/k", {"x-amz-write-offset-bytes": "1"}, b"x"),
+    Lack("Object Lambda", "`GET ?lambdaArn=`", "GET", "/compat/k?lambdaArn=x"),
+    Lack("MFA delete", "`<MfaDelete>Enabled`", "PUT", "/compat?versioning", body=MFA),
+    Lack("websites", "`PUT ?website`", "PUT", "/compat?website", body=b"<WebsiteConfiguration/>"),
+    Lack("transfer acceleration", "`PUT ?accelerate`", "PUT", "/compat?accelerate", body=b"<AccelerateConfiguration/>"),
+    Lack("OpenID Connect", "AssumeRoleWithWebIdentity", **_federated("AssumeRoleWithWebIdentity")),
+    Lack("LDAP", "AssumeRoleWithLDAPIdentity", **_federated("AssumeRoleWithLDAPIdentity")),
+    Lack("STS by certificate", "AssumeRoleWithCertificate", **_federated("AssumeRoleWithCertificate")),
+    Lack("erasure sets: healing", "`mc admin heal`", "POST", "/minio/admin/v3/heal/"),
+    Lack("erasure sets: pools", "`mc admin decommission`", "GET", "/minio/admin/v3/pools/list"),
+    Lack("the built-in speed test", "`mc support perf`", "POST", "/minio/admin/v3/speedtest"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(DIFFERS))

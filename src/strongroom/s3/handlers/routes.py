@@ -179,6 +179,7 @@ ROUTES: tuple[Route, ...] = (
     Route("DeleteBucket", "DELETE", "bucket", buckets.delete_bucket),
     # objects
     *(Route(name, "GET PUT DELETE POST", "object", not_implemented, (name,)) for name in ABSENT_OBJECT),
+    Route("GetObjectLambda", "GET", "object", not_implemented, ("lambdaArn",)),
     Route("AppendObject", "PUT", "object", not_implemented, (), "x-amz-write-offset-bytes"),
     Route("GetObjectTagging", "GET", "object", tagging.get_object_tags, ("tagging",)),
     Route("PutObjectTagging", "PUT", "object", tagging.put_object_tags, ("tagging",)),
