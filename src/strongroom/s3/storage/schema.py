@@ -1,5 +1,7 @@
 """The tables of the object store and how its databases are opened. Format: docs/formats/store.md, version 1."""
 
+import contextlib
+import os
 from pathlib import Path
 
 import apsw
@@ -66,12 +68,22 @@ def connect(path: Path, *, create: bool = False, vfs: str | None = None) -> apsw
 
     Checkpoints are the caller's (checkpoints.py): automatic ones make one commit in a thousand 10 times slower.
     """
-    flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
-    connection = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=300)
+    if create:
+        _make(path)
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs, statementcachesize=300)
     connection.set_busy_timeout(BUSY_MILLISECONDS)
     for name, value in PRAGMAS:
         connection.pragma(name, value)
     return connection
+
+
+def _make(path: Path) -> None:
+    """Make an empty file that nobody else can read, whatever the folder's mode; its log gets the same mode.
+
+    One that is there is not touched: closing any descriptor of it would drop the locks that SQLite holds.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def limit_memory() -> None:
