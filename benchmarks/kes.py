@@ -101,8 +101,8 @@ def server(folder: Path, admin: str, core: int):
         [sys.executable, "-m", "strongroom.cli.main", "kes", "server", "--config", str(folder / "kes.yml")],
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
     )
+    os.sched_setaffinity(process.pid, {core})
     try:
         for line in process.stdout:
             if found := re.match(r"listening on https://.*:(\d+)", line):

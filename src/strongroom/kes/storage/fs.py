@@ -17,6 +17,8 @@ from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreFailed, St
 from strongroom.kes.domain.pages import page
 
 MAX_VALUE = 1 << 20  # bytes
+LEFTOVER_SECONDS = 3600.0  # age at which a temporary file belongs to nobody any more
+_TEMPORARY = re.compile(r"\.[0-9A-Za-z_-]{1,128}\.[0-9a-f]{16}")
 _NAME = re.compile(r"[0-9A-Za-z_-]{1,128}")
 
 
@@ -31,8 +33,16 @@ class FileStore:
             _make(self._folder)
         except FileExistsError:
             raise BadSettings(f"fs: '{folder}' is not a directory") from None
+            self._remove_leftovers()
         except OSError as error:
             raise BadSettings(f"fs: '{folder}': {error.strerror}") from error
+
+    def _remove_leftovers(self) -> None:
+        """Remove temporary files of creations that a crash cut off; younger ones may be another server's work."""
+        limit = time.time() - LEFTOVER_SECONDS
+        for path in self._folder.glob(".*"):
+            if _TEMPORARY.fullmatch(path.name) and path.lstat().st_mtime < limit:
+                path.unlink(missing_ok=True)
 
     async def status(self) -> float:
         """Look at the folder; raise StoreUnreachable when it is gone."""
