@@ -31,9 +31,9 @@ class FileStore:
         self.description = f"Filesystem: {folder}"
         try:
             _make(self._folder)
+            self._remove_leftovers()
         except FileExistsError:
             raise BadSettings(f"fs: '{folder}' is not a directory") from None
-            self._remove_leftovers()
         except OSError as error:
             raise BadSettings(f"fs: '{folder}': {error.strerror}") from error
 
