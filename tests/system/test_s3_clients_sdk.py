@@ -1,10 +1,12 @@
-"""The programs of tests/clients, on four SDKs, over TLS against a whole chain, in every mode that they can speak."""
+"""The programs of tests/clients, on six SDKs, over TLS against a whole chain, in every mode that they can speak."""
 
 import os
 import shutil
+import subprocess
 
 import peers
 import pytest
+from chain_process import PROGRAM
 from client_shell import run
 
 CLIENTS = peers.ROOT / "tests" / "clients"
@@ -61,6 +63,26 @@ def test_javascript(chain, script, program, mode):
     environment |= {"NODE_EXTRA_CA_CERTS": environment["KES_CA"]}
     words = [peers.find("node"), script(f"{program}.mjs"), mode, f"{program}-js-{mode}", KEY]
     assert "all well" in run(words, environment)
+
+
+def python_with(package):
+    """Return `.ci/peers`'s Python, which has a package that is not among our own."""
+    program = peers.ROOT / ".peers" / "bin" / "python"
+    if not program.exists() or subprocess.run([program, "-c", f"import {package}"], capture_output=True).returncode:
+        peers.missing(f"the Python package {package}")
+    return program
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rust_object_store(chain, mode):
+    words, bucket = [python_with("obstore"), CLIENTS / "python" / "rust_object_store.py"], f"rust-{mode}"
+    run([*PROGRAM, "mc", "mb", f"local/{bucket}"], chain.environment())
+    assert "all well" in run([*words, mode, bucket, KEY], chain.environment())
+
+
+def test_aws_sdk_for_cplusplus(chain):
+    words = [python_with("pyarrow"), CLIENTS / "python" / "cplusplus_sdk.py", "cplusplus"]
+    assert "all well" in run(words, chain.environment())
 
 
 @pytest.mark.parametrize("mode", MODES)
