@@ -71,10 +71,10 @@ class Auditor:
             "time": now(),
             "request_id": request_id,
             "operation": call.operation,
-            "bucket": call.bucket,
+            "bucket": _text(call.bucket),
             "key": _text(call.key),
             "status": status,
-            "who": call.principal.name,
+            "who": _text(call.principal.name),
             "from": request.peer.address,
             "seconds": round(seconds, 6),
             "bytes": sent,
@@ -86,7 +86,7 @@ class Auditor:
         if call.source is not None:
             source = call.source
             sealed = {"encryption": _key(source.info)} if source.info.kind is not None else {}
-            event["source"] = {"bucket": source.bucket, "key": _text(source.key), **sealed}
+            event["source"] = {"bucket": _text(source.bucket), "key": _text(source.key), **sealed}
         self._add(event)
 
     def admin(self, request: Request, request_id: str, who: str, query: Mapping[str, str], status: int) -> None:
