@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from strongroom.errors import Conflict, Incomplete, Unavailable
+from strongroom.errors import Conflict, Incomplete, Tampered, Unavailable
 from strongroom.sdk.crew import each
 from strongroom.sdk.s3 import Client
 from strongroom.sdk.s3_body import Progress
 from strongroom.sdk.s3_resume import DownloadJournal
 from strongroom.sdk.s3_transfer import Plan
+from strongroom.sdk.s3_verify import MODE, Check, RangeCheck, whole
 
 RANGED = 64 * 1024 * 1024  # downloads from this size on are cut into ranges
 RANGE = 32 * 1024 * 1024
@@ -56,7 +57,8 @@ def download(origin: Origin, path: Path, plan: Plan, report: Progress) -> None:
     """Write an object to path: into a file beside it first, which takes its place when it is complete.
 
     A large one is read by several ranges at a time, and goes on where an earlier try stopped as long as its ETag is
-    the same. Raises Incomplete, Conflict when the object changed under way.
+    the same. Raises Incomplete, Conflict when the object changed under way, Tampered when the bytes do not make the
+    checksum that the server keeps.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     mark = hashlib.sha256(f"{origin.bucket}/{origin.key}/{origin.version_id}/{origin.etag}".encode()).hexdigest()[:12]
@@ -73,14 +75,16 @@ def _download_whole(origin: Origin, partial: Path, report: Progress) -> None:
     while True:
         done = 0
         try:
-            with origin.client.get(origin.bucket, origin.key, origin.version_id, origin.headers) as answer:
-                size = answer.length
+            with origin.client.get(origin.bucket, origin.key, origin.version_id, (MODE, *origin.headers)) as answer:
+                size, check = answer.length, Check(whole(answer.headers))
                 view = memoryview(bytearray(min(WINDOW, max(size or WINDOW, 1))))
                 with open(partial, "wb", buffering=0) as out:
                     while count := answer.read_into(view):
                         out.write(view[:count])
+                        check.update(view[:count])
                         done += count
                         report(count)
+                check.finish()
             return
         except BaseException as error:
             report(-done)
@@ -96,23 +100,27 @@ def _download_ranges(origin: Origin, partial: Path, plan: Plan, report: Progress
     finished = journal.finished() if partial.exists() else set()
     for number in finished:
         report(min(RANGE, origin.size - number * RANGE))
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT, 0o600)
+    head = origin.client.head(origin.bucket, origin.key, origin.version_id, origin.headers)
+    check = RangeCheck(whole(head.headers), origin.size, RANGE)
+    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         os.ftruncate(descriptor, origin.size)
 
         def fetch(number: int) -> None:
-            start = number * RANGE
-            stop = position = min(start + RANGE, origin.size)
-            position = start
-            for piece in origin.open_range(start, stop):
+            position, state = number * RANGE, check.start()
+            for piece in origin.open_range(position, min(position + RANGE, origin.size)):
                 os.pwrite(descriptor, piece, position)
+                if state is not None:
+                    state.update(piece)
                 position += len(piece)
                 report(len(piece))
+            check.done(number, state)
             journal.add(number)
 
         missing = [number for number in range(-(-origin.size // RANGE)) if number not in finished]
         each(plan.parallel, fetch, missing)
-    except Conflict:
+        check.finish(descriptor)
+    except (Conflict, Tampered):
         partial.unlink(missing_ok=True)
         journal.end()
         raise

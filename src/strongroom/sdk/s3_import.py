@@ -22,6 +22,7 @@ from strongroom.sdk.s3_admin import KMS, Admin
 from strongroom.sdk.s3_body import CHECKSUMS, Progress
 from strongroom.sdk.s3_errors import NoSuchConfiguration, S3Error
 from strongroom.sdk.s3_transfer import ObjectSource, Place, Plan, upload
+from strongroom.sdk.s3_verify import whole
 from strongroom.sdk.s3_xml import Listed, parse
 
 CONFIGURATIONS = ("encryption", "policy", "lifecycle", "tagging", "cors", "notification", "object-lock")
@@ -269,9 +270,8 @@ def _empty(name: str, document: bytes) -> bool:
 
 def _checksum(head: Head) -> str:
     """Return the algorithm of a checksum over the whole object, which the target then verifies as well."""
-    if head.headers.get("x-amz-checksum-type", "FULL_OBJECT") != "FULL_OBJECT":
-        return ""
-    return next((name for name in CHECKSUMS if f"x-amz-checksum-{name.lower()}" in head.headers), "")
+    found = whole(head.headers)
+    return found[0] if found else ""
 
 
 def _compare(source: Head, target: Head) -> None:
