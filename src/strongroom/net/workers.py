@@ -74,6 +74,11 @@ class Worker:
         os.kill(self.parent, number)
 
 
+def is_worker() -> bool:
+    """Say whether this process is a worker that has not yet called `this_worker`."""
+    return PLACE in os.environ
+
+
 def this_worker() -> Worker | None:
     """Return the place of this process among its siblings, None when it is no worker; it then dies with its parent."""
     place = os.environ.pop(PLACE, "")
@@ -150,6 +155,8 @@ class Workers:
             process = await self._start(number)
             code = await process.wait()
             if not self._ready[number].is_set():
+                if number:  # the first says itself why it cannot start
+                    log.error("worker %d ended with code %d before it was ready", number, code)
                 self._failed.set()
                 return
             pause = FIRST_PAUSE if loop.time() - began > SETTLED else min(pause * 2, LONGEST_PAUSE)

@@ -75,7 +75,6 @@ class Settings:
     day_seconds: float = 86400.0  # of lifecycle rules; less in tests
     audit: str = ""  # a file, `-` for standard output, "" or `off` for none
     public_metrics: bool = False  # without a token
-    workers: int = 1  # processes that serve; more than one only on a folder
     webhooks: tuple[Webhook, ...] = ()  # targets of bucket notifications
     cut_running_reads: bool = False  # when their key is locked
     lock_within: float = LOCK_WITHIN  # seconds: how long data keys live while no key server tells of locks
@@ -318,9 +317,6 @@ def serve(settings: Settings) -> int:
     from strongroom.net.run import run
 
     worker = this_worker()
-    if worker is None and settings.workers > 1 and settings.folder is not None:
-        tls = _tls(settings.certs) is not None
-        return crew.supervise(settings.folder, settings.host, settings.port, settings.workers, tls=tls)
 
     async def main(signals: "Signals") -> int:
         running = await start(settings, worker)
@@ -342,10 +338,11 @@ def serve(settings: Settings) -> int:
     try:
         code = run(main)
         if any(again):
-            operators.execute_again()
+            crew.execute_again()
         return code
     except Error as error:
-        print(f"FATAL {error}", file=sys.stderr)
+        if worker is None or worker.first:  # the others have the same to say
+            print(f"FATAL {error}", file=sys.stderr)
         return 1
 
 

@@ -7,6 +7,7 @@ does what only one may do: lifecycle rules, jobs, sending notifications.
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -20,13 +21,13 @@ import msgspec
 from strongroom.errors import BadSettings, Error, NotFound
 from strongroom.net.workers import Worker, Workers, listening_socket
 from strongroom.s3.domain.ports import SystemStore
-from strongroom.s3.handlers.call import log
-from strongroom.s3.operators import execute_again
 from strongroom.s3.storage import sweep
 from strongroom.s3.storage.opening import Opened, open_folder
 
 if TYPE_CHECKING:
     from strongroom.net.run import Signals
+
+log = logging.getLogger("strongroom.s3")
 
 GRACE_SECONDS = 8.0  # for workers to finish what they do
 WATCH_SECONDS = 0.25  # between two looks at what siblings have asked for
@@ -122,8 +123,18 @@ def url_of(host: str, port: int, tls: bool) -> str:
     return f"{'https' if tls else 'http'}://{host}:{port}"
 
 
+def execute_again() -> None:
+    """Replace this process by a new one of the same command line and process id; everything must be closed."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # our own command line
+
+
 def supervise(folder: Path, host: str, port: int, count: int, *, tls: bool) -> int:
-    """Keep count workers of this process's own command line until SIGTERM; return the exit code."""
+    """Keep count workers of this process's own command line until SIGTERM; return the exit code.
+
+    tls: they will speak it. What they need is loaded by them alone: this process takes a third of a worker's memory.
+    """
     from strongroom.net.run import run
 
     again: list[bool] = []

@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import os
 import signal
-import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -64,13 +62,6 @@ class WorkerControl:
     def restart(self) -> None:
         """Begin to restart."""
         self._signal_parent(signal.SIGUSR1)
-
-
-def execute_again() -> None:
-    """Replace this process by a new one of the same command line and process id; everything must be closed."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # our own command line
 
 
 @dataclass(slots=True)

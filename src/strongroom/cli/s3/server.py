@@ -39,7 +39,7 @@ def server(folders: tuple[str, ...], address: str, certs_dir: str, console_addre
     from strongroom.config.environment import process_environment, root_credentials
     from strongroom.config.kms_environment import kms_settings
     from strongroom.config.webhooks import webhooks
-    from strongroom.s3.app import Settings, serve
+    from strongroom.net.workers import is_worker
 
     try:
         environment = process_environment()
@@ -48,31 +48,38 @@ def server(folders: tuple[str, ...], address: str, certs_dir: str, console_addre
                 raise BadSettings(f"--{name}: this server speaks S3 only; use a gateway such as rclone serve {name}")
         host, port = parse_address(address or environment.get("MINIO_ADDRESS", "") or ":9000")
         root = root_credentials(environment)
-        settings = Settings(
-            root=root,
-            folder=None if others["memory"] else _folder(folders, environment.get("MINIO_VOLUMES", "")),
-            host=host,
-            port=port,
-            certs=Path(certs_dir) if certs_dir else Path.home() / ".minio" / "certs",
-            kms=kms_settings(environment, old_credentials=root.old),
-            workers=others["workers"] or _workers(environment),
-            region=_first(environment, "MINIO_SITE_REGION", "MINIO_REGION", "MINIO_REGION_NAME"),
-            domains=tuple([name.strip() for name in environment.get("MINIO_DOMAIN", "").split(",") if name.strip()]),
-            trusted_proxies=tuple(_list(environment.get("STRONGROOM_TRUSTED_PROXIES", ""))),
-            audit=_audit(environment, folders, others["memory"]),
-            cut_running_reads=_switch(environment, "STRONGROOM_CUT_RUNNING_READS"),
-            lock_within=_seconds(environment, "STRONGROOM_LOCK_WITHIN_SECONDS", 5.0),
-            public_metrics=environment.get("MINIO_PROMETHEUS_AUTH_TYPE", "jwt") == "public",
-            webhooks=webhooks(environment),
-            day_seconds=_seconds(environment, "STRONGROOM_LIFECYCLE_DAY_SECONDS", 86400.0),
-            sigv2=environment.get("STRONGROOM_SIGV2", "on").lower() not in ("off", "false", "0"),
-        )
+        folder = None if others["memory"] else _folder(folders, environment.get("MINIO_VOLUMES", ""))
+        workers = others["workers"] or _workers(environment)
+        settings: dict[str, Any] = {
+            "root": root,
+            "folder": folder,
+            "host": host,
+            "port": port,
+            "certs": Path(certs_dir) if certs_dir else Path.home() / ".minio" / "certs",
+            "kms": kms_settings(environment, old_credentials=root.old),
+            "region": _first(environment, "MINIO_SITE_REGION", "MINIO_REGION", "MINIO_REGION_NAME"),
+            "domains": tuple([name.strip() for name in environment.get("MINIO_DOMAIN", "").split(",") if name.strip()]),
+            "trusted_proxies": tuple(_list(environment.get("STRONGROOM_TRUSTED_PROXIES", ""))),
+            "audit": _audit(environment, folders, others["memory"]),
+            "cut_running_reads": _switch(environment, "STRONGROOM_CUT_RUNNING_READS"),
+            "lock_within": _seconds(environment, "STRONGROOM_LOCK_WITHIN_SECONDS", 5.0),
+            "public_metrics": environment.get("MINIO_PROMETHEUS_AUTH_TYPE", "jwt") == "public",
+            "webhooks": webhooks(environment),
+            "day_seconds": _seconds(environment, "STRONGROOM_LIFECYCLE_DAY_SECONDS", 86400.0),
+            "sigv2": environment.get("STRONGROOM_SIGV2", "on").lower() not in ("off", "false", "0"),
+        }
     except BadSettings as error:
         print(f"FATAL {error}", file=sys.stderr)
         return 1
+    if workers > 1 and folder is not None and not is_worker():
+        from strongroom.s3.crew import supervise
+
+        return supervise(folder, host, port, workers, tls=(settings["certs"] / "public.crt").exists())
+    from strongroom.s3.app import Settings, serve
+
     if console_address:
         print("WARNING: --console-address: this server has no console", file=sys.stderr)
-    return serve(settings)
+    return serve(Settings(**settings))
 
 
 def _audit(environment: dict[str, str], folders: tuple[str, ...], memory: bool) -> str:
