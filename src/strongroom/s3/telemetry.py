@@ -32,7 +32,7 @@ PATHS = frozenset(
 STATUS_SECONDS = 2.0  # that a scrape waits for the key service
 SECRETS = ("authorization", "cookie", "x-amz-security-token", "x-amz-server-side-encryption-customer-key",
            "x-amz-copy-source-server-side-encryption-customer-key")  # fmt: skip
-SECRET_QUERY = ("X-Amz-Signature", "X-Amz-Security-Token", "X-Amz-Credential", "Signature")
+SECRET_QUERY = ("x-amz-signature", "x-amz-security-token", "x-amz-credential", "signature")
 
 
 class _Counts:
@@ -261,7 +261,7 @@ def _trace(
 
 
 def _without_secrets(query: str) -> str:
-    if not any(name in query for name in SECRET_QUERY):
-        return query
     pairs = parse_qsl(query, keep_blank_values=True)
-    return urlencode([(name, "*REDACTED*" if name in SECRET_QUERY else value) for name, value in pairs])
+    if not any(name.lower() in SECRET_QUERY for name, _ in pairs):
+        return query
+    return urlencode([(name, "*REDACTED*" if name.lower() in SECRET_QUERY else value) for name, value in pairs])
