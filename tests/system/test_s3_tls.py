@@ -131,6 +131,7 @@ MODES = {
         "ServerSideEncryption": "aws:kms",
         "SSEKMSEncryptionContext": base64.b64encode(b'{"a":"b"}').decode(),
     },
+    "dsse": {"ServerSideEncryption": "aws:kms:dsse", "SSEKMSKeyId": "my-key"},
     "sse-c": customer(KEY),
 }
 SIZES = {"1 B": 1, "1 MiB": MIB, "8 MiB + 1": 8 * MIB + 1}

@@ -15,6 +15,9 @@ class Kind(StrEnum):
     C = "SSE-C"  # a key that the client sends and we forget
 
 
+DUAL = "aws:kms:dsse"  # x-amz-server-side-encryption of a KMS object with two layers
+
+
 @dataclass(frozen=True, slots=True)
 class Encryption:
     """A wanted encryption; where None stands in its place, the object stays in clear.
@@ -24,6 +27,7 @@ class Encryption:
     customer_key  C only: 32 bytes
     customer_md5  C only: base64 of its MD5, for the answer
     bucket_key    False: one call of the key service for each object, whatever the server's setting
+    dual          KMS only: a second layer around the first (DSSE-KMS); such objects never share a data key
     """
 
     kind: Kind
@@ -32,6 +36,7 @@ class Encryption:
     customer_key: Secret | None = None
     customer_md5: str = ""
     bucket_key: bool | None = None
+    dual: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class Rule:
     prefix: str = ""
     bucket_key: bool | None = None
     blocked: tuple[str, ...] = ()  # encryption types that writers may not ask for: SSE-C; NONE blocks nothing
+    dual: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,7 @@ class BucketEncryption:
         found = max((rule for rule in self.rules if key.startswith(rule.prefix)), key=_length, default=None)
         if found is None:
             return None
-        return Encryption(found.kind, strip_arn(found.key_name), bucket_key=found.bucket_key)
+        return Encryption(found.kind, strip_arn(found.key_name), bucket_key=found.bucket_key, dual=found.dual)
 
 
 def _length(rule: Rule) -> int:

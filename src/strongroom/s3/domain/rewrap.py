@@ -94,7 +94,7 @@ def target(order: Order, info: SealInfo) -> Encryption | None:
     """
     if order.kind == Kind.S3:
         return Encryption(Kind.S3) if info.kind is not Kind.KMS else None
-    return Encryption(Kind.KMS, order.key_name, order.context or dict(info.context))
+    return Encryption(Kind.KMS, order.key_name, order.context or dict(info.context), dual=info.dual)
 
 
 class Progress(msgspec.Struct):

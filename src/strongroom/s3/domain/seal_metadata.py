@@ -26,6 +26,7 @@ _OURS = "X-Strongroom-Internal-"
 BUCKET_KEY = _OURS + "Bucket-Key"  # the data key's context is {bucket: bucket}
 KEY_VERSION = _OURS + "Key-Version"  # decimal
 FINGERPRINT = _OURS + "Key-Fingerprint"  # hex
+OUTER = _OURS + "Outer-Key"  # base64 of the sealed key of the second layer (DSSE-KMS)
 RECORD = _OURS + "Record"  # base64 of a tag over address, size, parts and metadata
 
 _SIGNS = (MULTIPART, IV, ALGORITHM, KEY_ID, DATA_KEY, CONTEXT)
@@ -52,6 +53,7 @@ class SealInfo:
     kind         None: plain (encrypted is False), or encrypted in no known way (encrypted is True)
     context      the client's own; empty under a bucket key
     key_version  of the master key; 0 when unknown; fingerprint "" likewise
+    dual         there is a second layer
     """
 
     kind: Kind | None = None
@@ -62,11 +64,12 @@ class SealInfo:
     multipart: bool = False
     key_version: int = 0
     fingerprint: str = ""
+    dual: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The entries, decoded and complete. data_key is empty for SSE-C."""
+    """The entries, decoded and complete. data_key is empty for SSE-C, outer where there is one layer."""
 
     info: SealInfo
     kind: Kind
@@ -74,6 +77,7 @@ class Stored:
     algorithm: str
     sealed_key: bytes
     data_key: bytes = b""
+    outer: bytes = b""
 
 
 def entries(kind: Kind, iv: bytes, sealed_key: bytes, multipart: bool) -> dict[str, str]:
@@ -126,16 +130,16 @@ def describe(metadata: Mapping[str, str]) -> SealInfo:
     bucket_key = BUCKET_KEY in metadata
     context = "" if bucket_key else get(CONTEXT, "")
     print8, version = get(FINGERPRINT, ""), get(KEY_VERSION, "")
-    return _info(kind, get(KEY_ID, ""), context, bucket_key, MULTIPART in metadata, version, print8)
+    return _info(kind, get(KEY_ID, ""), context, bucket_key, MULTIPART in metadata, version, print8, OUTER in metadata)
 
 
 @lru_cache(maxsize=4096)
 def _info(
-    kind: Kind, key_name: str, context: str, bucket_key: bool, multipart: bool, version: str, print8: str
+    kind: Kind, key_name: str, context: str, bucket_key: bool, multipart: bool, version: str, print8: str, dual: bool
 ) -> SealInfo:
     """Return what the entries say; the same for most objects of a bucket, and asked for twice in every request."""
     number = int(version) if version.isdecimal() else 0
-    return SealInfo(kind, True, key_name, _harmless(context), bucket_key, multipart, number, print8)
+    return SealInfo(kind, True, key_name, _harmless(context), bucket_key, multipart, number, print8, dual)
 
 
 def _harmless(context: str) -> Mapping[str, str]:
@@ -164,7 +168,8 @@ def read(metadata: Mapping[str, str]) -> Stored:
     data_key = b"" if info.kind is Kind.C else _data_key(metadata)
     if not info.bucket_key:
         _context(metadata)
-    return Stored(info, info.kind, iv, algorithm, sealed_key, data_key)
+    outer = _bytes(metadata[OUTER], bad_key, hierarchy.SEALED_KEY_SIZE) if info.dual else b""
+    return Stored(info, info.kind, iv, algorithm, sealed_key, data_key, outer)
 
 
 def _data_key(metadata: Mapping[str, str]) -> bytes:

@@ -24,6 +24,7 @@ from strongroom.crypto import dare, hierarchy
 from strongroom.crypto.dare import StreamOpener, StreamSealer
 from strongroom.crypto.hierarchy import Domain
 from strongroom.crypto.secret import Secret
+from strongroom.crypto.two_layers import OuterLayer, TwoLayerOpener, TwoLayerSealer
 from strongroom.errors import Malformed, Tampered
 from strongroom.s3.domain import seal_metadata
 from strongroom.s3.domain.encryption import Encryption, Kind
@@ -31,6 +32,7 @@ from strongroom.s3.domain.key_errors import DamagedMetadata, NoKeyService, Objec
 from strongroom.s3.domain.ports import DataKeys
 from strongroom.s3.domain.seal_metadata import SealInfo
 
+_OUTER = "\0outer"  # behind an address, of which no key may be: the second layer's key is sealed to this
 DOMAINS = {Kind.S3: Domain.SSE_S3, Kind.KMS: Domain.SSE_KMS, Kind.C: Domain.SSE_C}
 
 
@@ -61,10 +63,18 @@ class ObjectSeal:
     info           what may be said about it without any key
     """
 
-    __slots__ = ("_demands_tag", "_object_key", "info", "metadata")
+    __slots__ = ("_demands_tag", "_object_key", "_outer", "info", "metadata")
 
-    def __init__(self, object_key: Secret, metadata: dict[str, str], info: SealInfo, demands_tag: bool) -> None:
+    def __init__(
+        self,
+        object_key: Secret,
+        metadata: dict[str, str],
+        info: SealInfo,
+        demands_tag: bool,
+        outer: Secret | None = None,
+    ) -> None:
         self._object_key = object_key
+        self._outer = outer  # the key of the second layer, None without one
         self._demands_tag = demands_tag
         self.metadata = metadata
         self.info = info
@@ -77,7 +87,10 @@ class ObjectSeal:
 
     def sealer(self, part: int | None = None, size: int | None = None) -> StreamSealer:
         """Return a sealer for the content, or for a part; size in plaintext bytes, if known."""
-        return StreamSealer(self._content_key(part).reveal(), size=size)
+        key = self._content_key(part).reveal()
+        if self._outer is not None:
+            return TwoLayerSealer(key, _of_part(self._outer, part).reveal(), size=size)
+        return StreamSealer(key, size=size)
 
     def opener(
         self,
@@ -90,14 +103,20 @@ class ObjectSeal:
     ) -> StreamOpener:
         """Return an opener for the content, or for a part, from a package on; buffer as StreamOpener has it."""
         key = self._content_key(part).reveal()
+        if self._outer is not None:
+            outer = _of_part(self._outer, part).reveal()
+            return TwoLayerOpener(key, outer, first_package, total_packages, partial=partial, buffer=buffer)
         return StreamOpener(key, first_package, total_packages, partial=partial, buffer=buffer)
 
     def seal_small(self, plaintext: bytes) -> bytes:
         """Return a small content sealed at once."""
-        return dare.seal_small(self._object_key.reveal(), plaintext)
+        sealed = dare.seal_small(self._object_key.reveal(), plaintext)
+        return sealed if self._outer is None else bytes(OuterLayer(self._outer.reveal()).apply(sealed))
 
     def open_small(self, sealed: bytes, size: int) -> bytes:
         """Return a small content of `size` bytes, opened at once; raise ObjectTampered."""
+        if self._outer is not None:
+            sealed = bytes(OuterLayer(self._outer.reveal()).apply(sealed))
         try:
             plaintext = dare.open_small(self._object_key.reveal(), sealed)
         except Tampered as error:
@@ -148,10 +167,14 @@ class ObjectSeal:
         return hmac.digest(hierarchy.record_key(self._object_key).reveal(), record.to_bytes(), "sha256")
 
     def _content_key(self, part: int | None) -> Secret:
-        return self._object_key if part is None else hierarchy.part_key(self._object_key, part)
+        return _of_part(self._object_key, part)
 
     def __repr__(self) -> str:
         return f"ObjectSeal({self.info})"
+
+
+def _of_part(key: Secret, part: int | None) -> Secret:
+    return key if part is None else hierarchy.part_key(key, part)
 
 
 async def new_seal(
@@ -170,7 +193,8 @@ async def new_seal(
     """
     external = await _fresh_key(want, bucket, key, keys, bucket_keys)
     object_key = hierarchy.new_object_key(external.data_key)
-    return _seal(object_key, external, want, bucket, key, multipart)
+    outer = hierarchy.new_object_key(external.data_key) if want.dual else None
+    return _seal(object_key, external, want, bucket, key, multipart, outer=outer)
 
 
 async def reseal(
@@ -181,7 +205,8 @@ async def reseal(
     For key rotation. The address must be the object's own, or the record tag would not fit.
     """
     external = await _fresh_key(want, bucket, key, keys, bucket_keys)
-    again = _seal(seal._object_key, external, want, bucket, key, seal.info.multipart, mark=seal._demands_tag)
+    multipart, mark = seal.info.multipart, seal._demands_tag
+    again = _seal(seal._object_key, external, want, bucket, key, multipart, mark=mark, outer=seal._outer)
     kept = {name: value for name, value in seal.metadata.items() if name == seal_metadata.RECORD}
     again.metadata.update(kept)
     return again
@@ -205,12 +230,15 @@ async def open_seal(
     try:
         domain = DOMAINS[stored.kind]
         object_key = hierarchy.open_object_key(stored.sealed_key, data_key, stored.iv, domain, where, stored.algorithm)
+        outer = None
+        if stored.outer:
+            outer = hierarchy.open_object_key(stored.outer, data_key, stored.iv, domain, where + _OUTER)
     except Tampered as error:
         raise WrongKey(str(error)) from error
     except Malformed as error:
         raise DamagedMetadata(seal_metadata.BAD_ALGORITHM) from error
     demands_tag = hierarchy.is_marked(stored.iv, data_key)
-    return ObjectSeal(object_key, dict(metadata), stored.info, demands_tag)
+    return ObjectSeal(object_key, dict(metadata), stored.info, demands_tag, outer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +255,7 @@ async def _fresh_key(want: Encryption, bucket: str, key: str, keys: DataKeys | N
         return _External(want.customer_key)
     if keys is None:
         raise NoKeyService
-    shared = bucket_keys and want.bucket_key is not False and not want.context
+    shared = bucket_keys and want.bucket_key is not False and not want.context and not want.dual
     kept = {bucket: bucket} if shared and want.kind is Kind.KMS else dict(want.context)
     used = {bucket: bucket} if shared else {bucket: contexts.path(bucket, key)} | kept
     name = want.key_name if want.kind is Kind.KMS else ""
@@ -243,6 +271,7 @@ def _seal(
     key: str,
     multipart: bool,
     mark: bool | None = None,
+    outer: Secret | None = None,
 ) -> ObjectSeal:
     if mark is None:  # a customer's multipart upload may be completed without the key that a tag would need
         mark = not (multipart and want.kind is Kind.C)
@@ -250,7 +279,10 @@ def _seal(
     where = contexts.path(bucket, key)
     sealed = hierarchy.seal_object_key(object_key, external.data_key, iv, DOMAINS[want.kind], where)
     metadata = external.stored | seal_metadata.entries(want.kind, iv, sealed, multipart)
-    return ObjectSeal(object_key, metadata, seal_metadata.describe(metadata), mark)
+    if outer is not None:
+        again = hierarchy.seal_object_key(outer, external.data_key, iv, DOMAINS[want.kind], where + _OUTER)
+        metadata[seal_metadata.OUTER] = base64.b64encode(again).decode()
+    return ObjectSeal(object_key, metadata, seal_metadata.describe(metadata), mark, outer)
 
 
 async def _unseal(stored: seal_metadata.Stored, bucket: str, where: str, keys: DataKeys | None) -> Secret:

@@ -42,7 +42,7 @@ async def update_encryption(call: Call) -> Response:
     want = _wanted(await document(call))
     record = await call.enter("s3:UpdateObjectEncryption")
     found = await reveal(call, record, await find(call, record, call.key, call.args.get("versionId")))
-    if found.info.kind not in (Kind.S3, Kind.KMS):
+    if found.info.kind not in (Kind.S3, Kind.KMS) or found.info.dual:
         text = "Only the encryption of SSE-S3 and SSE-KMS objects can be changed in place; copy the object instead."
         raise Refused("InvalidRequest", text)
     seal = await open_found(call, found)

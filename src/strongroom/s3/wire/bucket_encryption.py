@@ -2,7 +2,7 @@
 
 from typing import NoReturn
 
-from strongroom.s3.domain.encryption import BucketEncryption, Kind, Rule
+from strongroom.s3.domain.encryption import DUAL, BucketEncryption, Kind, Rule
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.wire import xml
 from strongroom.s3.wire.xml import Content, Item, Node
@@ -32,8 +32,9 @@ def _rule(node: Node) -> Rule:
     if default is None:  # the original stores such a rule, and then encrypts nothing
         _refuse("ApplyServerSideEncryptionByDefault is missing")
     algorithm, key_id = default.value("SSEAlgorithm"), default.value("KMSMasterKeyID")
-    if algorithm not in (Kind.S3, Kind.KMS):
+    if algorithm not in (Kind.S3, Kind.KMS, DUAL):
         _refuse("Unknown SSE algorithm")
+    dual, algorithm = algorithm == DUAL, Kind.KMS if algorithm == DUAL else algorithm
     if algorithm == Kind.S3 and key_id:
         _refuse("MasterKeyID is allowed with aws:kms only")
     if algorithm == Kind.KMS and not key_id:
@@ -46,7 +47,7 @@ def _rule(node: Node) -> Rule:
         _refuse("Unknown encryption type")
     filtered = node.first("Filter")
     prefix = filtered.value("Prefix") if filtered is not None else ""
-    return Rule(Kind(algorithm), key_id, prefix, _TRUE.get(node.value("BucketKeyEnabled").strip()), types)
+    return Rule(Kind(algorithm), key_id, prefix, _TRUE.get(node.value("BucketKeyEnabled").strip()), types, dual)
 
 
 def render(configuration: BucketEncryption) -> bytes:
@@ -55,7 +56,10 @@ def render(configuration: BucketEncryption) -> bytes:
 
 
 def _rule_items(rule: Rule) -> list[Item]:
-    default: list[Item] = [("SSEAlgorithm", str(rule.kind)), ("KMSMasterKeyID", rule.key_name or None)]
+    default: list[Item] = [
+        ("SSEAlgorithm", DUAL if rule.dual else str(rule.kind)),
+        ("KMSMasterKeyID", rule.key_name or None),
+    ]
     items: list[tuple[str, Content]] = [(_DEFAULT, default)]
     if rule.bucket_key is not None:
         items.append(("BucketKeyEnabled", rule.bucket_key))

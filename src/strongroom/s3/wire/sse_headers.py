@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from strongroom.crypto import context as contexts
 from strongroom.crypto.secret import Secret
-from strongroom.s3.domain.encryption import Encryption, Kind, strip_arn, with_arn
+from strongroom.s3.domain.encryption import DUAL, Encryption, Kind, strip_arn, with_arn
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.domain.seal_metadata import SealInfo
 
@@ -28,6 +28,8 @@ _SOURCE = "x-amz-copy-source-server-side-encryption-customer-"
 CUSTOMER_HEADERS = tuple(_CUSTOMER + part for part in ("algorithm", "key", "key-md5"))
 SOURCE_HEADERS = tuple(_SOURCE + part for part in ("algorithm", "key", "key-md5"))
 _CUSTOMERS, _SOURCES = frozenset(CUSTOMER_HEADERS), frozenset(SOURCE_HEADERS)
+
+_KMS_METHODS = (str(Kind.KMS), DUAL)
 
 INSECURE = (
     "Requests specifying Server Side Encryption with Customer provided keys must be made over a secure connection."
@@ -110,7 +112,7 @@ def refuse_on_read(headers: Mapping[str, str]) -> None:
 
 def asks_s3(headers: Mapping[str, str]) -> bool:
     """Say whether SSE-S3 is requested; any unknown method counts as well."""
-    return METHOD in headers and headers[METHOD].lower() != Kind.KMS
+    return METHOD in headers and headers[METHOD].lower() not in _KMS_METHODS
 
 
 def asks_kms(headers: Mapping[str, str]) -> bool:
@@ -142,12 +144,12 @@ def _refuse_conflicts(headers: Mapping[str, str], operation: Operation, s3: bool
     named = METHOD in headers
     if customer and (named or (kms and operation is Operation.CREATE)):
         raise Refused("InvalidArgument", INCOMPATIBLE)
-    if operation is Operation.CREATE and kms and headers.get(METHOD) != Kind.KMS and not s3:
+    if operation is Operation.CREATE and kms and headers.get(METHOD) not in _KMS_METHODS and not s3:
         raise Refused("InvalidArgument", KMS_HEADER_MISSING)
 
 
 def _parse_kms(headers: Mapping[str, str], bucket: str, key: str) -> Encryption:
-    if headers.get(METHOD) != Kind.KMS:
+    if headers.get(METHOD) not in _KMS_METHODS:
         _refuse_wrapped(bucket, key, BAD_METHOD)
     key_id = headers.get(KEY_ID, "")
     if key_id != key_id.strip(" "):
@@ -158,7 +160,8 @@ def _parse_kms(headers: Mapping[str, str], bucket: str, key: str) -> Encryption:
             context = parse_context(headers[CONTEXT])
         except ValueError as error:
             _refuse_wrapped(bucket, key, str(error))
-    return Encryption(Kind.KMS, strip_arn(key_id), context, bucket_key=_bucket_key(headers))
+    dual = headers[METHOD] == DUAL
+    return Encryption(Kind.KMS, strip_arn(key_id), context, bucket_key=_bucket_key(headers), dual=dual)
 
 
 def parse_context(text: str) -> dict[str, str]:
@@ -272,7 +275,7 @@ def response_headers(info: SealInfo, customer_md5: str = "") -> list[tuple[str, 
             ("X-Amz-Server-Side-Encryption-Customer-Algorithm", "AES256"),
             ("X-Amz-Server-Side-Encryption-Customer-Key-Md5", customer_md5),
         ]
-    headers = [("X-Amz-Server-Side-Encryption", str(info.kind))]
+    headers = [("X-Amz-Server-Side-Encryption", DUAL if info.dual else str(info.kind))]
     if info.kind is Kind.KMS:
         headers.append(("X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", with_arn(info.key_name)))
         if info.context:

@@ -28,6 +28,7 @@ WANTS = {
     "sse-s3": Encryption(Kind.S3),
     "sse-kms": Encryption(Kind.KMS, "my-key"),
     "sse-kms-context": Encryption(Kind.KMS, "", {"project": "x<y"}),
+    "dsse": Encryption(Kind.KMS, "my-key", dual=True),
     "sse-c": Encryption(Kind.C, customer_key=CUSTOMER),
 }
 RECORD = Record("b", "o", 5, {"content-type": "text/plain"}, {"x-amz-meta-a": "1"})
@@ -136,6 +137,25 @@ async def test_key_rotation_leaves_content_etag_and_record_alone():
         assert opened.open_etag(etag.stored)
         with pytest.raises(WrongKey):
             await open_seal(new.metadata | old.metadata, "b", "o", KEYS, other)
+
+
+async def test_two_layers_stay_two_when_the_key_is_changed():
+    old = await new_seal(WANTS["dsse"], "b", "o", KEYS, multipart=True)
+    assert old.info.dual
+    assert not old.info.bucket_key
+    sealed, part = old.seal_small(b"hello"), bytes(old.sealer(3, 7).feed(b"content"))
+    new = await reseal(old, WANTS["sse-kms-context"], "b", "o", KEYS)
+    assert new.info.dual
+    opened = await open_seal(new.metadata, "b", "o", KEYS)
+    assert opened.open_small(sealed, 5) == b"hello"
+    assert bytes(opened.opener(3).feed(part)) == b"content"
+    name = "X-Strongroom-Internal-Outer-Key"
+    one_layer = await open_seal({n: v for n, v in new.metadata.items() if n != name}, "b", "o", KEYS)
+    with pytest.raises(ObjectTampered):
+        one_layer.open_small(sealed, 5)
+    exchanged = new.metadata | {name: new.metadata["X-Minio-Internal-Server-Side-Encryption-Kms-Sealed-Key"]}
+    with pytest.raises(WrongKey):
+        await open_seal(exchanged, "b", "o", KEYS)
 
 
 async def test_etags(want):
