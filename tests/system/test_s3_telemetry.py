@@ -54,7 +54,7 @@ def test_metrics(served):
     assert 'minio_s3_requests_total{api="putobject"} 1\n' in text
     assert 'minio_s3_requests_4xx_errors_total{api="getobject"} 1\n' in text
     assert 'minio_bucket_usage_total_bytes{bucket="counted"} 1000\n' in text
-    assert 'minio_s3_requests_ttfb_seconds_distribution_bucket{api="putobject",le="+Inf"} 1\n' in text
+    assert 'minio_s3_requests_ttfb_seconds_distribution{api="putobject",le="+Inf"} 1\n' in text
     assert "minio_bucket" not in scrape(served, "/minio/v2/metrics/node", token(b"rootpassword"))
 
 
