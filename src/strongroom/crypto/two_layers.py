@@ -19,6 +19,7 @@ from strongroom.crypto.dare import HEADER_SIZE, StreamOpener, StreamSealer
 from strongroom.crypto.secret import Buffer
 
 _FINAL = 0x80
+_SLACK = 15  # bytes that update_into wants behind what it writes
 _LENGTH = struct.Struct("<2xH")
 _LOW = struct.Struct("<I")
 
@@ -35,26 +36,30 @@ class OuterLayer:
         self._head = b""
         self._left = 0  # bytes of the current package still to come
         self._stream: CipherContext | None = None
+        self._buffer = memoryview(b"")
 
-    def apply(self, data: Buffer) -> bytearray:
-        """Return the next piece with the layer on, or off; it is as long as data."""
-        out, view = bytearray(data), memoryview(data)
-        at = 0
-        while at < len(out):
+    def apply(self, data: Buffer) -> memoryview:
+        """Return the next piece with the layer on, or off; it is as long as data, and its memory is used again."""
+        view = memoryview(data)
+        if len(self._buffer) < len(view) + _SLACK:
+            self._buffer = memoryview(bytearray(len(view) + _SLACK))
+        out, at = self._buffer, 0
+        while at < len(view):
             if self._stream is None:
                 taken = view[at : at + HEADER_SIZE - len(self._head)]
+                out[at : at + len(taken)] = taken
                 self._head += taken
                 at += len(taken)
                 if len(self._head) == HEADER_SIZE:
                     self._begin()
             else:
                 piece = view[at : at + self._left]
-                out[at : at + len(piece)] = self._stream.update(piece)
+                self._stream.update_into(piece, out[at:])
                 at += len(piece)
                 self._left -= len(piece)
                 if not self._left:
                     self._stream, self._head = None, b""
-        return out
+        return out[: len(view)]
 
     def _begin(self) -> None:
         """Start a package: twelve bytes of nonce with the package's number in it, four that count blocks."""
@@ -75,11 +80,11 @@ class TwoLayerSealer(StreamSealer):
 
     def feed(self, data: Buffer) -> memoryview:
         """Take plaintext; return the packages that are certain now."""
-        return memoryview(self._outer.apply(super().feed(data)))
+        return self._outer.apply(super().feed(data))
 
     def finish(self) -> memoryview:
         """Return what is still missing of the stream."""
-        return memoryview(self._outer.apply(super().finish()))
+        return self._outer.apply(super().finish())
 
 
 class TwoLayerOpener(StreamOpener):
