@@ -12,7 +12,10 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
 from chain_process import PROGRAM
 from minio import MinioAdmin
@@ -242,3 +245,33 @@ def test_what_cannot_start_ends_at_once(tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith("FATAL ")
     assert done.stderr.count("\n") == 1
+
+
+def test_listeners_hear_every_worker(server):
+    both = Both(server)
+    both.one.create_bucket(Bucket="bkt")
+    stream = sdk_listen(server)
+    try:
+        seen = []
+        for number in range(20):
+            for worker, client in enumerate((both.one, both.other)):
+                client.put_object(Bucket="bkt", Key=f"{worker}-{number}", Body=b"")
+        end = time.monotonic() + 10
+        while len(seen) < 40 and time.monotonic() < end:
+            line = stream.readline().strip()
+            if line:
+                seen.append(json.loads(line)["Key"].partition("/")[2])
+        assert sorted(seen) == sorted(f"{worker}-{number}" for worker in (0, 1) for number in range(20))
+    finally:
+        stream.close()
+
+
+def sdk_listen(server):
+    """Open a stream of all events of the bucket; returns once the server has begun to send."""
+    request = AWSRequest("GET", f"{server.url}/bkt?events=s3%3AObjectCreated%3A%2A")
+    request.headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD"
+    S3SigV4Auth(Credentials("minio", "minio123"), "s3", "us-east-1").add_auth(request)
+    stream = urllib.request.urlopen(urllib.request.Request(request.url, headers=dict(request.headers)), timeout=15)
+    assert stream.read(1) == b" "
+    time.sleep(0.3)  # the other worker has heard that somebody listens
+    return stream

@@ -16,7 +16,7 @@ from strongroom.net.limits import Limits
 from strongroom.net.server import Server, listen
 from strongroom.net.tls import TlsContext, server_tls
 from strongroom.net.workers import Worker, this_worker
-from strongroom.s3 import crew, operators
+from strongroom.s3 import crew, operators, siblings
 from strongroom.s3.auditing import Auditor, audit_log
 from strongroom.s3.domain.encryption import Encryption, Kind
 from strongroom.s3.domain.iam.directory import Directory
@@ -159,7 +159,7 @@ async def start(settings: Settings, worker: Worker | None = None) -> Running:
         box = make_box(settings, store, office)
         if box.reads is not None and isinstance(service, KesService):
             service.events.locked = LockWatch(box.reads, service.direct).locked
-        following = _following(store, office) if worker else None
+        following = siblings.following(store, store, office) if worker else None
         server = await _listen(settings, box, office, tls, telemetry, following, worker)
     except BaseException:
         if jobs is not None:
@@ -173,18 +173,6 @@ async def start(settings: Settings, worker: Worker | None = None) -> Running:
     return Running(box, server, store, service, office.control, warnings, waiting, stopped, jobs, telemetry, background)
 
 
-def _following(store: "MemoryStore | FilesStore", office: operators.Office) -> Following:
-    """Return what keeps a worker in step: users and policies, and the states of keys."""
-
-    def forget() -> None:
-        if isinstance(office.service, KesService):
-            office.service.events.forget(None)
-
-    states = crew.KeyStates(store, forget)
-    office.keys_changed = states.changed
-    return Following(store.changes, office.iam.reload, states.follow)
-
-
 def _background(
     settings: Settings, box: Box, office: operators.Office, telemetry: Telemetry, worker: Worker | None
 ) -> "list[asyncio.Task[None]]":
@@ -193,21 +181,9 @@ def _background(
     if worker is None or worker.first:
         rules = Lifecycle(box.store, time.time, day_seconds=settings.day_seconds)
         works += [rules.run(), box.notifier.run()]
-    home = crew.meeting()
-    if worker is not None and home is not None:
-        counters = crew.Counters(worker, home)
-        telemetry.others = counters.others
-        works.append(counters.leave(telemetry.snapshot))
-        if worker.first:
-            works.append(crew.watch(box.store.changes, lambda: _look(office, box)))
+    if worker is not None:
+        works += siblings.works(box, office, telemetry, worker)
     return [asyncio.create_task(work) for work in works]
-
-
-async def _look(office: operators.Office, box: Box) -> None:
-    """Take up what other workers have left: jobs, and events to send."""
-    box.notifier.look()
-    if office.jobs is not None and office.iam.directory.ready:
-        await office.jobs.look()
 
 
 async def _listen(

@@ -75,6 +75,7 @@ class Office:
     jobs: Jobs | None = None
     telemetry: Telemetry | None = None
     keys_changed: Callable[[], Awaitable[None]] | None = None  # tells other processes
+    logs: "Hub[dict[str, Any]] | None" = None
 
     async def load(self) -> None:
         """Read the IAM entries; from then on users are known. Raises what the key service raises."""
@@ -89,7 +90,8 @@ class Office:
         desk = Desk(box, self.iam, facts, self.control, self.keys, self.service, self.keys, self.jobs)
         desk.keys_changed = self.keys_changed
         if self.telemetry is not None:
-            desk.note, desk.traces, desk.logs = self.telemetry.audit.admin, self.telemetry.traces, console(facts)
+            self.logs = console(facts)
+            desk.note, desk.traces, desk.logs = self.telemetry.audit.admin, self.telemetry.traces, self.logs
         return AdminEntrance(desk), StsEntrance(desk)
 
 

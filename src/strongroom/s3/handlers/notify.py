@@ -21,6 +21,7 @@ from strongroom.s3.domain.records import BucketRecord
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers.call import Call, log
 from strongroom.s3.handlers.documents import document
+from strongroom.s3.handlers.hub import Relay
 from strongroom.s3.wire import notification_xml
 from strongroom.s3.wire import object_headers as wire
 
@@ -59,6 +60,7 @@ class Notifier:
         self._targets = {target.arn(region): target for target in made} if system is not None else {}
         self._listeners: dict[asyncio.Queue[bytes], tuple[str, tuple[str, ...], str, str]] = {}
         self._last = 0
+        self.relay: Relay | None = None  # to listeners of other processes
 
     @property
     def arns(self) -> list[str]:
@@ -68,7 +70,12 @@ class Notifier:
     @property
     def active(self) -> bool:
         """Whether anybody could want an event at all."""
-        return bool(self._targets or self._listeners)
+        return bool(self._targets or self._listeners) or (self.relay is not None and self.relay.wanted)
+
+    @property
+    def heard(self) -> bool:
+        """Whether anybody listens here."""
+        return bool(self._listeners)
 
     async def publish(self, call: Call, record: BucketRecord) -> None:
         """Queue a call's events for all who want them; returns when they are on disk."""
@@ -94,6 +101,13 @@ class Notifier:
                 if target is not None and one.wants(event):
                     await self._queue(target, event, scene, one.name)
             self._broadcast(event, scene)
+            if self.relay is not None and self.relay.wanted:
+                self.relay.send((event, scene))
+
+    def take(self, item: object) -> None:
+        """Give another process's event to the listeners of this one."""
+        event, scene = msgspec.convert(item, tuple[Event, Scene])
+        self._broadcast(event, scene)
 
     def _sequence(self) -> int:
         self._last = max(self._last + 1, time.time_ns())
@@ -159,6 +173,8 @@ class Notifier:
         """Yield messages as JSON lines as they happen, and blanks now and then; what comes too fast is left out."""
         queue: asyncio.Queue[bytes] = asyncio.Queue(LISTENER_LIMIT)
         self._listeners[queue] = (bucket, patterns, prefix, suffix)
+        if self.relay is not None:
+            self.relay.announce()
         try:
             yield b" "
             while True:
