@@ -1,6 +1,6 @@
 // The AWS SDK for JavaScript v3 against a server, in one encryption mode.
 //
-//   node aws-sdk.mjs MODE BUCKET KEY     MODE: sse-s3, sse-kms or sse-c; KEY: the KMS key's name
+//   node aws-sdk.mjs MODE BUCKET KEY     MODE: sse-s3, sse-kms, dsse or sse-c; KEY: the KMS key's name
 //
 // Server and credentials come from AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY; the authority
 // from NODE_EXTRA_CA_CERTS.
@@ -22,6 +22,7 @@ const customer = own(randomBytes(32));
 const write = {
   "sse-s3": { ServerSideEncryption: "AES256" },
   "sse-kms": { ServerSideEncryption: "aws:kms", SSEKMSKeyId: kmsKey },
+  dsse: { ServerSideEncryption: "aws:kms:dsse", SSEKMSKeyId: kmsKey },
   "sse-c": customer,
 }[mode];
 const read = mode === "sse-c" ? customer : {};
