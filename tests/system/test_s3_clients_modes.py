@@ -62,7 +62,7 @@ def stored_as(s3):
 
     def check(bucket, mode):
         more = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": CUSTOMER} if mode == "sse-c" else {}
-        header, value = ("ServerSideEncryption", "aws:kms:dsse") if mode == "dsse" else WANTED[mode]
+        header, value = WANTED[mode]
         found = s3.list_objects_v2(Bucket=bucket)["Contents"]
         assert found
         for one in found:
@@ -83,7 +83,6 @@ def test_awscli(run, tree, tmp_path, stored_as, key_file):
     words = {
         "sse-s3": ["--sse", "AES256"],
         "sse-kms": ["--sse", "aws:kms", "--sse-kms-key-id", KEY],
-        "dsse": ["--sse", "aws:kms:dsse", "--sse-kms-key-id", KEY],
         "sse-c": ["--sse-c", "AES256", "--sse-c-key", f"fileb://{key_file}"],
     }
     for mode, options in words.items():

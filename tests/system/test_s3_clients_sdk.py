@@ -1,7 +1,7 @@
 """The programs of tests/clients, on six SDKs, over TLS against a whole chain, in every mode that they can speak."""
 
-import os
 import itertools
+import os
 import shutil
 import subprocess
 
