@@ -49,7 +49,7 @@ def multiply(folder: Path, objects: int) -> None:
         count = objects // len(paths)
         with connection:
             connection.execute(
-                f"WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) "  # noqa: S608
+                f"WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) "
                 f"INSERT INTO versions(seq, key, {COLUMNS}) "
                 f"SELECT i, printf('copy-%09d', i), {COLUMNS} FROM n, versions WHERE seq = 1"
             )
