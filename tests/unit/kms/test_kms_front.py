@@ -110,6 +110,7 @@ def test_each_listener_has_its_own_switches(tmp_path):
     handlers = [Pipeline(replay.core, replay.pipeline.sealing, listener) for listener in (outer, inner)]
     body = b'{"secret_shares": 1, "secret_threshold": 1}'
     assert [send(one, path="/v1/sys/rekey/init", body=body).status for one in handlers] == [403, 200]
+    assert [send(one, path="/v1/sys/rekey/verify", body=body).status for one in handlers] == [403, 400]
     assert [send(one, path="/v1/sys/metrics").status for one in handlers] == [403, 400]
 
 

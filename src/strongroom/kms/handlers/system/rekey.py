@@ -177,7 +177,8 @@ class Rekeying(Quorum):
             await work.entries.commit(work.take(), [self.sealing.save_config(config, RECOVERY)]).wait()
         self.rekeying = None
 
-    def _verifying(self) -> tuple[Rekey, Gathering]:
+    def _verifying(self, call: Call) -> tuple[Rekey, Gathering]:
+        self.unauthenticated(call, "disable_unauthed_rekey")
         rekey = self.rekeying
         if rekey is None or rekey.verification is None:
             raise Refused("no rekey configuration found")
@@ -189,17 +190,17 @@ class Rekeying(Quorum):
 
     def verify_status(self, call: Call) -> Reply:
         """Tell how far the verification of new shares is."""
-        return self._verify_status(*self._verifying())
+        return self._verify_status(*self._verifying(call))
 
     def verify_restart(self, call: Call) -> Reply:
         """Begin the verification anew."""
-        rekey, _ = self._verifying()
+        rekey, _ = self._verifying(call)
         rekey.verification = Gathering()
         return self._verify_status(rekey, rekey.verification)
 
     async def verify_update(self, call: Call) -> Reply:
         """Take a new share; at the quorum the new key takes effect."""
-        rekey, found = self._verifying()
+        rekey, found = self._verifying(call)
         found.add(call, "verify")
         if len(found.parts) < rekey.threshold:
             return self._verify_status(rekey, found)
