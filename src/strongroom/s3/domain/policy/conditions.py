@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from strongroom.errors import Malformed
-from strongroom.s3.domain.policy.patterns import matches, substitute
+from strongroom.s3.domain.policy.patterns import matches, plain, substitute
 
 Values = Mapping[str, Sequence[str]]
 """What a request says of itself: condition key in lower case → its values."""
@@ -72,6 +72,7 @@ TESTS: dict[str, Test] = {
     **{f"Numeric{name}": _compared(_number, compare) for name, compare in _COMPARISONS.items()},
     **{f"Date{name}": _compared(_date, compare) for name, compare in _COMPARISONS.items()},
 }
+_PATTERNS = (matches, _arn)
 NEGATED = {
     "StringNotEquals": "StringEquals",
     "StringNotEqualsIgnoreCase": "StringEqualsIgnoreCase",
@@ -112,6 +113,8 @@ class Condition:
             return self.if_exists or negated or self.quantifier == "ForAllValues"
         test = TESTS[NEGATED.get(self.operator, self.operator)]
         wanted = [text for text in (substitute(text, values) for text in self.wanted) if text is not None]
+        if test not in _PATTERNS:
+            wanted = list(map(plain, wanted))
         hits = [any(_passes(test, text, value) for text in wanted) != negated for value in actual]
         return any(hits) if self.quantifier == "ForAnyValue" or not (negated or self.quantifier) else all(hits)
 

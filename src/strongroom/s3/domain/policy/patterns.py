@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
-_LITERALS = {"*": "*", "?": "?", "$": "$"}
+_AS_IS = "\0"  # before a `*` or `?` that stands for itself
+_STARS, _MARKS = re.compile(rf"(?<!{_AS_IS})\*"), re.compile(rf"(?<!{_AS_IS})\?")
+_LITERALS = {"*": _AS_IS + "*", "?": _AS_IS + "?", "$": "$"}
 
 
 @lru_cache(maxsize=4096)
@@ -16,7 +18,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     follows matches behind a later place only if it does behind the first. With plain `.*` a tenant's pattern of
     twenty `*` would keep the server busy for years.
     """
-    first, *rest = [_literal(piece) for piece in pattern.split("*")]
+    first, *rest = [_literal(piece) for piece in _STARS.split(pattern)]
     if not rest:
         return re.compile(first, re.DOTALL)
     between = "".join([f"(?>.*?{piece})" for piece in rest[:-1] if piece])
@@ -24,7 +26,12 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _literal(piece: str) -> str:
-    return ".".join(map(re.escape, piece.split("?")))
+    return ".".join([re.escape(plain(text)) for text in _MARKS.split(piece)])
+
+
+def plain(pattern: str) -> str:
+    """Return a pattern that `substitute` made as the text it is, for comparisons that know no wildcards."""
+    return pattern.replace(_AS_IS, "")
 
 
 def matches(pattern: str, text: str) -> bool:
@@ -37,8 +44,8 @@ def matches(pattern: str, text: str) -> bool:
 def substitute(pattern: str, values: Mapping[str, Sequence[str]]) -> str | None:
     """Replace ${name} by the request's single value; None when it has none: the pattern then matches nothing.
 
-    `${name, 'default'}` falls back to its default; `${*}`, `${?}` and `${$}` are the characters themselves.
-    A value's own wildcards are taken literally by nobody (IAM user guide, "Policy variables"), so they are refused.
+    `${name, 'default'}` falls back to its default; `${*}`, `${?}` and `${$}` are the characters themselves, and so
+    are those in a value: whoever chose it chose no pattern.
     """
     if "${" not in pattern:
         return pattern
@@ -50,8 +57,8 @@ def substitute(pattern: str, values: Mapping[str, Sequence[str]]) -> str | None:
         if name in _LITERALS:
             return _LITERALS[name]
         known = values.get(name.strip().lower(), ())
-        if len(known) == 1 and "*" not in known[0] and "?" not in known[0]:
-            return known[0]
+        if len(known) == 1:
+            return known[0].replace("*", _LITERALS["*"]).replace("?", _LITERALS["?"])
         if default:
             return default.strip().strip("'")
         missing = True
