@@ -7,19 +7,9 @@ from base64 import b64encode
 from strongroom.kms.domain import acl
 from strongroom.kms.domain.encoding import unbase64
 from strongroom.kms.domain.errors import Refused
+from strongroom.kms.domain.transit.signing import DIGESTS
 from strongroom.kms.handlers.call import Call, Reply, Route, route
 
-HASHES = {
-    "sha1": "sha1",
-    "sha2-224": "sha224",
-    "sha2-256": "sha256",
-    "sha2-384": "sha384",
-    "sha2-512": "sha512",
-    "sha3-224": "sha3_224",
-    "sha3-256": "sha3_256",
-    "sha3-384": "sha3_384",
-    "sha3-512": "sha3_512",
-}
 MAX_BYTES = 128 * 1024
 RANDOM = {"bytes": "int", "urlbytes": "int", "format": "text", "source": "text"}
 HASH = {"input": "text", "algorithm": "text", "urlalgorithm": "text", "format": "text"}
@@ -47,11 +37,11 @@ def hashed(call: Call) -> Reply:
     if not call.has("input"):
         raise Refused("input missing")
     data = unbase64(call.get("input"), "unable to decode input as base64: ")
-    if algorithm not in HASHES or algorithm == "sha1":
+    if algorithm not in DIGESTS or algorithm == "sha1":
         raise Refused(f"unsupported algorithm {algorithm}")
     if form not in ("base64", "hex"):
         raise Refused(f'unsupported encoding format {form}; must be "hex" or "base64"')
-    digest = hashlib.new(HASHES[algorithm], data).digest()
+    digest = hashlib.new(DIGESTS[algorithm], data).digest()
     return Reply(data={"sum": digest.hex() if form == "hex" else b64encode(digest).decode()})
 
 
