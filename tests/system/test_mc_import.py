@@ -103,3 +103,14 @@ def test_an_object_under_its_owners_key_stays_behind(shell):
     assert "own/f (null): it is under a customer's key (SSE-C): copy it with mc cp --enc-c" in out
     assert "own/f: missing" in out
     assert shell.run("cat", "kes/own/g") == "mine"
+
+
+def test_policies_of_a_source_that_makes_no_archive(shell):
+    (shell.folder / "policy.json").write_text(json.dumps(POLICY))
+    shell.run("admin", "policy", "create", "kes", "only-here", "policy.json")
+    shell.run("admin", "user", "add", "kes", "dora", "dorasecret")
+    shell.run("mb", "kes/for-policies")
+    found = _import(shell, "--bucket", "for-policies")
+    assert found["iam"] == {"policies": 1}
+    assert found["notes"] == ["users were not imported, the source keeps their secrets: dora (or --iam FILE)"]
+    assert "s3:GetObject" in shell.run("admin", "policy", "info", "tls", "only-here")

@@ -6,17 +6,19 @@ retention and holds, encryption of the same kind, users, groups and policies. Ca
 
 import hashlib
 import io
+import json
 import zipfile
 from pathlib import Path
 
-from strongroom.cli.mc.admin_calls import Desk
+from strongroom.cli.mc.admin_calls import Desk, mapping
 from strongroom.cli.mc.failures import INVALID, Fatal
 from strongroom.cli.mc.flags import Line
 from strongroom.cli.mc.formats import size, table
-from strongroom.cli.mc.import_iam import Settler, read
+from strongroom.cli.mc.import_iam import Archive, Settler, read
 from strongroom.cli.mc.progress import Progress
 from strongroom.cli.mc.shell import Shell
 from strongroom.errors import Error
+from strongroom.sdk.s3_errors import S3Error
 from strongroom.sdk.s3_import import CONFIGURATIONS, Done, Importer
 
 LINES = 50  # failures and differences that are printed
@@ -81,14 +83,33 @@ def _people(shell: Shell, line: Line, importer: Importer, desk: Desk, counts: di
         return
     file = line.text("iam")
     try:
-        source = Desk(shell, line, "Unable to read users and policies.")
-        archive = Path(file).read_bytes() if file else source.admin.call("GET", "export-iam", tries=1)
-    except (Error, OSError) as error:
+        archive = _from_file(file) if file else _from_server(shell, line, importer.tally.notes)
+    except S3Error as error:
         importer.tally.notes.append(f"users and policies were not imported: {error} (use --iam FILE or --no-iam)")
         return
     settler = Settler(desk, importer.tally.failures.append, dry=importer.dry)
-    settler.settle(read(archive))
+    settler.settle(archive)
     counts.update(settler.counts)
+
+
+def _from_file(file: str) -> Archive:
+    try:
+        return read(Path(file).read_bytes())
+    except OSError as error:
+        raise Fatal(f"Unable to read `{file}`.", error) from error
+
+
+def _from_server(shell: Shell, line: Line, notes: list[str]) -> Archive:
+    """Return the source's archive of users and policies; where it makes none, the policies alone."""
+    desk = Desk(shell, line, "Unable to read users and policies.")
+    try:
+        return read(desk.admin.call("GET", "export-iam", tries=1))
+    except S3Error:
+        policies = mapping(json.loads(desk.admin.call("GET", "list-canned-policies", tries=1)))
+        names = sorted(mapping(desk.sealed("GET", "list-users")))
+    if names:
+        notes.append(f"users were not imported, the source keeps their secrets: {', '.join(names)} (or --iam FILE)")
+    return {"policies": policies}
 
 
 def _archive_of_buckets(line: Line, importer: Importer) -> None:

@@ -18,11 +18,12 @@ from strongroom.sdk.s3_errors import S3Error
 BUILT_IN = frozenset({"consoleAdmin", "diagnostics", "readonly", "readwrite", "writeonly"})
 LIMIT = 256 * 1024 * 1024  # bytes of one member
 Say = Callable[[str], None]
+Archive = dict[str, dict[str, object]]  # documents by stem, each with its entries by name
 
 
-def read(archive: bytes) -> dict[str, dict[str, object]]:
+def read(archive: bytes) -> Archive:
     """Return the archive's documents by stem; raise Fatal when it is no archive."""
-    found: dict[str, dict[str, object]] = {}
+    found: Archive = {}
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as files:
             for info in files.infolist():
@@ -41,7 +42,7 @@ class Settler:
         self.desk, self.fail, self.dry = desk, fail, dry
         self.counts: dict[str, int] = {}
 
-    def settle(self, archive: dict[str, dict[str, object]]) -> None:
+    def settle(self, archive: Archive) -> None:
         """Policies first, then who has them."""
         steps = (("policies", self._policy), ("users", self._user), ("groups", self._group),
                  ("user_mappings", self._user_mapping), ("group_mappings", self._group_mapping),
