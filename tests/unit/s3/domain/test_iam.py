@@ -94,3 +94,27 @@ def test_entries_read_what_they_write_and_hide_secrets(entry):
     assert "'x'" not in repr(entry)
     with pytest.raises(Malformed):
         type(entry).from_bytes(b'{"secret": 1}')
+
+
+def test_a_policy_that_cannot_be_read_denies(directory):
+    """It may have been one that denies: newer rules about documents must not let anybody in."""
+    directory.put("policies", "odd", NamedPolicy(document='{"Version":"2012-10-17","Statement":[{"Effect":"Forbid"}]}'))
+    directory.put("users", "ann", User(secret="secret-ann", policies=("readonly", "odd")))
+    assert verdict(directory, "ann", GET) is Verdict.DENY
+    assert verdict(directory, "ann", Question("admin:ServerInfo")) is Verdict.DENY
+    assert verdict(directory, "ann", Question("s3:ListAllMyBuckets")) is Verdict.DENY
+
+
+def test_whether_a_policy_looks_at_tags(directory):
+    word = "s3:existingobjecttag/"
+    assert not directory.mentions(word)
+    directory.put("policies", "tags", NamedPolicy('{"Condition":{"StringEquals":{"s3:ExistingObjectTag/a":"b"}}}'))
+    assert directory.mentions(word)
+    directory.put(
+        "policies", "tags", NamedPolicy('{"Condition":{"StringEquals":{"s3:\\u0045xistingObjectTag/a":"b"}}}')
+    )
+    assert directory.mentions(word)
+    directory.drop("policies", "tags")
+    assert not directory.mentions(word)
+    directory.put("accounts", "acc", Account(secret="s", parent="ann", policy='"${s3:ExistingObjectTag/x}"'))
+    assert directory.mentions(word)

@@ -7,9 +7,12 @@ from strongroom.errors import Malformed, NotFound
 from strongroom.s3.domain.iam.records import Account, Entry, Group, NamedPolicy, User
 from strongroom.s3.domain.policy.canned import CANNED
 from strongroom.s3.domain.policy.decide import Question, Verdict, decide
-from strongroom.s3.domain.policy.document import Policy, parse_identity_policy
+from strongroom.s3.domain.policy.document import Policy, Statement, parse_identity_policy
 from strongroom.s3.domain.principals import Credential, Principal
 from strongroom.s3.domain.refusals import Refused
+
+
+NOTHING = Policy((Statement(allow=False, actions=("*",)),))  # denies everything
 
 
 class NoSuchUser(NotFound):
@@ -122,8 +125,10 @@ class Directory:
         if name not in self._parsed:
             try:
                 self._parsed[name] = parse_identity_policy(self.document(name).encode())
-            except (NoSuchPolicy, Malformed):
+            except NoSuchPolicy:
                 return None  # attached, and gone since: it allows nothing
+            except Malformed:
+                self._parsed[name] = NOTHING  # it was checked when it was put; what cannot be read may have been a deny
         return self._parsed[name]
 
     def mentions(self, word: str) -> bool:
@@ -131,7 +136,7 @@ class Directory:
         if word not in self._mentions:
             own = (entry.document for entry in self.policies.values())
             sessions = (entry.policy for entry in self.accounts.values())
-            self._mentions[word] = any(word in text.lower() for text in (*own, *sessions))
+            self._mentions[word] = any(mentions(text, word) for text in (*own, *sessions))
         return self._mentions[word]
 
     # ---- decisions
@@ -165,6 +170,11 @@ class Directory:
             except Malformed:
                 return Verdict.DENY
         return decide([self._parsed[name]], question)
+
+
+def mentions(document: str, word: str) -> bool:
+    """Say whether a policy may contain a word, given in lower case; what JSON escapes could spell counts as well."""
+    return "\\u" in document or word in document.lower()
 
 
 def narrowest(one: Verdict, other: Verdict) -> Verdict:
