@@ -11,7 +11,6 @@ from strongroom.s3.domain.policy.document import Policy, Statement, parse_identi
 from strongroom.s3.domain.principals import Credential, Principal
 from strongroom.s3.domain.refusals import Refused
 
-
 NOTHING = Policy((Statement(allow=False, actions=("*",)),))  # denies everything
 
 
