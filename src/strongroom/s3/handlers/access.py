@@ -2,7 +2,7 @@
 
 from strongroom.errors import Malformed
 from strongroom.s3.domain import acl
-from strongroom.s3.domain.iam.directory import Directory
+from strongroom.s3.domain.iam.directory import Directory, mentions
 from strongroom.s3.domain.policy.decide import Question, Verdict, decide
 from strongroom.s3.domain.policy.document import Policy, parse_bucket_policy
 from strongroom.s3.domain.principals import Principal
@@ -10,7 +10,7 @@ from strongroom.s3.domain.records import BucketRecord
 from strongroom.s3.handlers.call import Ask
 from strongroom.s3.wire import public_access
 
-EXISTING = b"s3:existingobjecttag/"
+EXISTING = "s3:existingobjecttag/"
 PARSED = 1024  # bucket policies kept in parsed form; all are dropped when it is reached
 
 
@@ -38,7 +38,7 @@ class PolicyAccess:
 
     def asks_for_tags(self, record: BucketRecord) -> bool:
         """Say whether the bucket's policy, or any identity policy, has a condition on the tags of existing objects."""
-        return EXISTING in record.config.get("policy", b"").lower() or self._directory.mentions(EXISTING.decode())
+        return mentions(record.config.get("policy", b"").decode(), EXISTING) or self._directory.mentions(EXISTING)
 
     def _of_bucket(self, record: BucketRecord | None, question: Question) -> Verdict:
         text = record.config.get("policy") if record else None

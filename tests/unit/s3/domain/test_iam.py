@@ -108,10 +108,12 @@ def test_a_policy_that_cannot_be_read_denies(directory):
 def test_whether_a_policy_looks_at_tags(directory):
     word = "s3:existingobjecttag/"
     assert not directory.mentions(word)
-    directory.put("policies", "tags", NamedPolicy('{"Condition":{"StringEquals":{"s3:ExistingObjectTag/a":"b"}}}'))
+    directory.put(
+        "policies", "tags", NamedPolicy(document='{"Condition":{"StringEquals":{"s3:ExistingObjectTag/a":"b"}}}')
+    )
     assert directory.mentions(word)
     directory.put(
-        "policies", "tags", NamedPolicy('{"Condition":{"StringEquals":{"s3:\\u0045xistingObjectTag/a":"b"}}}')
+        "policies", "tags", NamedPolicy(document='{"Condition":{"StringEquals":{"s3:\\u0045xistingObjectTag/a":"b"}}}')
     )
     assert directory.mentions(word)
     directory.drop("policies", "tags")
