@@ -10,7 +10,8 @@ import time
 
 import pytest
 from botocore.exceptions import ClientError
-from system.keys_world import client, code, key, off, seconds_until, serving
+from system.keys_world import DEFAULT, ROOT, client, code, key, off, seconds_until, serving, signed_get
+from system.s3_process import S3Process
 from system.test_s3_keys import Chain
 
 from strongroom.errors import NotFound
@@ -246,7 +247,7 @@ async def test_running_reads_are_cut_when_asked_for(chain, cut):
 
 async def test_a_lock_that_was_missed_cuts_running_reads_later(chain):
     """The key server restarts while the key is disabled elsewhere: the stream begins anew, and s3 asks."""
-    async with chain.kes() as near, chain.kes() as far:
+    async with chain.kes() as near, chain.kes() as far:  # noqa: SIM117  # as above
         async with serving(chain, near.port, lock_within=WITHIN, cut_running_reads=True) as running:
             s3, _ = await ready(chain, running)
             await off(s3.put_object, Bucket="vault", Key="large", Body=content(LARGE), **UNDER)
@@ -278,8 +279,48 @@ async def test_a_deletion_that_came_due_while_no_key_server_ran(chain):
     await asyncio.sleep(0.6)
     async with chain.kes():
         await seconds_until(lambda: _gone(chain.folder / "keys"))
-    assert not (chain.folder / "keys" / "project-deletion-").exists()
 
 
 async def _gone(folder):
-    return not (folder / "project").exists()
+    return not (folder / "project").exists() and not (folder / "project-deletion-").exists()
+
+
+def processes(chain, port, **environment):
+    """Run the server's command with two worker processes, in front of the key server at this port."""
+    pair, ca = chain.pair("s3"), chain.pair("authority").certificate
+    return S3Process(
+        chain.folder / "data",
+        MINIO_KMS_SECRET_KEY="",
+        MINIO_KMS_AUTO_ENCRYPTION="off",
+        MINIO_KMS_KES_ENDPOINT=f"https://127.0.0.1:{port}",
+        MINIO_KMS_KES_KEY_NAME=DEFAULT,
+        MINIO_KMS_KES_KEY_FILE=str(pair.key),
+        MINIO_KMS_KES_CERT_FILE=str(pair.certificate),
+        MINIO_KMS_KES_CAPATH=str(ca),
+        STRONGROOM_S3_WORKERS="2",
+        **environment,
+    )
+
+
+async def test_a_lock_holds_in_every_worker_process(chain):
+    """Each of many fresh connections goes to one of two processes: none may read within the bound's end."""
+    async with chain.kes() as kes, chain.service(kes.port) as operator:
+        await operator.create("project")
+        server = await off(processes(chain, kes.port, STRONGROOM_LOCK_WITHIN_SECONDS="1").start)
+        try:
+            clients = [server.client() for _ in range(12)]
+            await off(clients[0].create_bucket, Bucket="vault")
+            await off(clients[0].put_object, Bucket="vault", Key="kms", Body=content(), **UNDER)
+            assert {await read(s3, "kms") for s3 in clients} == {""}
+            await asyncio.sleep(1.0)  # the streams of both processes are live
+            await operator.change("disable", "project")
+            await asyncio.sleep(1.0)
+            fresh = [server.client() for _ in range(12)]
+            assert {await read(s3, "kms") for s3 in [*clients, *fresh]} == {LOCKED}
+            status, found = await off(signed_get, f"{server.url}/minio/kms/v1/key/usage?key-id=project", ROOT)
+            assert (status, found["objects"]) == (200, 1)
+            await operator.change("enable", "project")
+            await asyncio.sleep(1.0)
+            assert {await read(s3, "kms") for s3 in [*clients, *fresh]} == {""}
+        finally:
+            assert await off(server.stop) == 0
