@@ -67,7 +67,7 @@ async def find(
     try:
         version = await call.box.store.get(record.name, key, version_id or None)
     except NoSuchKey as error:
-        if not call.allowed("s3:ListBucket", record):
+        if not call.allowed("s3:ListBucket", record, ""):  # a right on the bucket, not on the key
             raise Denied("missing, and the caller may not list") from error
         raise
     if version.delete_marker and not marker_allowed:

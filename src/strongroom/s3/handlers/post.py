@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from strongroom.messages import Buffer, Response, Sink
 from strongroom.s3.domain.names import check_key
@@ -11,7 +11,7 @@ from strongroom.s3.domain.object_record import ChecksumRecord, pack_tags
 from strongroom.s3.domain.records import BucketRecord
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers import acl, intake, locking
-from strongroom.s3.handlers.call import Call
+from strongroom.s3.handlers.call import TAGGING, Call
 from strongroom.s3.handlers.put import Draft, described, new_etag, write_up, written_headers
 from strongroom.s3.wire import form as forms
 from strongroom.s3.wire import sse_headers, tagging_xml, xml
@@ -108,6 +108,8 @@ def _authorise(call: Call, fields: Mapping[str, str]) -> forms.FormPolicy | None
     call.signed = Signed(forms.authenticate(call.box.verifier, fields, now))
     headers = {name: value for name, value in call.headers.items() if not name.startswith("x-amz-")}
     headers |= {name: value for name, value in fields.items() if name.startswith("x-amz-")}
+    if fields.get("tagging"):
+        headers[TAGGING] = urlencode(tagging_xml.parse(fields["tagging"].encode(), tagging_xml.OBJECT_LIMIT))
     call.request = replace(call.request, headers=headers)
     if not fields.get("policy"):
         return None
