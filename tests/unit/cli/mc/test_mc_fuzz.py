@@ -23,8 +23,8 @@ HEADS = st.sampled_from(
 )
 LINES = st.sampled_from([
     b"Content-Length: 5\r\n", b"Content-Length: -1\r\n", b"Content-Length: 9e9\r\n", b"a: b\r\n", b"no colon\r\n",
-    b": v\r\n", b"Transfer-Encoding: chunked\r\n", b"Connection: close\r\n", b"\r\n", b"\r\n5\r\nhello\r\n0\r\n\r\n", b"3\r\n",
-    b"-1\r\n", b"ffffffffff\r\n", b"\r\n\x00"])  # fmt: skip
+    b": v\r\n", b"Transfer-Encoding: chunked\r\n", b"Connection: close\r\n", b"\r\n", b"\r\n5\r\nhello\r\n0\r\n\r\n",
+    b"3\r\n", b"-1\r\n", b"ffffffffff\r\n", b"\r\n\x00"])  # fmt: skip
 STREAMS = st.lists(st.one_of(HEADS, LINES, st.binary(max_size=20)), max_size=12).map(b"".join)
 
 
