@@ -46,7 +46,8 @@ class Connection(Exchange):
         shared.connections.add(self)
         shared.empty.clear()
         address = transport.get_extra_info("peername") or ("", 0)
-        self._peer = Peer(str(address[0]), int(address[1]), tls=self._channel is not None)
+        host = str(address[0]).removeprefix("::ffff:")  # an IPv4 peer of a socket for both: policies compare IPv4
+        self._peer = Peer(host, int(address[1]), tls=self._channel is not None)
         limits = shared.limits
         self._deadline = shared.now + (limits.idle_seconds if self._channel is None else limits.head_seconds)
 

@@ -54,7 +54,7 @@ class Renderer:
             length += b"Connection: close\r\n"
         elif http10:
             length += b"Connection: keep-alive\r\n"
-        return line + self._block + self._date + length + b"\r\n"
+        return line + self._block + response.lines + self._date + length + b"\r\n"
 
 
 def _block(headers: Sequence[tuple[str, str]]) -> bytes:

@@ -152,7 +152,12 @@ class Workers:
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
-            process = await self._start(number)
+            try:
+                process = await self._start(number)
+            except OSError as error:
+                log.error("worker %d cannot be started: %s", number, error.strerror)
+                await asyncio.sleep(LONGEST_PAUSE)
+                continue
             code = await process.wait()
             if not self._ready[number].is_set():
                 if number:  # the first says itself why it cannot start

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from strongroom.errors import BadSettings
+from strongroom.messages import Response
 from strongroom.net.client import HttpClient
 from strongroom.net.run import Signals
+from strongroom.net.server import listen
 from strongroom.net.workers import PLACE, VARIABLE, Workers, inherited_socket, listening_socket, this_worker
 
 WORKER = """
@@ -125,3 +127,13 @@ def test_no_worker(monkeypatch):
     monkeypatch.delenv(PLACE, raising=False)
     monkeypatch.delenv(VARIABLE, raising=False)
     assert this_worker() is None
+
+
+async def test_an_ipv4_peer_of_a_socket_for_both_has_its_ipv4_address():
+    sock = listening_socket("", 0)
+    server = await listen(
+        lambda request, _: Response(200, (), request.peer.address.encode(), close=True), "", 0, sock=sock
+    )
+    async with HttpClient(timeout=20) as client:
+        assert (await client.request("GET", f"http://127.0.0.1:{server.port}/")).body == b"127.0.0.1"
+    await server.stop(1)
