@@ -92,6 +92,8 @@ class Response:
     """An answer. `net` adds Date, Content-Length or Transfer-Encoding and Connection; never sends a body to HEAD.
 
     For HEAD give the body that GET would have (or `Windows(length, iter(()))`): its length is announced.
+    `lines` are further header lines, each with its CRLF, for what differs in every answer: `headers` is rendered only
+    once while it is the same tuple.
     """
 
     status: int
@@ -99,6 +101,7 @@ class Response:
     body: bytes | Windows | Stream = b""
     close: bool = False  # end the connection after this answer
     after: Callable[[], None] | None = field(default=None, compare=False)  # called once the answer is sent or cut
+    lines: bytes = field(default=b"", compare=False)
 
 
 Handler: TypeAlias = Callable[[Request, Body], Response | Awaitable[Response]]

@@ -14,6 +14,7 @@ import msgspec
 from strongroom.errors import Incomplete, Malformed, Unavailable
 from strongroom.kes.wire import errors as wire_errors
 from strongroom.net.client import ClientAnswer, HttpClient
+from strongroom.request_id import HEADER, current
 
 ASIDE_SECONDS = 30.0  # how long an endpoint that failed is tried last (kes.md 11.1)
 RETRIES = 2  # further attempts after a network error or a 503
@@ -82,13 +83,14 @@ class KesTransport:
 
     async def _attempts(self, endpoint: str, method: str, path: str, body: bytes) -> ClientAnswer:
         """Send to one endpoint; again after network errors and 503 (kes.md 11.1). Raises Unavailable."""
+        headers = {HEADER: request_id} if (request_id := current.get()) else {}
         for attempt in range(RETRIES + 1):
             if attempt:
                 await asyncio.sleep(RETRY_SECONDS * (1 + 4 * random.random()))  # noqa: S311
             last = attempt == RETRIES
             try:
                 answer = await self._http.request(
-                    method, endpoint + path, body=body, timeout=self._timeout, follow=True
+                    method, endpoint + path, headers=headers, body=body, timeout=self._timeout, follow=True
                 )
             except (Unavailable, Incomplete) as error:
                 if last:

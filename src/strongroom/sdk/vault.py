@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from strongroom.errors import Denied, Error, Incomplete, Malformed, NotFound, Unavailable
 from strongroom.net.client import ClientAnswer, HttpClient
+from strongroom.request_id import HEADER, current
 
 TIMEOUT_SECONDS = 60.0
 RETRIED = {412, 429}  # and every 5xx except 501 (kes.md 6.4)
@@ -106,6 +107,8 @@ class VaultClient:
             headers["X-Vault-Token"] = used_token
         if used_namespace:
             headers["X-Vault-Namespace"] = used_namespace
+        if request_id := current.get():
+            headers[HEADER] = request_id
         answer = await self._attempts(method, url, headers, body)
         if answer.status >= 400:
             raise _error(answer)

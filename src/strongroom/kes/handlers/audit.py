@@ -17,6 +17,7 @@ def audit_line(call: Call, route: Route, status: int, nanoseconds: int) -> str:
     line = (
         f'{{"time":"{_now()}","request":{{"ip":"{call.address}","path":{call.quoted}'
         f',"identity":"{call.identity}"}},"response":{{"code":{status},"time":{nanoseconds}}}'
+        f',"id":"{call.request_id}"'
         f',"method":"{request.method}","route":"{route.path}","decision":"{decision}"'
     )
     if call.fingerprint:

@@ -49,6 +49,7 @@ class Call:
     argument: str
     body: bytes = field(default=b"", repr=False)
     chunked: bool = False  # the body came without a declared length
+    request_id: str = ""  # the client's, or ours
     address: str = ""  # the client's
     fingerprint: str = ""  # SHA-256 of the client's certificate
     refused: bool = False

@@ -21,6 +21,7 @@ from strongroom.kes.handlers.system import offline_header
 from strongroom.kes.wire import identity, paths
 from strongroom.kes.wire.errors import error_body, status_and_text
 from strongroom.messages import Body, Request, Response
+from strongroom.request_id import current, request_id
 
 _REMEMBERED = 8192  # callers, targets and decisions kept; more than that starts afresh
 _LONGEST = 512  # characters of a path that is kept: longer ones name no key, and could fill the memory
@@ -72,6 +73,7 @@ class Entrance:
         if route is None:
             return self._elsewhere(request, target)
         call = Call(self.state, self.server, request, "", target.path, target.quoted, target.argument)
+        call.request_id = request_id(request.headers.get("x-request-id"))
         if request.method not in route.methods:
             return self._wrong_method(call, route, start)
         try:
@@ -96,6 +98,7 @@ class Entrance:
     async def _wait(self, call: Call, route: Route, answer: Awaitable[Response], start: int) -> Response:
         counters = self.server.counters
         counters.active += 1
+        current.set(call.request_id)  # for what the key store is asked
         try:
             async with asyncio.timeout(route.timeout or None):
                 response = await answer
@@ -249,7 +252,8 @@ class Entrance:
         if route.counted and counted and (not call.refused or call.identity or not route.auth) and status != 403:
             counters.counted[status] += 1
             counters.times.observe(spent / 1e9)
-        return response
+        line = b"X-Request-Id: %b\r\n" % call.request_id.encode()
+        return Response(status, response.headers, response.body, response.close, response.after, line)
 
 
 async def _read(body: Body, limit: int) -> bytes:
@@ -284,6 +288,7 @@ def _fields(call: Call) -> dict[str, str]:
         "req__path": call.path,
         "req__ip": call.address or request.peer.address,
         "req__identity": call.identity or "<unknown>",
+        "req__id": call.request_id,
     }
 
 

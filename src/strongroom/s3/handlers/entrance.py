@@ -7,6 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from strongroom.errors import Error
 from strongroom.messages import Body, Request, Response
+from strongroom.request_id import current
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers import cors, documents, routes
 from strongroom.s3.handlers.call import Box, Call, log
@@ -80,6 +81,7 @@ class Entrance:
     async def answer(self, request: Request, body: Body, calls: list[Call]) -> Response:
         """Answer one request; nothing is raised. calls gets what the request became."""
         request_id = self._request_id()
+        current.set(request_id)  # the key server's audit log names it too
         bucket = key = ""
         try:
             if self._following is not None and self._following.stale:
