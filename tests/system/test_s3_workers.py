@@ -233,8 +233,14 @@ def test_every_worker_answers_for_all(server):
         line = next(line for line in text.splitlines() if line.startswith('minio_s3_requests_total{api="listbuckets"'))
         return int(float(line.split()[-1]))
 
-    assert {total() for _ in range(6)} == {total()}
-    assert total() >= 6
+    before = total()
+    assert {total() for _ in range(6)} == {before}
+    assert before >= 6
+    victim = children(server.process.pid)[0]
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: len(set(children(server.process.pid)) - {victim}) == 2)
+    time.sleep(2)
+    assert {total() for _ in range(6)} == {before}
 
 
 def test_what_cannot_start_ends_at_once(tmp_path):

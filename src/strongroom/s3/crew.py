@@ -83,18 +83,22 @@ class KeyStates:
 
 
 class Counters:
-    """Where workers leave their counters, so that whichever is scraped answers for all."""
+    """Where workers leave their counters, so that whichever is scraped answers for all.
+
+    What a worker that died had counted is its successor's: a sum that fell would look like many new requests.
+    """
 
     def __init__(self, worker: Worker, folder: Path) -> None:
         self._mine = folder / f"counters-{worker.number}"
         self._folder = folder
+        self._before = [{**one, "inflight": 0} for one in _read(self._mine)]
 
     async def leave(self, snapshot: Callable[[], dict[str, Any]]) -> None:
         """Note this worker's counters once a second, for ever."""
         draft = self._mine.with_name(f".{self._mine.name}")
         before = b""
         while True:
-            now = msgspec.json.encode(snapshot())
+            now = msgspec.json.encode(_sum([snapshot(), *self._before]))
             if now != before:
                 before = now
                 draft.write_bytes(now)
@@ -103,12 +107,26 @@ class Counters:
 
     def others(self) -> list[dict[str, Any]]:
         """Return what the others have left."""
-        found = []
-        for path in self._folder.glob("counters-*"):
-            if path != self._mine:
-                with contextlib.suppress(OSError):
-                    found.append(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]))
-        return found
+        others = [path for path in self._folder.glob("counters-*") if path != self._mine]
+        return [*self._before, *(one for path in others for one in _read(path))]
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    with contextlib.suppress(OSError):
+        return [msgspec.json.decode(path.read_bytes(), type=dict[str, Any])]
+    return []
+
+
+def _sum(snapshots: list[dict[str, Any]]) -> dict[str, Any]:
+    """Add up numbers, and rows of numbers by operation (telemetry.py, snapshot)."""
+    total: dict[str, Any] = {"operations": {}}
+    for one in snapshots:
+        for name, row in one["operations"].items():
+            before = total["operations"].get(name, [0] * len(row))
+            total["operations"][name] = [a + b for a, b in zip(before, row, strict=True)]
+        for name in one.keys() - {"operations"}:
+            total[name] = total.get(name, 0) + one[name]
+    return total
 
 
 def meeting() -> Path | None:
