@@ -1,9 +1,11 @@
 import itertools
+import time
 
 import pytest
 from botocore.exceptions import ClientError
 from chain_process import ChainProcess
 from mc_shell import McShell
+from raw_s3 import call, descriptors, resident
 from s3_process import S3Process
 from vectors.mc_world import Servers
 
@@ -67,3 +69,34 @@ def mc_servers(tmp_path_factory):
 def shell(mc_servers, tmp_path):
     """mc with a configuration of its own, and aliases for mc_servers."""
     return McShell(tmp_path, mc_servers)
+
+
+@pytest.fixture(scope="module")
+def hostile_server(tmp_path_factory):
+    """A server that is sent what no client sends; `port` is its port."""
+    running = S3Process(tmp_path_factory.mktemp("bad") / "data").start()
+    assert call(running.port, "PUT", "/bad").status == 200
+    assert call(running.port, "PUT", "/bad/k", body=b"kept").status == 200
+    for _ in range(3):  # what it will hold anyway
+        call(running.port, "PUT", "/bad/warm", body=bytes(4 * 1024 * 1024))
+        call(running.port, "GET", "/bad/warm")
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def port(hostile_server):
+    return hostile_server.port
+
+
+@pytest.fixture
+def unharmed(hostile_server):
+    """After every test the server is the same process, answers, and holds no more memory and no more descriptors."""
+    before, open_before = resident(hostile_server.process.pid), descriptors(hostile_server.process.pid)
+    yield
+    assert call(hostile_server.port, "GET", "/bad/k").body == b"kept"
+    assert resident(hostile_server.process.pid) - before < 64 * 1024 * 1024
+    end = time.monotonic() + 10
+    while descriptors(hostile_server.process.pid) > open_before + 20:
+        assert time.monotonic() < end, "connections are kept open"
+        time.sleep(0.05)
