@@ -93,3 +93,16 @@ def test_a_job_from_its_template_to_its_end(shell):
 def test_what_we_do_not_have_says_so(shell):
     for words in (["sql", "my/b"], ["admin", "heal", "my"], ["admin", "decommission", "my"], ["support", "diag", "my"]):
         assert "NotImplemented" in shell.run(*words, code=1)
+
+
+def test_objects_sealed_twice(shell):
+    shell.run("admin", "kms", "key", "create", "kes", "twice")
+    shell.run("mb", "kes/layers")
+    (shell.folder / "f").write_text("secret")
+    shell.run("cp", "--enc-dsse", "kes/layers/by-flag=twice", "f", "kes/layers/by-flag")
+    shell.run("encrypt", "set", "dsse-kms", "twice", "kes/layers")
+    assert "'dsse-kms' is enabled with KeyID: twice" in shell.run("encrypt", "info", "kes/layers")
+    shell.run("cp", "f", "kes/layers/by-default")
+    for name in ("by-flag", "by-default"):
+        assert "Encryption: DSSE-KMS (arn:aws:kms:twice)" in shell.run("stat", f"kes/layers/{name}")
+        assert shell.run("cat", f"kes/layers/{name}") == "secret"

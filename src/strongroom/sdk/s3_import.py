@@ -281,7 +281,7 @@ def _compare(source: Head, target: Head) -> None:
         one, two = source.headers.get(header), target.headers.get(header)
         if one and two and "-" not in one + two and one != two:
             raise Tampered(f"the copy's {name} is another one")
-    sealed = "aws:kms" in (source.headers.get(SSE), target.headers.get(SSE))
+    sealed = any(head.headers.get(SSE, "").startswith("aws:kms") for head in (source, target))
     plain = _MD5.fullmatch(source.etag) and _MD5.fullmatch(target.etag)
     if plain and not sealed and source.etag != target.etag:
         raise Tampered("the copy's ETag is another one")

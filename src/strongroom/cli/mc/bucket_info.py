@@ -107,7 +107,7 @@ def _properties(info: Info, encryption: Node) -> list[str]:
              "Type      : folder ", "", "Properties:"]  # fmt: skip
     algorithm, key = encryption.get("SSEAlgorithm"), encryption.get("KMSMasterKeyID")
     if algorithm:
-        name = {"aws:kms": "SSE-KMS", "AES256": "SSE-S3"}.get(algorithm, algorithm)
+        name = {"aws:kms": "SSE-KMS", "aws:kms:dsse": "DSSE-KMS", "AES256": "SSE-S3"}.get(algorithm, algorithm)
         lines += ["  Encryption: ", f"\tKey Type: {name}", *([f"\tKey ID: {key}"] if key else [])]
     lines.append(f"  Versioning: {info.parts['versioning'].get('Status') or 'Un-versioned'}")
     lock = info.parts["object-lock"].get("ObjectLockEnabled")

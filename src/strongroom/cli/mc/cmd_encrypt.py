@@ -7,14 +7,14 @@ from strongroom.errors import Error
 from strongroom.sdk.s3_errors import NoSuchConfiguration
 from strongroom.sdk.s3_xml import Node, element, parse, writer
 
-ALGORITHMS = {"sse-s3": "AES256", "sse-kms": "aws:kms"}
+ALGORITHMS = {"sse-s3": "AES256", "sse-kms": "aws:kms", "dsse-kms": "aws:kms:dsse"}
 FEATURE = "prefix-encryption"
 SET, GET, CLEAR = ("Unable to enable auto encryption", "Unable to get encryption info",
                    "Unable to clear auto encryption configuration")  # fmt: skip
 
 
 def _rule(algorithm: str, key: str, prefix: str) -> str:
-    names = [element("KMSMasterKeyID", key)] if key and algorithm == "aws:kms" else []
+    names = [element("KMSMasterKeyID", key)] if key and algorithm.startswith("aws:kms") else []
     inner = element("ApplyServerSideEncryptionByDefault", [*names, element("SSEAlgorithm", algorithm)])
     where = [element("Filter", [element("Prefix", prefix)])] if prefix else []
     return element("Rule", [*where, inner])
@@ -54,7 +54,7 @@ def _prefix(target: Remote, failed: str) -> str:
 
 
 def set_(shell: Shell, line: Line) -> None:
-    """mc encrypt set sse-s3|sse-kms [KEY] TARGET."""
+    """mc encrypt set sse-s3|sse-kms|dsse-kms [KEY] TARGET."""
     word, name = line.args[-1], line.args[0].lower()
     if name not in ALGORITHMS:
         raise Fatal("Invalid encryption algorithm", f"Unknown argument `{line.args[0]}` passed")
@@ -96,10 +96,8 @@ def info(shell: Shell, line: Line) -> None:
 def _sentence(word: str, algorithm: str, key: str) -> str:
     if not algorithm:
         return f"Auto encryption is not enabled for {word} "
-    if key:
-        return f"Auto encryption 'sse-kms' is enabled with KeyID: {key}"
     name = next((each for each, value in ALGORITHMS.items() if value == algorithm), algorithm)
-    return f"Auto encryption '{name}' is enabled"
+    return f"Auto encryption '{name}' is enabled{f' with KeyID: {key}' if key else ''}"
 
 
 def clear(shell: Shell, line: Line) -> None:

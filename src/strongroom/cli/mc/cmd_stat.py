@@ -127,7 +127,8 @@ def encryption_line(metadata: dict[str, str]) -> str:
     if low.get(f"{SSE}-bucket-key-enabled") == "true":
         return "SSE-KMS"
     if f"{SSE}-aws-kms-key-id" in low:
-        return f"SSE-KMS ({low[f'{SSE}-aws-kms-key-id']})"
+        kind = "DSSE-KMS" if low.get(SSE) == "aws:kms:dsse" else "SSE-KMS"
+        return f"{kind} ({low[f'{SSE}-aws-kms-key-id']})"
     if f"{SSE}-customer-key-md5" in low:
         return "SSE-C"
     return "SSE-S3" if low.get(SSE) == "AES256" else "SSE-Unknown"

@@ -14,6 +14,7 @@ from strongroom.cli.mc.shell import Remote, Target
 _KEY_NAME = re.compile(r"[0-9A-Za-z_](?:[0-9A-Za-z_-]*[0-9A-Za-z_])?")
 _SSE = "X-Amz-Server-Side-Encryption"
 _CUSTOMER = "Server-Side-Encryption-Customer-"
+KMS = {"enc-kms": "aws:kms", "enc-dsse": "aws:kms:dsse"}  # flags that name a key, and what they ask for
 Headers = list[tuple[str, str]]
 
 
@@ -30,8 +31,8 @@ class Rule:
         """Return what a write sends."""
         if self.kind == "enc-s3":
             return [(_SSE, "AES256")]
-        if self.kind == "enc-kms":
-            return [(_SSE, "aws:kms"), (f"{_SSE}-Aws-Kms-Key-Id", self.name)]
+        if self.kind in KMS:
+            return [(_SSE, KMS[self.kind]), (f"{_SSE}-Aws-Kms-Key-Id", self.name)]
         return self.customer("X-Amz-")
 
     def customer(self, start: str) -> Headers:
@@ -105,7 +106,7 @@ def _rule(kind: str, value: str) -> Rule:
     prefix, equals, key = value.partition("=") if kind == "encrypt-key" else value.rpartition("=")
     if not equals or not key or not prefix:
         raise _fail("SSE key is missing")
-    if kind == "enc-kms":
+    if kind in KMS:
         if not _KEY_NAME.fullmatch(key):
             raise _fail(f"SSE-KMS key name `{key}` may hold letters, digits, `_` and `-`, not at its ends.")
         return Rule(prefix, kind, name=key)
@@ -115,7 +116,7 @@ def _rule(kind: str, value: str) -> Rule:
 def encryption(line: Line, words: Iterable[str]) -> Encryption:
     """Read the flags of a line; words are its addresses, one of which each given prefix has to match. Raise Fatal."""
     rules: list[tuple[Rule, bool]] = []
-    for kind in ("enc-s3", "enc-kms", "enc-c", "encrypt", "encrypt-key"):
+    for kind in ("enc-s3", *KMS, "enc-c", "encrypt", "encrypt-key"):
         for value in line.many(kind):
             for each in value.split(","):
                 if each:

@@ -28,6 +28,7 @@ ENC_C = many("enc-c", "encrypt with your own key: 64 hex digits or unpadded base
 ENC = (
     many("enc-s3", "encrypt with the server's key", "MC_ENC_S3", "ALIAS/PREFIX"),
     many("enc-kms", "encrypt with a named key", "MC_ENC_KMS", "ALIAS/PREFIX=KEY"),
+    many("enc-dsse", "encrypt twice with a named key", "MC_ENC_DSSE", "ALIAS/PREFIX=KEY"),
     ENC_C,
     many("encrypt", "old name of --enc-s3", "MC_ENCRYPT", "ALIAS/PREFIX", hidden=True),
     many("encrypt-key", "old name of --enc-c", "MC_ENCRYPT_KEY", "ALIAS/PREFIX=KEY", hidden=True),
@@ -160,7 +161,7 @@ BUCKETS = (
        _c("suspend", "stop keeping versions", "cmd_version:suspend", "TARGET", least=1, most=1),
        _c("info", "show the state", "cmd_version:info", "TARGET", least=1, most=1)),
     _g("encrypt", "encryption of buckets and prefixes",
-       _c("set", "encrypt by default", "cmd_encrypt:set_", "sse-s3|sse-kms [KEY] TARGET", least=2, most=3),
+       _c("set", "encrypt by default", "cmd_encrypt:set_", "sse-s3|sse-kms|dsse-kms [KEY] TARGET", least=2, most=3),
        _c("info", "show the configuration", "cmd_encrypt:info", "TARGET", least=1, most=1),
        _c("clear", "remove the configuration", "cmd_encrypt:clear", "TARGET", least=1, most=1)),
     _g("retention", "retention of buckets and objects",
