@@ -166,10 +166,19 @@ def supervise(folder: Path, host: str, port: int, count: int, *, tls: bool) -> i
         opened = await loop.run_in_executor(None, open_folder, folder)
 
         def restart() -> None:
-            again.append(True)
+            if not signals.stopped.is_set():
+                again.append(True)
+                signals.stopped.set()
+
+        def stop() -> None:
+            if signals.stopped.is_set() and not again:
+                raise SystemExit(130)  # asked a second time, as net.run has it
+            again.clear()  # when it was about to restart
             signals.stopped.set()
 
         loop.add_signal_handler(signal.SIGUSR1, restart)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
         cleaning = loop.run_in_executor(None, sweep.clean, folder, opened.system, opened.leftovers)
         with tempfile.TemporaryDirectory(prefix="strongroom-s3-") as home, sock:
             command = [sys.executable, *sys.orig_argv[1:]]
