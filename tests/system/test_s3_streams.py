@@ -116,3 +116,27 @@ async def test_metrics_tell_of_the_key_service(chain):
         assert "minio_cluster_kms_online 0\n" in text
         assert "minio_cluster_kms_request_success " in text
         assert "strongroom_keys_locked 0\n" in text
+
+
+async def mc(running, folder, *words):
+    """Run `strongroom mc admin …` to its end; return exit code and what it printed."""
+    made = await Mc(running, folder)(*words)
+    output, _ = await made.process.communicate()
+    return made.process.returncode, output.decode()
+
+
+async def test_settings_are_shown_and_changed_elsewhere(chain, monkeypatch):
+    monkeypatch.setenv("MINIO_SITE_REGION", "eu-1")
+    monkeypatch.setenv("MINIO_NOTIFY_WEBHOOK_ENDPOINT_HOOK", "http://127.0.0.1:1/a")
+    monkeypatch.setenv("MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_HOOK", "very-secret")
+    async with chain.kes() as kes, serving(chain, kes.port) as running:
+        code_, text = await mc(running, chain.folder, "config", "get", "my", "site")
+        assert (code_, json.loads(text)["value"]) == (0, "site region=eu-1")
+        code_, text = await mc(running, chain.folder, "config", "export", "my")
+        assert code_ == 0
+        assert "notify_webhook:hook endpoint=http://127.0.0.1:1/a" in text
+        assert "very-secret" not in text
+        code_, text = await mc(running, chain.folder, "config", "set", "my", "site", "region=us-east-1")
+        assert (code_, "come from its environment" in text) == (1, True)
+        code_, text = await mc(running, chain.folder, "config", "get", "my", "none")
+        assert (code_, "There is no configuration 'none'" in text) == (1, True)

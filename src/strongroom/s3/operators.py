@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from strongroom import __version__
+from strongroom.config.environment import process_environment
 from strongroom.errors import NotFound
 from strongroom.s3.auditing import now
 from strongroom.s3.domain.iam.directory import Directory
 from strongroom.s3.domain.key_service import KeyService
 from strongroom.s3.domain.ports import DataKeys, ObjectStore, SystemStore
+from strongroom.s3.handlers.admin.configuration import lines
 from strongroom.s3.handlers.admin.desk import Desk, ServerFacts
 from strongroom.s3.handlers.admin.entrance import AdminEntrance
 from strongroom.s3.handlers.admin.sts import StsEntrance
@@ -89,6 +91,7 @@ class Office:
         """Return the entrances of the admin API and of STS."""
         desk = Desk(box, self.iam, facts, self.control, self.keys, self.service, self.keys, self.jobs)
         desk.keys_changed = self.keys_changed
+        desk.configuration = lines(process_environment())
         if self.telemetry is not None:
             self.logs = console(facts)
             desk.note, desk.traces, desk.logs = self.telemetry.audit.admin, self.telemetry.traces, self.logs

@@ -68,6 +68,7 @@ class Desk:
     jobs: Jobs | None = None
     keys_changed: Callable[[], Awaitable[None]] | None = None
     note: Note = _unnoted
+    configuration: dict[str, list[str]] = field(default_factory=dict)
     traces: Hub[dict[str, Any]] = field(default_factory=Hub)
     logs: Hub[dict[str, Any]] = field(default_factory=Hub)
     containers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONTAINERS))
