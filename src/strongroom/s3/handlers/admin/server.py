@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from strongroom.messages import Response
+from strongroom.s3.domain.ports import NoSuchBucket
 from strongroom.s3.handlers.admin.desk import Errand
 from strongroom.s3.wire.admin import refused, render_json, rfc3339
 
@@ -96,12 +97,12 @@ async def _per_bucket(errand: Errand) -> dict[str, dict[str, int]]:
     store = errand.desk.box.store
     found: dict[str, dict[str, int]] = {}
     for bucket in await store.buckets():
-        count = found[bucket.name] = dict.fromkeys(COUNTS, 0)
-        async for version in store.walk(bucket.name):
-            count["markers"] += version.delete_marker
-            count["versions"] += not version.delete_marker
-            count["objects"] += version.latest and not version.delete_marker
-            count["bytes"] += version.size
+        try:
+            usage = await store.usage(bucket.name)
+        except NoSuchBucket:  # deleted meanwhile
+            continue
+        counts = (usage.objects, usage.versions, usage.markers, usage.size)
+        found[bucket.name] = dict(zip(COUNTS, counts, strict=True))
     return found
 
 
