@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,7 +16,9 @@ import kes_world
 import pytest
 
 from strongroom.cli.kes import connect
-from strongroom.cli.kes.main import COMMANDS, main
+from strongroom.cli.kes.examples import EXAMPLES
+from strongroom.cli.kes.flags import JSON, parse
+from strongroom.cli.kes.main import COMMANDS, _load, main
 from strongroom.cli.kes.metric import document
 from strongroom.config.kes import loads
 from strongroom.kes.domain.settings import AuditSettings, FsSettings, Settings, TlsSettings
@@ -181,3 +184,31 @@ def test_every_command_has_help(path: tuple[str, ...], capsys: Any) -> None:
     text = capsys.readouterr().err
     assert text.startswith(f"Usage:\n    kes {' '.join(path)}")
     assert "Exit codes:" in text
+    assert f"Example:\n    kes {' '.join((*path, EXAMPLES[path]))}".rstrip() in text
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_example_can_be_typed(path: tuple[str, ...]) -> None:
+    command = _load(path)
+    parsed = parse(shlex.split(EXAMPLES[path]), command.flags, "kes")
+    assert len(parsed.words) >= len([word for word in command.usage.split("|")[0].split() if word[0] != "["])
+
+
+@pytest.mark.parametrize(
+    "path", sorted(set(COMMANDS) - {("server",), ("init",), ("update",), ("tool", "identity", "new")})
+)
+def test_every_command_that_prints_can_print_json(path: tuple[str, ...]) -> None:
+    assert JSON in _load(path).flags
+
+
+def test_json_of_what_the_original_says_nothing_about(server: Any, capsys: Any) -> None:
+    assert json.loads(run("key create --json mine", capsys)) == {"name": "mine"}
+    assert set(json.loads(run("key dek --json mine", capsys))) == {"plaintext", "ciphertext"}
+    assert json.loads(run("key rm --json mine", capsys)) == {"name": "mine"}
+    made = json.loads(run("identity new --json", capsys))
+    assert json.loads(run(f"identity of --json {made['api_key']}", capsys)) == {"identity": made["identity"]}
+    assert json.loads(run(f"identity --json {made['api_key']}", capsys)) == {"identity": made["identity"]}
+
+
+def test_update_says_what_to_use(capsys: Any) -> None:
+    assert "pip install --upgrade strongroom" in run("update --downgrade 2024-01-01", capsys, 1)

@@ -155,8 +155,8 @@ class Command:
     details: str = ""
 
 
-def help_text(command: Command, name: str) -> str:
-    """Return a command's usage text."""
+def help_text(command: Command, name: str, example: str) -> str:
+    """Return a command's usage text; example is what to write behind name."""
     lines = ["Usage:", f"    {name} {command.usage}".rstrip(), "", command.about, "", "Options:"]
     for flag in (*command.flags, Flag("help", "h", switch=True, help="Print this help")):
         short = f"-{flag.short}, " if flag.short else "    "
@@ -165,4 +165,5 @@ def help_text(command: Command, name: str) -> str:
         lines.append(f"    {short + '--' + flag.name + value:<30} {flag.help}{default}")
     if command.details:
         lines += ["", command.details.rstrip()]
+    lines += ["", "Example:", f"    {name} {example}".rstrip()]
     return "\n".join([*lines, "", "Exit codes: 0 done, 1 failed (one line says why), 2 no command or --help.", ""])

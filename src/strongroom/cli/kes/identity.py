@@ -3,13 +3,14 @@
 import datetime
 import getpass
 import ipaddress
+import json
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from strongroom.cli.kes.connect import terminal
-from strongroom.cli.kes.flags import Command, Failed, Flag, Parsed
+from strongroom.cli.kes.flags import JSON, Command, Failed, Flag, Parsed
 from strongroom.errors import BadSettings, Malformed
 
 if TYPE_CHECKING:
@@ -32,8 +33,16 @@ def new(parsed: Parsed) -> int:
     key = ApiKey.generate()
     if key_file:
         _write_pair(parsed, key, names, expiry)
-    _announce(key, key_file, cert_file)
+    if parsed.on("json"):
+        print_json(api_key=key.text(), identity=key.identity)
+    else:
+        _announce(key, key_file, cert_file)
     return 0
+
+
+def print_json(**members: str) -> None:
+    """Print one object."""
+    print(json.dumps(members, separators=(",", ":")))
 
 
 def alternative_names(parsed: Parsed) -> "tuple[x509.GeneralName, ...]":
@@ -137,7 +146,9 @@ def of(parsed: Parsed) -> int:
 
     word = parsed.one("API key or certificate")
     identity = ApiKey.parse(word).identity if word.startswith(PREFIX) else of_file(word)
-    if terminal():
+    if parsed.on("json"):
+        print_json(identity=identity)
+    elif terminal():
         print(f"Identity:\n\n   {identity}")
     else:
         print(identity, end="")
@@ -166,7 +177,9 @@ def identity(parsed: Parsed) -> int:
     parsed.at_most(1)
     if not parsed.words:
         key = ApiKey.generate()
-        if terminal():
+        if parsed.on("json"):
+            print_json(api_key=key.text(), identity=key.identity)
+        elif terminal():
             print(f"\n API key:\n\n    {key.text()}\n\n Identity:\n\n    {key.identity}\n")
             print(" The API key is secret and shown only now. The identity can be shared.")
             print(f" It can be computed again via: kes identity {key.text()}\n")
@@ -178,7 +191,9 @@ def identity(parsed: Parsed) -> int:
         text = ApiKey.parse(word).identity
     except Malformed:
         text = _of_any_file(word)
-    if terminal() and not text.startswith("kes:v1:"):
+    if parsed.on("json"):
+        print_json(**{"api_key" if text.startswith("kes:v1:") else "identity": text})
+    elif terminal() and not text.startswith("kes:v1:"):
         _frame(text)
     else:
         print(text, end="")
@@ -210,7 +225,7 @@ def _of_any_file(file: str) -> str:
     return ApiKey(key).text()
 
 
-IDENTITY = Command("[API KEY | FILE]", "Make an API key, or tell the identity of one.", (), identity)
+IDENTITY = Command("[API KEY | FILE]", "Make an API key, or tell the identity of one.", (JSON,), identity)
 NEW = Command(
     "[SUBJECT]",
     "Make an API key, and its identity as key and certificate files.",
@@ -221,8 +236,9 @@ NEW = Command(
         Flag("dns", many=True, help="Host names for the certificate, separated by commas"),
         Flag("expiry", default="720h", help="How long the certificate is valid"),
         Flag("encrypt", switch=True, help="Protect the private key with a password"),
+        JSON,
         Flag("force", "f", switch=True, help="Overwrite files"),
     ),
     new,
 )
-OF = Command("API_KEY | CERT_FILE", "Print the identity of an API key or a certificate.", (), of)
+OF = Command("API_KEY | CERT_FILE", "Print the identity of an API key or a certificate.", (JSON,), of)

@@ -50,6 +50,7 @@ def create(parsed: Parsed) -> int:
             await kes.recreate(name)
         else:
             await kes.create(name)
+        _done(parsed, name)
 
     return each(parsed, "create key", one)
 
@@ -66,6 +67,7 @@ def import_key(parsed: Parsed) -> int:
             await kes.import_key(name, key)
         except Error as error:
             raise Failed(f'failed to import "{name}": {error}') from error
+        _done(parsed, name)
 
     run(work, insecure=parsed.on("insecure"))
     return 0
@@ -130,12 +132,23 @@ def ls(parsed: Parsed) -> int:
 
 def rm(parsed: Parsed) -> int:
     """Delete keys for ever."""
-    return each(parsed, "remove key", lambda kes, name: kes.delete(name))
+
+    async def one(kes: "KesClient", name: str) -> None:
+        await kes.delete(name)
+        _done(parsed, name)
+
+    return each(parsed, "remove key", one)
 
 
-def _show(values: dict[str, bytes]) -> None:
+def _done(parsed: Parsed, name: str) -> None:
+    """Print what was done as JSON, if asked for; the original prints nothing."""
+    if parsed.on("json"):
+        print(json.dumps({"name": name}, separators=(",", ":")))
+
+
+def _show(values: dict[str, bytes], parsed: Parsed) -> None:
     texts = {name: base64.b64encode(value).decode() for name, value in values.items()}
-    if terminal():
+    if terminal() and not parsed.on("json"):
         width = max(map(len, texts)) + 1
         print("\n" + "\n".join(f"{name + ':':<{width}} {text}" for name, text in texts.items()))
     else:
@@ -150,7 +163,7 @@ def encrypt(parsed: Parsed) -> int:
 
     async def work(kes: "KesClient") -> int:
         try:
-            _show({"ciphertext": await kes.encrypt(parsed.words[0], parsed.words[1].encode())})
+            _show({"ciphertext": await kes.encrypt(parsed.words[0], parsed.words[1].encode())}, parsed)
         except Error as error:
             raise Failed(f"failed to encrypt message: {error}") from error
         return 0
@@ -168,7 +181,7 @@ def decrypt(parsed: Parsed) -> int:
 
     async def work(kes: "KesClient") -> int:
         try:
-            _show({"plaintext": (await kes.decrypt(parsed.words[0], ciphertext, context)).plaintext})
+            _show({"plaintext": (await kes.decrypt(parsed.words[0], ciphertext, context)).plaintext}, parsed)
         except Error as error:
             raise Failed(f"failed to decrypt ciphertext: {error}") from error
         return 0
@@ -187,13 +200,13 @@ def dek(parsed: Parsed) -> int:
             key = await kes.generate(parsed.words[0], context)
         except Error as error:
             raise Failed(f"failed to derive key: {error}") from error
-        _show({"plaintext": key.plaintext, "ciphertext": key.ciphertext})
+        _show({"plaintext": key.plaintext, "ciphertext": key.ciphertext}, parsed)
         return 0
 
     return run(work, insecure=parsed.on("insecure"))
 
 
-_COMMON = (INSECURE, ENCLAVE)
+_COMMON = (INSECURE, ENCLAVE, JSON)
 CREATE = Command(
     "NAME...",
     "Create keys.",
@@ -201,11 +214,11 @@ CREATE = Command(
     create,
 )
 IMPORT = Command("NAME KEY", "Create a key from 32 bytes in base64.", _COMMON, import_key)
-INFO = Command("NAME", "Print a key's algorithm, age and owner.", (*_COMMON, JSON, COLOR), info)
+INFO = Command("NAME", "Print a key's algorithm, age and owner.", (*_COMMON, COLOR), info)
 LS = Command(
     "[PATTERN]",
     "List keys.",
-    (*_COMMON, JSON, COLOR, Flag("long", "l", switch=True, help="With versions, states, fingerprints, last use")),
+    (*_COMMON, COLOR, Flag("long", "l", switch=True, help="With versions, states, fingerprints, last use")),
     ls,
 )
 RM = Command("NAME...", "Delete keys for ever. `key delete --after 7d` can be taken back.", _COMMON, rm)

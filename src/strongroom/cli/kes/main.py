@@ -38,6 +38,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("status",): "status:STATUS",
     ("metric",): "metric:METRIC",
     ("migrate",): "migrate:MIGRATE",
+    ("update",): "update:UPDATE",
     ("audit", "verify"): "audit:VERIFY",
     # The command line of 2020 (kes.md 10.3).
     ("tool", "identity", "new"): "old:IDENTITY_NEW",
@@ -56,6 +57,7 @@ ABOUT: dict[tuple[str, ...], str] = {
     ("status",): "Print the server's status",
     ("metric",): "Watch the server's metrics",
     ("migrate",): "Copy keys from one key store to another",
+    ("update",): "Not supported; says what to use",
     ("audit",): "Verify an audit log",
     ("tool",): "Commands of 2020",
 }
@@ -83,7 +85,9 @@ def _dispatch(words: list[str], name: str) -> int:
     if path not in COMMANDS:
         return _group(path, rest, called)
     if _HELP & set(rest[: rest.index("--")] if "--" in rest else rest):
-        print(help_text(_load(path), called), file=sys.stderr, end="")
+        from strongroom.cli.kes.examples import EXAMPLES
+
+        print(help_text(_load(path), called, EXAMPLES[path]), file=sys.stderr, end="")
         return 2
     command = _load(path)
     return command.run(parse(rest, command.flags, _plain(called)))

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from strongroom.cli.kes.connect import run
-from strongroom.cli.kes.flags import INSECURE, Command, Flag, Parsed
+from strongroom.cli.kes.flags import INSECURE, JSON, Command, Flag, Parsed
 from strongroom.cli.kes.status import size, spoken
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def metric(parsed: Parsed) -> int:
     seconds = duration(parsed["rate"])
     if seconds is None or seconds <= 0:
         raise parsed.usage(f'invalid argument "{parsed["rate"]}" for "--rate" flag: time: invalid duration')
-    work = _live if sys.stdout.isatty() else _lines
+    work = _live if sys.stdout.isatty() and not parsed.on("json") else _lines
     return run(lambda kes: work(kes, seconds), insecure=parsed.on("insecure"))
 
 
@@ -101,5 +101,5 @@ def _table(now: dict[str, object], before: dict[str, object], seconds: float) ->
 
 
 METRIC = Command(
-    "", "Watch the server's metrics.", (INSECURE, Flag("rate", default="5s", help="How often to ask")), metric
+    "", "Watch the server's metrics.", (INSECURE, JSON, Flag("rate", default="5s", help="How often to ask")), metric
 )

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from strongroom.cli.kes.flags import INSECURE, Command, Failed, Flag, Parsed
+from strongroom.cli.kes.flags import INSECURE, JSON, Command, Failed, Flag, Parsed
 from strongroom.errors import AlreadyExists
 
 
@@ -26,11 +26,11 @@ def _migrate(parsed: Parsed) -> int:
     from strongroom.kes.migrate import Migration, migrate
 
     source, target = load_store(parsed["from"]), load_store(parsed["to"])
-    shown = time.monotonic()
+    shown, as_json = time.monotonic(), parsed.on("json")
 
     def progress(copied: int) -> None:
         nonlocal shown
-        if time.monotonic() - shown >= 1:
+        if not as_json and time.monotonic() - shown >= 1:
             shown = time.monotonic()
             print(f"Migrated {copied:>6} keys", flush=True)
 
@@ -42,12 +42,15 @@ def _migrate(parsed: Parsed) -> int:
         progress,
         lambda name: print(f"'{name}' exists already", file=sys.stderr),
     )
-    print("Starting key migration:\n")
+    if not as_json:
+        print("Starting key migration:\n")
     try:
         copied = migrate(source, target, wanted, _warn)
     except AlreadyExists:
         raise Failed("key already exists") from None
-    if not copied:
+    if as_json:
+        print(f'{{"copied":{copied},"dry_run":{parsed["dry-run"]}}}')
+    elif not copied:
         print("Migration succeeded! No keys migrated.")
     elif parsed.on("dry-run"):
         print(f"Would migrate {copied:>6} keys.")
@@ -65,6 +68,7 @@ MIGRATE = Command(
     "Copy keys from one key store to another.",
     (
         INSECURE,
+        JSON,
         Flag("from", help="Configuration file that names the source"),
         Flag("to", help="Configuration file that names the target"),
         Flag("server", "s", help="Not supported"),

@@ -5,8 +5,8 @@ import hashlib
 import os
 import sys
 
-from strongroom.cli.kes.flags import INSECURE, Command, Failed, Flag, Parsed
-from strongroom.cli.kes.identity import alternative_names, write_file
+from strongroom.cli.kes.flags import INSECURE, JSON, Command, Failed, Flag, Parsed
+from strongroom.cli.kes.identity import alternative_names, print_json, write_file
 from strongroom.cli.kes.keys import DEK
 from strongroom.cli.kes.migrate import MIGRATE as TODAYS_MIGRATE
 from strongroom.errors import BadSettings
@@ -54,7 +54,10 @@ def identity_of(parsed: Parsed) -> int:
     except BadSettings as error:
         raise Failed(str(error)) from error
     identity = hashlib.new(parsed["hash"].lower(), public_key_info(leaf.tbs_certificate_bytes)).hexdigest()
-    print(f"\n  Identity:  {identity}" if sys.stdout.isatty() else identity)
+    if parsed.on("json"):
+        print_json(identity=identity)
+    else:
+        print(f"\n  Identity:  {identity}" if sys.stdout.isatty() else identity)
     return 0
 
 
@@ -74,7 +77,7 @@ IDENTITY_NEW = Command(
 IDENTITY_OF = Command(
     "CERT",
     "Print a certificate's identity.",
-    (Flag("hash", default="SHA256", help="SHA256, SHA384, SHA512"),),
+    (JSON, Flag("hash", default="SHA256", help="SHA256, SHA384, SHA512")),
     identity_of,
 )
 MIGRATE = TODAYS_MIGRATE
