@@ -159,3 +159,24 @@ async def test_a_locked_key_leaves_plain_objects_as_they_are(chain):
         status, document = await off(admin, running, "POST", "/minio/admin/v3/start-job", order)
         assert (status, document["Code"]) == (400, "KMS.DisabledException")
         assert await code(s3.get_object, Bucket="bucket", Key="k") == ""
+
+
+async def test_objects_in_two_layers_are_counted_and_sealed_anew(chain):
+    """A job takes DSSE-KMS objects to another key, and they stay in two layers."""
+    async with chain.kes() as kes, serving(chain, kes.port) as running:
+        s3 = client(running)
+        for name in ("project", "other"):
+            await running.service.create(name)
+        await off(s3.create_bucket, Bucket="bucket")
+        under = {"ServerSideEncryption": "aws:kms:dsse", "SSEKMSKeyId": "project"}
+        await off(s3.put_object, Bucket="bucket", Key="k", Body=body("k", 300_000), **under)
+        assert (await key(running, "usage", "project"))["objects"] == 1
+        await key(running, "rotate", "project")
+        await finish(await running.jobs.start(Order("bucket", "aws:kms", key_name="project"), "minio"))
+        assert [one["version"] for one in (await key(running, "usage", "project"))["key-versions"]] == [2]
+        await finish(await running.jobs.start(Order("bucket", "aws:kms", key_name="other"), "minio"))
+        counts = [(await key(running, "usage", name))["objects"] for name in ("other", "project")]
+        assert counts == [1, 0]
+        got = await off(s3.get_object, Bucket="bucket", Key="k")
+        assert (got["ServerSideEncryption"], got["SSEKMSKeyId"]) == ("aws:kms:dsse", "arn:aws:kms:other")
+        assert await off(got["Body"].read) == body("k", 300_000)
