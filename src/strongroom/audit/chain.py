@@ -34,9 +34,8 @@ class Chain:
         """Return a finished line with its newline; members is a JSON object's text without its closing brace."""
         self.lines += 1
         body = f'{members},"seq":{self.lines}'.encode()
-        digest = hashlib.sha256(self.head + body)
-        self.head = digest.digest()
-        return b'%b,"chain":"%b"}\n' % (body, digest.hexdigest().encode())
+        self.head = head = hashlib.sha256(self.head + body).digest()
+        return b'%b,"chain":"%b"}\n' % (body, head.hex().encode())
 
     def checkpoint(self, time: str) -> str:
         """Return the members of a checkpoint line: how many lines there are, sealed with the key."""
