@@ -51,7 +51,7 @@ class Key:
 
 
 def matches(wanted: list[Version], found: list[Version]) -> bool:
-    """Compare newest with newest, and the others as sets: boto3 does not tell their order."""
+    """Compare newest with newest, and the others as sets: a millisecond may hold two of them."""
     if len(wanted) != len(found):
         return False
     if wanted and not wanted[0].same(found[0]):
@@ -69,7 +69,8 @@ def observe(client, key: Key) -> list[Version]:
     """Return the versions that the server has, newest first."""
     page = client.list_object_versions(Bucket=key.bucket, Prefix=key.name)
     rows = [row for kind in ("Versions", "DeleteMarkers") for row in page.get(kind, []) if row["Key"] == key.name]
-    rows.sort(key=lambda row: not row["IsLatest"])
+    # boto3 keeps versions and markers apart: their times tell what becomes the newest when the newest is deleted
+    rows.sort(key=lambda row: (row["IsLatest"], row["LastModified"]), reverse=True)
     return [_read(client, key, row) for row in rows]
 
 
