@@ -157,7 +157,18 @@ async def run(server: Server, mode: str, only: str, seconds: float) -> None:
 def strongroom(folder: str) -> Server:
     program = Path(sys.executable).with_name("strongroom")
     environment = {"MINIO_ROOT_USER": ACCESS, "MINIO_ROOT_PASSWORD": SECRET, "MINIO_KMS_SECRET_KEY": KMS_KEY}
-    command = [str(program), "s3", "server", f"{folder}/data", "--address", "127.0.0.1:0", "--certs-dir", folder, "--workers", "1"]
+    command = [
+        str(program),
+        "s3",
+        "server",
+        f"{folder}/data",
+        "--address",
+        "127.0.0.1:0",
+        "--certs-dir",
+        folder,
+        "--workers",
+        "1",
+    ]
     return Server(command, environment, r"API: http://\S*:(\d+)")
 
 

@@ -90,7 +90,9 @@ def test_sse_kms_of_seaweedfs(kms, tmp_path):
         assert any(path.endswith("/object-key") and path.startswith("transit/") for path in paths), paths
         kms.ask("PUT", "sys/seal", token=root)
         with pytest.raises((ClientError, BotoCoreError)):
-            client.put_object(Bucket="bucket", Key="k2", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId="object-key")
+            client.put_object(
+                Bucket="bucket", Key="k2", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId="object-key"
+            )
     finally:
         process.terminate()
         try:

@@ -19,7 +19,9 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def admin(server):
-    found = MinioAdmin(endpoint=f"127.0.0.1:{server.port}", credentials=StaticProvider("minio", "minio123"), secure=False)
+    found = MinioAdmin(
+        endpoint=f"127.0.0.1:{server.port}", credentials=StaticProvider("minio", "minio123"), secure=False
+    )
     found.user_add("alice", "alicesecret")
     found.attach_policy(["readwrite"], user="alice")
     found.user_add("bob", "bobsecret1")

@@ -131,7 +131,8 @@ def test_dry_runs_and_resuming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 def test_metrics_document() -> None:
     text = (
-        '# HELP kes_http_request_active Requests that run.\nkes_http_request_success{code="200"} 3\nkes_http_request_success{code="201"} 1\n'
+        '# HELP kes_http_request_active Requests that run.\nkes_http_request_success{code="200"} 3\n'
+        'kes_http_request_success{code="201"} 1\n'
         'kes_http_response_time_bucket{le="0.01"} 4\nkes_http_response_time_bucket{le="+Inf"} 4\n'
         "kes_system_mem_heap_used 5.8e+07\n"
     )

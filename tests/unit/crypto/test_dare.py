@@ -87,7 +87,9 @@ def test_byte_by_byte():
 def test_any_changed_bit_is_refused(data):
     size = data.draw(st.sampled_from([1, 40, 65536, 65540, 131072]))
     sealed = bytearray(dare.seal_small(KEY, pattern(size)))
-    place = data.draw(st.one_of(st.integers(0, len(sealed) - 1), st.integers(0, 15), st.integers(-min(40, len(sealed)), -1)))
+    place = data.draw(
+        st.one_of(st.integers(0, len(sealed) - 1), st.integers(0, 15), st.integers(-min(40, len(sealed)), -1))
+    )
     sealed[place] ^= 1 << data.draw(st.integers(0, 7))
     with pytest.raises(Tampered):
         dare.open_small(KEY, bytes(sealed))
