@@ -13,7 +13,7 @@ REASONS = {
     "restore": "There are no tiers to restore from.",
     "replicate": "Replication is not implemented: `mc mirror --watch` copies what changes.",
     "freeze": "Freezing the S3 API is not implemented: `mc admin service stop` ends the server.",
-    "heal": "There are no erasure sets to heal: `strongroom s3 fsck` checks what is stored.",
+    "heal": "There are no erasure sets to heal: `strongroom s3 check` checks what is stored.",
     "decommission": "There are no pools to decommission: `mc mirror` moves data to another server.",
     "rebalance": "There are no pools to rebalance.",
     "scanner": "The server has no scanner.",
