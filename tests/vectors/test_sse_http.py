@@ -84,8 +84,7 @@ def invented_headers(entry, answer):
 
 def cases():
     for number, name in enumerate(NAMES):
-        marks = [pytest.mark.xfail(reason="POST forms")] if re.search(r"\bpost\b", name) else []
-        yield pytest.param(number, marks=marks, id=f"{TRANSCRIPTS[number]['server']} {name}")
+        yield pytest.param(number, id=f"{TRANSCRIPTS[number]['server']} {name}")
 
 
 @pytest.mark.parametrize("number", list(cases()))

@@ -170,8 +170,8 @@ class FormPolicy:
         for name in form:
             if name not in self.fields and name not in UNCHECKED and not name.startswith("x-ignore-"):
                 text = (
-                    "Each form field that you specify in a form must appear in the list of policy conditions. "
-                    f'"{name}" not specified in the policy.'
+                    "Access Denied. (Each form field that you specify in a form must appear in the list of policy "
+                    f'conditions. "{name.title()}" not specified in the policy.)'
                 )
                 raise Refused("AccessDenied", text)
 
