@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import io
 import json
-import logging
 import os
 import re
 import socket
@@ -66,7 +65,6 @@ class Servers:
 
     def __init__(self, folder):
         self.folder = folder
-        logging.getLogger("strongroom").setLevel(logging.CRITICAL)
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
