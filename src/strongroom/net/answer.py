@@ -143,7 +143,7 @@ async def _send_encrypted(link: "Exchange", pieces: Iterator[Buffer]) -> None:
             pool.give()
         if not len(rest):
             return
-        out.transport.write(rest)
+        out.write_raw(rest)
         await out.drain()
 
 

@@ -38,7 +38,7 @@ class Connection(Exchange):
         shared = self.shared
         self._transport = cast("asyncio.Transport", transport)
         self._channel = None if shared.tls is None else shared.tls.channel()
-        self.out = Outlet(self._transport, self._channel)
+        self.out = Outlet(self._transport, self._channel, shared.turn)
         if len(shared.connections) >= shared.limits.connections or shared.stopping:
             self._state = CLOSED
             self._transport.abort()
@@ -58,7 +58,7 @@ class Connection(Exchange):
             return
         shaking = not channel.ready
         if shaking and data.startswith(_PLAIN_HTTP):
-            self._transport.write(_WRONG_SCHEME)
+            self.out.write_raw(_WRONG_SCHEME)
             self._linger()
             return
         try:
@@ -67,7 +67,7 @@ class Connection(Exchange):
             self._broken(broken)
             return
         if (shaking or not plain) and (out := channel.outgoing()):  # else it goes out before the answer
-            self._transport.write(out)
+            self.out.write_raw(out)
         if shaking and channel.ready:
             self._peer = Peer(self._peer.address, self._peer.port, True, channel.certificates())
             self._deadline = self.shared.now + self.shared.limits.idle_seconds

@@ -107,9 +107,9 @@ class Exchange(Inlet):
         payload = cast("bytes", response.body)  # or a HEAD's Windows, of which nothing is sent
         try:
             if head.method == "HEAD" or not payload or response.status in NO_BODY:
-                self.out.write(block)
+                self.out.write_later(block)
             elif len(payload) <= TOGETHER:
-                self.out.write(block + payload)
+                self.out.write_later(block + payload)
             else:
                 self.out.write(block)
                 self.out.write(payload)

@@ -90,7 +90,7 @@ class Inlet(asyncio.Protocol):
         try:
             self._pending += channel.receive(b"")
             if out := channel.outgoing():
-                self._transport.write(out)
+                self.out.write_raw(out)
         except Broken as broken:
             self._broken(broken)
         if channel.ended:
@@ -128,9 +128,10 @@ class Inlet(asyncio.Protocol):
     def _broken(self, broken: Broken) -> None:
         log.info("TLS with %s: %s", self._transport.get_extra_info("peername"), broken)
         if broken.alert:
-            self._transport.write(broken.alert)
+            self.out.write_raw(broken.alert)
         self._ended = True
         self._wake()
+        self.out.flush()
         self._transport.close()
 
     def _pause_reading(self) -> None:

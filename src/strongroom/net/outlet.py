@@ -5,35 +5,65 @@ import contextlib
 import os
 import socket
 import struct
-from collections.abc import Callable
 from typing import cast
 
 from ..messages import Buffer
 from .channel import Channel
+from .turn import Turn
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: closing sends a reset
 _SLICE = 128 * 1024  # bytes encrypted at a time in the event loop
+_HELD = 64 * 1024  # bytes of answers that wait for the end of the turn
 
 
 class Outlet:
-    """Writes to a transport. `write` never blocks; `push` returns when the peer's side has taken all of it."""
+    """Writes to a transport. `write` never blocks; `push` returns when the peer's side has taken all of it.
 
-    __slots__ = ("_drained", "_fd", "_finished", "_stuck_at", "_stuck_size", "channel", "paused", "transport", "write")
+    `write_later` sends at the end of the turn. Whatever else touches the transport sends what waits first.
+    """
 
-    def __init__(self, transport: asyncio.Transport, channel: Channel | None) -> None:
+    __slots__ = (
+        "_drained", "_fd", "_finished", "_held", "_stuck_at", "_stuck_size", "_turn", "channel", "paused", "transport",
+    )  # fmt: skip
+
+    def __init__(self, transport: asyncio.Transport, channel: Channel | None, turn: Turn) -> None:
         self.transport = transport
         self.channel = channel
         self.paused = False
-        self.write: Callable[[Buffer], None] = transport.write if channel is None else self._write_tls
+        self._turn = turn
+        self._held = b""  # as it goes onto the wire
         self._fd = cast("socket.socket", transport.get_extra_info("socket")).fileno()
         self._drained: asyncio.Future[None] | None = None
         self._finished = False  # close_notify and FIN are out
         self._stuck_at = 0.0
         self._stuck_size = -1
 
-    def _write_tls(self, data: Buffer) -> None:
-        assert self.channel is not None
-        self.transport.write(self.channel.protect(data))
+    def write(self, data: Buffer) -> None:
+        """Send now. Raises Broken."""
+        self.write_raw(data if self.channel is None else self.channel.protect(data))
+
+    def write_raw(self, data: Buffer) -> None:
+        """Send what is no plaintext of this connection: TLS records, or an answer in front of TLS."""
+        if self._held:
+            self.flush()
+        self.transport.write(data)
+
+    def write_later(self, data: bytes) -> None:
+        """Send at the end of this turn, or now when much waits already. Raises Broken."""
+        wire = data if self.channel is None else self.channel.protect(data)
+        if self._held:
+            self._held += wire
+        else:
+            self._held = wire
+            self._turn.add(self)
+        if len(self._held) > _HELD:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what waits for the end of the turn."""
+        held, self._held = self._held, b""
+        if held:
+            self.transport.write(held)
 
     def pause(self) -> None:
         """The transport holds more than its limit."""
@@ -48,6 +78,7 @@ class Outlet:
 
     def lost(self) -> None:
         """The connection is gone; whoever waits gets ConnectionResetError."""
+        self._held = b""
         self.paused = False
         if self._drained is not None and not self._drained.done():
             self._drained.set_exception(ConnectionResetError())
@@ -67,6 +98,7 @@ class Outlet:
                 self.write(view[at : at + _SLICE])
                 await self.drain()
             return
+        self.flush()
         view = memoryview(piece)
         if not self.transport.get_write_buffer_size():
             view = view[self._send_now(view) :]
@@ -86,6 +118,7 @@ class Outlet:
 
     async def drain(self) -> None:
         """Return when the transport holds nothing more. Raises ConnectionResetError."""
+        self.flush()
         transport = self.transport
         while transport.get_write_buffer_size():
             if transport.is_closing():
@@ -103,6 +136,7 @@ class Outlet:
 
     def strict(self) -> None:
         """From now on the transport reports as soon as it holds anything: for answers whose memory is reused."""
+        self.flush()
         self.transport.set_write_buffer_limits(0, 0)
 
     def relaxed(self) -> None:
@@ -114,6 +148,7 @@ class Outlet:
         """Say that no more will come: close_notify, then FIN; the peer may still send."""
         if self.transport.is_closing() or self._finished:
             return
+        self.flush()
         if self.channel is not None and self.channel.ready:
             self.transport.write(self.channel.close())
         self._finished = True
@@ -124,6 +159,7 @@ class Outlet:
         """Flush and close."""
         if self.transport.is_closing():
             return
+        self.flush()
         if self.channel is not None and self.channel.ready and not self._finished:
             self.transport.write(self.channel.close())
         self.transport.close()
@@ -137,6 +173,7 @@ class Outlet:
 
     def duplicate(self) -> socket.socket:
         """Return the same socket under a descriptor of its own, for a thread. Raises ConnectionResetError."""
+        self.flush()
         if self.transport.is_closing():  # the number may belong to somebody else by now
             raise ConnectionResetError
         return socket.socket(fileno=os.dup(self._fd))

@@ -15,6 +15,7 @@ from .head import Refused
 from .limits import Limits
 from .render import Renderer
 from .transfer import Pool
+from .turn import Turn
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -40,6 +41,10 @@ class Shared:
     empty: asyncio.Event = field(default_factory=asyncio.Event)  # set when the last connection has gone
     stopping: bool = False
     now: float = 0.0
+    turn: Turn = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.turn = Turn(self.loop)
 
     def failed(self, error: BaseException) -> Response:
         """Return the answer to what a handler raised and did not turn into an answer itself."""

@@ -191,11 +191,12 @@ async def connect(client_context) -> AsyncIterator[Callable[..., Awaitable[Wire]
 
 
 class MemoryTransport(asyncio.Transport):
-    """A transport that keeps what is written."""
+    """A transport that keeps what is written. Who looks at `written` ends the turn of the loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, end_turn: Callable[[], None] = lambda: None) -> None:
         super().__init__()
-        self.written = bytearray()
+        self.pieces: list[bytes] = []
+        self._end_turn = end_turn
         self.closed = False
         self.finished = False
 
@@ -209,7 +210,12 @@ class MemoryTransport(asyncio.Transport):
         pass
 
     def write(self, data):
-        self.written += data
+        self.pieces.append(bytes(data))
+
+    @property
+    def written(self):
+        self._end_turn()
+        return bytearray(b"".join(self.pieces))
 
     def get_write_buffer_size(self):
         return 0
@@ -241,6 +247,17 @@ class MemoryTransport(asyncio.Transport):
 class Unlooped:
     """A loop for connections whose handlers never wait."""
 
+    def __init__(self):
+        self._soon = []
+
+    def call_soon(self, callback):
+        self._soon.append(callback)
+
+    def end_turn(self):
+        soon, self._soon = self._soon, []
+        for callback in soon:
+            callback()
+
     def time(self):
         return 0.0
 
@@ -255,8 +272,9 @@ def in_memory():
     pool = Pool(1)
 
     def make(handler, *, limits=None, verbs=frozenset(), loop=None):
-        shared = Shared(handler, limits or Limits(), verbs, plain_refusal, None, pool, loop or Unlooped())
-        connection, transport = Connection(shared), MemoryTransport()
+        unlooped = Unlooped()
+        shared = Shared(handler, limits or Limits(), verbs, plain_refusal, None, pool, loop or unlooped)
+        connection, transport = Connection(shared), MemoryTransport(unlooped.end_turn)
         connection.connection_made(transport)
         return connection, transport
 
