@@ -11,8 +11,9 @@ from test_kes_states import WITHIN, Two
 
 from strongroom.errors import Unavailable
 from strongroom.kes import app
-from strongroom.kes.domain.errors import KeyDisabled, KeyNotFound, StoreUnreachable
+from strongroom.kes.domain.errors import KeyDisabled, KeyNotFound, StoreFailed, StoreUnreachable
 from strongroom.kes.domain.settings import AuditSettings, CacheSettings, LockSettings, Settings, TlsSettings
+from strongroom.kes.handlers import keyring as keyring_module
 from strongroom.kes.handlers import watch
 from strongroom.kes.storage.memory import MemoryStore
 from strongroom.kes.wire.apikey import ApiKey
@@ -22,22 +23,30 @@ from strongroom.sdk.tls import client_tls
 
 
 class Flaky(MemoryStore):
-    """A store that can be told to be away, or slow."""
+    """A store that can be told to be away, to fail when it is read, to hang or to be slow."""
 
     def __init__(self) -> None:
         super().__init__()
         self.away = False
+        self.failing = False
+        self.back: asyncio.Event | None = None  # hangs until it is set
         self.reads = 0
         self.gate: asyncio.Event | None = None
 
     async def status(self) -> float:
-        if self.away:
-            raise StoreUnreachable("away")
+        await self.trouble()
         return 0.001
 
-    async def get(self, name: str) -> bytes:
+    async def trouble(self) -> None:
+        if self.back is not None:
+            await self.back.wait()
         if self.away:
             raise StoreUnreachable("away")
+
+    async def get(self, name: str) -> bytes:
+        await self.trouble()
+        if self.failing:
+            raise StoreFailed("rubbish")
         self.reads += 1
         if self.gate is not None and not name.endswith("-"):
             await self.gate.wait()
@@ -101,6 +110,135 @@ async def test_cached_keys_serve_while_the_store_is_away(tmp_path: Path, monkeyp
             break
         await asyncio.sleep(0.02)
     assert await world.kes.ready()
+    await world.stop()
+
+
+TROUBLES = {
+    "away": lambda store: setattr(store, "away", True),
+    "failing": lambda store: setattr(store, "failing", True),
+    "hanging": lambda store: setattr(store, "back", asyncio.Event()),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("dropped", ["by any", "by unused", "by a change"])
+async def test_an_outage_that_nobody_noticed_takes_no_key_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str, dropped: str
+) -> None:
+    """A key that a timer dropped, or that must be read again, in the moment in which the store went away."""
+    cache, lock = CacheSettings(any=60, unused=60, offline=60), LockSettings(within=60)
+    world = await World().start(tmp_path, monkeypatch, cache=cache, lock=lock)
+    await world.kes.create("mine")
+    made = await world.kes.generate("mine")
+    keyring = world.app.state.keyring
+    TROUBLES[trouble](world.store)
+    if dropped == "by any":
+        keyring.drop_all()
+    elif dropped == "by unused":
+        keyring.drop_unused()
+        keyring.drop_unused()
+    else:
+        keyring.epoch += 1
+    opened = await asyncio.gather(*(world.kes.decrypt("mine", made.ciphertext) for _ in range(5)))
+    assert {one.plaintext for one in opened} == {made.plaintext}
+    keyring.drop_all()  # the next tick changes nothing
+    assert (await world.kes.decrypt("mine", made.ciphertext)).plaintext == made.plaintext
+    assert "strongroom_kes_cache_unconfirmed 1" in await world.kes.metrics(ours=True)
+    if trouble != "hanging":
+        with pytest.raises(Unavailable):
+            await world.kes.generate("other")
+    world.store.away = world.store.failing = False
+    if world.store.back is not None:
+        world.store.back.set()
+    await world.app.state.watch.look()
+    await world.kes.decrypt("mine", made.ciphertext)
+    assert "strongroom_kes_cache_unconfirmed 0" in await world.kes.metrics(ours=True)
+    await world.stop()
+
+
+async def test_what_was_disabled_here_is_never_a_fallback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = CacheSettings(any=60, unused=0, offline=60)
+    world = await World().start(tmp_path, monkeypatch, cache=cache, lock=LockSettings(within=60))
+    for name in ("disabled", "deleted"):
+        await world.kes.create(name)
+        await world.kes.generate(name)
+    world.app.state.keyring.drop_all()
+    await world.kes.disable("disabled")
+    await world.kes.delete("deleted")
+    world.store.away = True
+    for name in ("disabled", "deleted"):
+        with pytest.raises((Unavailable, KeyDisabled, KeyNotFound)):
+            await world.kes.generate(name)
+    await world.stop()
+
+
+async def test_a_slow_store_is_asked_again_and_a_lock_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key served because the store is slow is locked as soon as the store has said so."""
+    cache = CacheSettings(any=60, unused=0, offline=60)
+    monkeypatch.setattr(keyring_module, "PATIENCE_SECONDS", 0.05)
+    world = await World().start(tmp_path, monkeypatch, cache=cache, lock=LockSettings(within=60))
+    await world.kes.create("mine")
+    await world.kes.disable("mine")
+    await world.kes.enable("mine")
+    await world.kes.generate("mine")
+    await world.store.create("mine-disabled-", b"{}")  # as another server does
+    world.store.back = asyncio.Event()
+    world.app.state.keyring.drop_all()
+    await world.kes.generate("mine")
+    world.store.back.set()
+    for _ in range(100):
+        if not world.app.state.keyring._reads:
+            break
+        await asyncio.sleep(0.01)
+    with pytest.raises(KeyDisabled):
+        await world.kes.generate("mine")
+    await world.stop()
+
+
+async def test_a_reload_during_an_outage_loses_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = CacheSettings(any=60, unused=0, offline=60)
+    world = await World().start(tmp_path, monkeypatch, cache=cache, lock=LockSettings(within=60))
+    await world.kes.create("mine")
+    made = await world.kes.generate("mine")
+    world.store.away = True
+    await world.app.reload(world.app.state.settings)
+    assert (await world.kes.decrypt("mine", made.ciphertext)).plaintext == made.plaintext
+    world.store.away = False
+    await world.app.reload(world.app.state.settings)
+    assert not world.app.state.keyring.entries
+    await world.stop()
+
+
+async def test_offline_mode_ends_when_its_time_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = CacheSettings(any=60, unused=0, offline=0.6)
+    world = await World().start(tmp_path, monkeypatch, cache=cache, lock=LockSettings(within=60))
+    await world.kes.create("mine")
+    await world.kes.generate("mine")
+    world.store.away = True
+    for _ in range(100):
+        if world.app.state.watch.offline is not None:
+            break
+        await asyncio.sleep(0.01)
+    await world.kes.generate("mine")
+    await asyncio.sleep(1)
+    with pytest.raises(Unavailable):
+        await world.kes.generate("mine")
+    await world.stop()
+
+
+async def test_a_strict_lock_serves_no_key_that_may_have_been_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, lock = CacheSettings(any=60, unused=0, offline=60), LockSettings(within=60, strict=True)
+    world = await World().start(tmp_path, monkeypatch, cache=cache, lock=lock)
+    await world.kes.create("mine")
+    await world.kes.generate("mine")
+    world.store.away = True
+    world.app.state.keyring.drop_all()
+    await world.kes.generate("mine")  # expired, but its state was current a moment ago
+    world.app.state.keyring.epoch += 1  # somebody changed something
+    with pytest.raises(Unavailable):
+        await world.kes.generate("mine")
     await world.stop()
 
 
@@ -196,6 +334,16 @@ async def test_a_revoked_token_is_replaced(tmp_path: Path) -> None:
         await store.close()
 
 
+async def unseal_key(log: Path) -> str:
+    """Return the key that the development server prints some time after it answers."""
+    for _ in range(100):
+        for line in log.read_text().splitlines():
+            if "Unseal Key" in line:
+                return line.split(":")[1].strip()
+        await asyncio.sleep(0.1)
+    raise TimeoutError("no unseal key")
+
+
 async def test_sealing_and_unsealing_openbao(tmp_path: Path) -> None:
     async with bao_world.bao(tmp_path) as bao:
         from strongroom.kes.storage.vault import VaultStore
@@ -207,11 +355,7 @@ async def test_sealing_and_unsealing_openbao(tmp_path: Path) -> None:
             await store.status()
         with pytest.raises(StoreUnreachable):
             await store.get("mine")
-        key = next(
-            line.split(":")[1].strip()
-            for line in (tmp_path / "bao.log").read_text().splitlines()
-            if "Unseal Key" in line
-        )
+        key = await unseal_key(tmp_path / "bao.log")
         await bao.root.call("PUT", "sys/unseal", {"key": key})
         for _ in range(100):
             try:

@@ -61,11 +61,14 @@ class App:
     async def reload(self, settings: Settings) -> None:
         """Use new settings from the next request on; raise Error, and keep what runs, when they cannot be used.
 
-        The address stays; open connections keep their handshake; the cache starts empty (kes.md 4.5).
+        The address stays; open connections keep their handshake; the cache starts empty (kes.md 4.5), except that a
+        store which does not answer takes no key away that offline mode may serve.
         """
         tls = listener_tls(settings)
         state = await _make_state(settings, self.log)
         old = self.entrance.state
+        if not state.watch.read_at and settings.store == old.settings.store:
+            state.keyring.fallback.adopt(old.keyring.entries, state.keyring.epoch)
         if self.server.tls is not None:
             self.server.tls.replace(tls)
         self.entrance.replace(state)

@@ -21,8 +21,9 @@ _TERMINAL, _PIPE, _SECOND = 20, 34, 12  # columns at which values start
 _HEX = frozenset("0123456789abcdef")
 
 
-def banner(settings: Settings, store: str, port: int, version: str, *, tty: bool, locked: bool = False) -> str:
-    """Return the lines up to the last one; store is how the key store is called."""
+def banner(settings: Settings, store: str, port: int, version: str, *, tty: bool, locked: bool = False,
+           api_key: str = "") -> str:  # fmt: skip
+    """Return the lines up to the last one; store is how the key store is called, api_key a development server's."""
     column = _TERMINAL if tty else _PIPE
     rows = [
         ("Version", f"{version:<24}commit={version}"),
@@ -35,6 +36,7 @@ def banner(settings: Settings, store: str, port: int, version: str, *, tty: bool
         ("", ""),
         ("Docs", "docs/reference/kes.md"),
         ("", ""),
+        *([("API Key", api_key)] if api_key else []),
         ("Admin", settings.admin if _is_hex(settings.admin) else "<disabled>"),
         ("Logs", f"error=stderr level={level_name(settings.error_level)}"),
     ]

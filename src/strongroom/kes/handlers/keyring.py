@@ -5,13 +5,15 @@ an older epoch is read again before it is used, so that finding out costs one co
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from strongroom.crypto.fingerprint import fingerprint
+from strongroom.errors import Unavailable
 from strongroom.kes.domain import storedkey
-from strongroom.kes.domain.errors import KeyNotFound, StoreDenied, StoredKeyDamaged, StoreFailed
+from strongroom.kes.domain.errors import KeyNotFound, StoreDenied, StoredKeyDamaged
 from strongroom.kes.domain.lifecycle import (
     Deleted,
     Deletion,
@@ -25,24 +27,11 @@ from strongroom.kes.domain.lifecycle import (
     version_entry,
 )
 from strongroom.kes.domain.ports import KeyStore
-from strongroom.kes.wire import headers
+from strongroom.kes.handlers.fallback import PATIENCE_SECONDS, Entry, Fallback
+from strongroom.kes.wire import headers as wire_headers
 
 T = TypeVar("T")
 Log = Callable[[str], None]
-
-
-@dataclass(slots=True)
-class Entry:
-    """A cached key. used is cleared by the `unused` timer; last_used is in seconds since 1970.
-
-    headers are those of an answer that the newest version sealed.
-    """
-
-    key: MasterKey
-    epoch: int
-    headers: tuple[tuple[str, str], ...]
-    used: bool = True
-    last_used: float = 0.0
 
 
 @dataclass(slots=True)
@@ -57,11 +46,13 @@ class Keyring:
     generation: str = "0"  # as in Generation.text
     with_states: bool = True  # False: the store has never had a state, so that one read fetches a key
     now: float = 0.0  # seconds since 1970, set once a second: exact enough for `last_used`
+    fallback: Fallback = field(default_factory=Fallback)
     hits: int = 0
     misses: int = 0
     _locks: dict[str, "asyncio.Lock"] = field(default_factory=dict)
     _waiting: dict[str, int] = field(default_factory=dict)
     _warned: set[str] = field(default_factory=set)
+    _reads: dict[str, "asyncio.Task[MasterKey]"] = field(default_factory=dict)  # that nobody may be waiting for
 
     def cached(self, name: str) -> MasterKey | None:
         """Return a key that may be used now without asking the store, and mark it used."""
@@ -85,40 +76,109 @@ class Keyring:
         return await self._exclusively(name, lambda: self._fetch(name, force=True))
 
     def forget(self, name: str) -> None:
-        """Drop a key."""
+        """Drop a key that was changed or deleted, also as a fallback."""
         self.entries.pop(name, None)
+        self.fallback.forget(name, self.epoch)
 
     def drop_all(self) -> None:
         """Drop every key: the `any` timer's work."""
-        self.entries.clear()
+        self.fallback.keep(self.entries)
+        self.entries = {}
 
     def drop_unused(self) -> None:
         """Drop what was not used since the last call: the `unused` timer's work, every half interval."""
+        self.fallback.keep({name: entry for name, entry in self.entries.items() if not entry.used})
         self.entries = {name: entry for name, entry in self.entries.items() if entry.used}
         for entry in self.entries.values():
             entry.used = False
 
+    def forget_all(self) -> None:
+        """Forget every key, also as a fallback: offline mode has lasted as long as it may."""
+        self.entries = {}
+        self.fallback.clear()
+
+    def drop_doubted(self, before: float) -> None:
+        """Drop the keys that could not be read again since before (monotonic seconds)."""
+        late = [name for name, entry in self.entries.items() if entry.doubted and entry.doubted <= before]
+        for name in late:
+            del self.entries[name]
+
+    def store_answers(self) -> None:
+        """Have every key that was served in doubt read again before its next use."""
+        self.fallback.away = False
+        for entry in self.entries.values():
+            if entry.doubted:
+                entry.epoch = -1
+
+    async def stop(self) -> None:
+        """End the reads that nobody waits for."""
+        reads = list(self._reads.values())
+        for task in reads:
+            task.cancel()
+        await asyncio.gather(*reads, return_exceptions=True)
+
     async def _fetch(self, name: str, *, force: bool = False) -> MasterKey:
+        """Return the key as the store has it; without force, the last known one if the store does not answer."""
         if not force and (key := self.cached(name)) is not None:
             return key
+        last = None if force else self.fallback.last_known(name, self.entries.get(name), self.epoch)
+        if last is None:
+            return await self._read(name)
+        if self.fallback.away:
+            return self._doubt(name, last)
+        return await self._read_or(name, last)
+
+    async def _read_or(self, name: str, last: Entry) -> MasterKey:
+        """Read a key; serve the last known one when the store fails, or takes too long: the read then goes on."""
+        task = self._reads.get(name)
+        if task is None:
+            task = self._reads[name] = asyncio.create_task(self._read(name))
+            task.add_done_callback(lambda task: self._ended(name, task))
+            await asyncio.wait((task,), timeout=PATIENCE_SECONDS)
+        if task.done():
+            try:
+                return task.result()
+            except (StoreDenied, StoredKeyDamaged):
+                raise
+            except Unavailable as error:
+                self.fallback.alarm(f"key '{name}' cannot be read: {error}")
+        else:
+            self.fallback.alarm(f"key '{name}' was not read within {PATIENCE_SECONDS:g} s")
+        return self._doubt(name, last)
+
+    def _ended(self, name: str, task: "asyncio.Task[MasterKey]") -> None:
+        self._reads.pop(name, None)
+        if not task.cancelled():
+            task.exception()  # whoever waited was told
+
+    def _doubt(self, name: str, last: Entry) -> MasterKey:
+        """Serve a key until the store answers (`store_answers`), or for `cache.expiry.offline` at most."""
+        last.doubted = last.doubted or time.monotonic()
+        last.epoch = self.epoch
+        last.used, last.last_used = True, self.now
+        self.entries[name] = last
+        return last.key
+
+    async def _read(self, name: str) -> MasterKey:
         self.misses += 1
-        epoch, generation = (
-            self.epoch,
-            self.generation,
-        )  # before reading: a change that arrives meanwhile makes this entry old at once
+        epoch, generation = self.epoch, self.generation  # before reading: a later change makes this entry old at once
         try:
             key = await load(self.store, name, with_states=self.with_states, warn=self._warn_once)
         except KeyNotFound:
             gone = self.entries.pop(name, None)
             if gone is not None:
                 self.noticed(gone.key, None)
+            self.fallback.confirmed(name, epoch)
             raise
         old = self.entries.get(name)
         if old is not None:
+            if old.read_under > epoch:
+                return old.key  # a read that began later has ended before
             self.noticed(old.key, key)
-        self.entries[name] = Entry(
-            key, epoch, answer_headers(key.current, generation), True, old.last_used if old else 0.0
-        )
+        last_used = old.last_used if old else 0.0
+        headers = answer_headers(key.current, generation)
+        self.entries[name] = Entry(key, epoch, headers, last_used=last_used, read_under=epoch)
+        self.fallback.confirmed(name, epoch)
         return key
 
     def _warn_once(self, text: str) -> None:
@@ -143,9 +203,9 @@ def answer_headers(version: KeyVersion, generation: str) -> tuple[tuple[str, str
     """Return the headers of a JSON answer that a key's version sealed or opened."""
     return (
         ("Content-Type", "application/json"),
-        (headers.VERSION, str(version.number)),
-        (headers.FINGERPRINT, version.fingerprint),
-        (headers.GENERATION, generation),
+        (wire_headers.VERSION, str(version.number)),
+        (wire_headers.FINGERPRINT, version.fingerprint),
+        (wire_headers.GENERATION, generation),
     )
 
 
@@ -196,10 +256,7 @@ async def maybe(store: KeyStore, name: str, warn: Log) -> bytes | None:
 
 
 def usable(number: int, value: bytes) -> KeyVersion:
-    """Make a stored key ready for use; raise StoreFailed if it is damaged."""
-    try:
-        stored = storedkey.decode(value)
-    except StoredKeyDamaged as error:
-        raise StoreFailed(str(error)) from error
+    """Make a stored key ready for use; raise StoredKeyDamaged."""
+    stored = storedkey.decode(value)
     mark = fingerprint(stored.key).hex()
     return KeyVersion(number, stored.key, stored.type, stored.hmac_key, mark, stored.created_at, stored.created_by)

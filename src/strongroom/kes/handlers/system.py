@@ -83,11 +83,14 @@ def _ours(call: Call) -> list[Family]:
         Sample(number, {"route": route, "code": str(code)}) for (route, code), number in sorted(count.answers.items())
     ]
     states: dict[str, int] = {}
+    unconfirmed = 0
     for entry in state.keyring.entries.values():
+        unconfirmed += bool(entry.doubted)
         states[entry.key.state] = states.get(entry.key.state, 0) + 1
     age = time.monotonic() - state.watch.read_at
     single = {
         "cache_keys": ("gauge", len(state.keyring.entries), "Keys in the cache."),
+        "cache_unconfirmed": ("gauge", unconfirmed, "Cached keys whose state the key store could not confirm."),
         "cache_hits": ("counter", state.keyring.hits, "Key uses that the cache served."),
         "cache_misses": ("counter", state.keyring.misses, "Keys fetched from the store."),
         "store_offline": ("gauge", int(state.watch.offline is not None), "1 while the key store counts as away."),

@@ -18,6 +18,7 @@ from strongroom.kes.handlers.keyring import Keyring
 from strongroom.observe.log import Log
 
 PROBE_SECONDS = 10.0  # how often the store is asked whether it is there (kes.md 7)
+ALARM_SECONDS = 0.5  # between a probe and the next one that an alarm asks for
 KEPT_EVENTS = 1024  # for clients that come back
 REREAD_AT_ONCE = 16
 _QUEUE = 1000  # events that a slow subscriber may lag behind
@@ -41,26 +42,30 @@ class Watch:
     _events: deque[Event] = field(default_factory=lambda: deque(maxlen=KEPT_EVENTS))
     _subscribers: set["asyncio.Queue[Event | None]"] = field(default_factory=set)
     _tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+    _alarm: "asyncio.Event" = field(default_factory=asyncio.Event)
     _reading: "asyncio.Lock" = field(default_factory=asyncio.Lock)
 
     async def start(self) -> None:
         """Read the generation once, then go on in the background until `stop`."""
         self.keyring.with_states = True
         self.keyring.noticed = self.noticed
+        fallback = self.keyring.fallback
+        fallback.seconds, fallback.strict, fallback.alarm = self.cache.offline, self.lock.strict, self._alarmed
+        fallback.keep_seconds = max(self.cache.any, self.cache.unused)
         try:
             await self.look()
         except Unavailable as error:
             self.log.warn(f"the key store's generation cannot be read yet: {error}")
         for seconds, work in (
             (self.lock.within / 2, self._poll),
-            (PROBE_SECONDS, self._probe),
             (self.cache.any, self._drop_all),
             (self.cache.unused / 2, self._drop_unused),
-            (self.cache.offline, self._drop_offline),
+            (min(1.0, self.cache.offline / 4), self._drop_offline),
             (self.lock.within / 4, self._heartbeat),
         ):
             if seconds > 0:
                 self.every(seconds, work)
+        self._tasks.append(asyncio.create_task(self._probing()))
 
     def every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         """Do work again and again until `stop`; what it raises of ours is logged."""
@@ -72,6 +77,7 @@ class Watch:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        await self.keyring.stop()
         for queue in list(self._subscribers):
             _offer(queue, None)
 
@@ -81,6 +87,9 @@ class Watch:
         async with self._reading:
             found = await self._read_generation()
             self.read_at = time.monotonic()
+            self.keyring.store_answers()
+            if self.offline is not None:
+                self._alarm.set()  # it may be back
             if found == self.generation:
                 return
             self.generation = found
@@ -194,18 +203,38 @@ class Watch:
         if time.monotonic() - self.read_at <= self.lock.within:
             self.tell("heartbeat", "")
 
+    def _alarmed(self, text: str) -> None:
+        """A read failed, or takes long: find out at once whether the store is away."""
+        if not self._alarm.is_set():
+            self.log.warn(f"cached keys are served although the key store does not answer: {text}")
+            self._alarm.set()
+
+    async def _probing(self) -> None:
+        """Probe every PROBE_SECONDS, and soon after an alarm."""
+        while True:
+            await self._probe()
+            await asyncio.sleep(min(ALARM_SECONDS, PROBE_SECONDS))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PROBE_SECONDS):
+                    await self._alarm.wait()
+            self._alarm.clear()
+
     async def _probe(self) -> None:
         try:
-            self.latency = await self.keyring.store.status()
-        except Unavailable as error:
+            async with asyncio.timeout(max(1.0, PROBE_SECONDS)):
+                self.latency = await self.keyring.store.status()
+        except (Error, TimeoutError) as error:
+            why = error if isinstance(error, Unavailable) else StoreUnreachable(str(error) or "no answer")
             if self.offline is None:
                 self.offline_since = time.monotonic()
-                self.log.warn(f"the key store is away: {error}")
-            self.offline = error
+                self.log.warn(f"the key store is away: {why}")
+            self.offline = why
+            self.keyring.fallback.away = True
         else:
             if self.offline is not None:
                 self.log.info("the key store is back")
             self.offline = None
+            self.keyring.store_answers()
 
     async def _drop_all(self) -> None:
         if not self._keeps_offline():
@@ -216,8 +245,12 @@ class Watch:
             self.keyring.drop_unused()
 
     async def _drop_offline(self) -> None:
-        if self.offline is not None:
-            self.keyring.drop_all()
+        """Forget what offline mode may not serve any longer; the original does so at a tick that began at its start."""
+        now = time.monotonic()
+        if self.offline is not None and now - self.offline_since >= self.cache.offline:
+            self.keyring.forget_all()
+        else:
+            self.keyring.drop_doubted(now - self.cache.offline)
 
     def _keeps_offline(self) -> bool:
         return self.offline is not None and self.cache.offline > 0
@@ -226,8 +259,7 @@ class Watch:
         """Say until when cached keys are served although the store is away: seconds since 1970, None if it is not."""
         if self.offline is None or not self.cache.offline:
             return None
-        passed = time.monotonic() - self.offline_since
-        return self.now() + self.cache.offline - passed % self.cache.offline
+        return self.now() + self.cache.offline - (time.monotonic() - self.offline_since)
 
     def check_lock_bound(self) -> None:
         """With `lock.strict`: raise StoreUnreachable when key states are older than the bound."""
