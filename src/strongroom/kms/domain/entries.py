@@ -91,25 +91,26 @@ class Entries:
 class Ticket:
     """A batch on its way to the disk: `done` when it is durable, or failed."""
 
-    __slots__ = ("_future", "done", "error")
+    __slots__ = ("_waiters", "done", "error")
 
     def __init__(self) -> None:
         self.done = False
         self.error: BaseException | None = None
-        self._future: asyncio.Future[None] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
 
     def finish(self, error: BaseException | None) -> None:
         """Mark as durable, or failed, and wake those who wait."""
         self.done, self.error = True, error
-        if self._future is not None and not self._future.done():
-            self._future.set_result(None)
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     async def wait(self) -> None:
         """Return once durable; raise Unavailable if the batch failed."""
         if not self.done:
-            if self._future is None:
-                self._future = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._future)
+            waiter = asyncio.get_running_loop().create_future()  # one each: cancelling a request cancels its own only
+            self._waiters.append(waiter)
+            await waiter
         if self.error is not None:
             raise Unavailable("a write did not reach the storage") from self.error
 
