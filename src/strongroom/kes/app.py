@@ -1,6 +1,7 @@
 """The key server put together: `start` for programs and tests, `serve` for the command line."""
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from strongroom.kes.handlers.counters import Counters
 from strongroom.kes.handlers.deletions import Deletions
 from strongroom.kes.handlers.entrance import Entrance, refuse
 from strongroom.kes.handlers.keyring import Keyring, maybe
+from strongroom.kes.handlers.turns import Turns
 from strongroom.kes.handlers.watch import Watch
 from strongroom.kes.listener import forwarded_verifier, listener_tls
 from strongroom.kes.stores import open_store
@@ -65,8 +67,8 @@ class App:
         store which does not answer takes no key away that offline mode may serve.
         """
         tls = listener_tls(settings)
-        state = await _make_state(settings, self.log)
         old = self.entrance.state
+        state = await _make_state(settings, self.log, old.keyring.changes)
         if not state.watch.read_at and settings.store == old.settings.store:
             state.keyring.fallback.adopt(old.keyring.entries, state.keyring.epoch)
         if self.server.tls is not None:
@@ -95,7 +97,7 @@ async def start(settings: Settings, *, log: Log | None = None) -> App:
     """Open the store, make the predefined keys, listen. Raises Error, or OSError for the address."""
     log = log or Log(settings.error_level)
     tls = listener_tls(settings)
-    state = await _make_state(settings, log)
+    state = await _make_state(settings, log, Turns())
     audit = open_audit(settings, log)
     parts = ServerParts(strongroom.__version__, log, audit, Counters())
     entrance = Entrance(parts, state)
@@ -111,11 +113,11 @@ async def start(settings: Settings, *, log: Log | None = None) -> App:
     return app
 
 
-async def _make_state(settings: Settings, log: Log) -> State:
+async def _make_state(settings: Settings, log: Log, changes: Turns) -> State:
     policies, verify = Policies.of(settings.admin, settings.policies), forwarded_verifier(settings)
     store = await open_store(settings.store, log.warn)
     try:
-        keyring = Keyring(store, log.warn)
+        keyring = Keyring(store, log.warn, changes=changes)
         watch = Watch(keyring, settings.cache, settings.lock, log)
         await watch.start()
         watch.every(max(settings.lock.within, 0.1), Deletions(keyring, watch).finish)
@@ -129,17 +131,20 @@ async def _make_state(settings: Settings, log: Log) -> State:
 async def _make_keys(settings: Settings, keyring: Keyring) -> None:
     """Create the predefined keys that are absent; one that was deleted stays so."""
     for name in settings.keys:
-        try:
-            await keyring.store.get(name)
-        except KeyNotFound:
-            if await maybe(keyring.store, deleted_entry(name), keyring.warn) is not None:
-                continue
-            created_at = Moment(*divmod(time.time_ns(), 10**9))
-            stored = StoredKey(os.urandom(32), KeyType.AES256, os.urandom(32), created_at, settings.admin)
-            try:
-                await keyring.store.create(name, storedkey.encode(stored))
-            except KeyExists:
-                continue  # another server was faster
+        async with keyring.changes.of(name):
+            await _make_key(name, settings.admin, keyring)
+
+
+async def _make_key(name: str, admin: str, keyring: Keyring) -> None:
+    try:
+        await keyring.store.get(name)
+    except KeyNotFound:
+        if await maybe(keyring.store, deleted_entry(name), keyring.warn) is not None:
+            return
+        created_at = Moment(*divmod(time.time_ns(), 10**9))
+        stored = StoredKey(os.urandom(32), KeyType.AES256, os.urandom(32), created_at, admin)
+        with contextlib.suppress(KeyExists):  # another server was faster
+            await keyring.store.create(name, storedkey.encode(stored))
 
 
 def open_audit(settings: Settings, log: Log) -> AuditLog:

@@ -36,7 +36,8 @@ class Deletions:
             if entry.key.deletion is not None:
                 self._due[name] = entry.key.deletion.due
         for name in [name for name, due in self._due.items() if due <= self.now()]:
-            await self._finish(name)
+            async with self.keyring.changes.of(name):
+                await self._finish(name)
 
     async def _search(self) -> None:
         self._listed_at = time.monotonic()

@@ -6,9 +6,8 @@ an older epoch is read again before it is used, so that finding out costs one co
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from strongroom.crypto.fingerprint import fingerprint
 from strongroom.errors import Unavailable
@@ -28,9 +27,9 @@ from strongroom.kes.domain.lifecycle import (
 )
 from strongroom.kes.domain.ports import KeyStore
 from strongroom.kes.handlers.fallback import PATIENCE_SECONDS, Entry, Fallback
+from strongroom.kes.handlers.turns import Turns
 from strongroom.kes.wire import headers as wire_headers
 
-T = TypeVar("T")
 Log = Callable[[str], None]
 
 
@@ -49,8 +48,8 @@ class Keyring:
     fallback: Fallback = field(default_factory=Fallback)
     hits: int = 0
     misses: int = 0
-    _locks: dict[str, "asyncio.Lock"] = field(default_factory=dict)
-    _waiting: dict[str, int] = field(default_factory=dict)
+    changes: Turns = field(default_factory=Turns)  # held while a key is made, changed or deleted
+    _fetches: Turns = field(default_factory=Turns)
     _warned: set[str] = field(default_factory=set)
     _reads: dict[str, "asyncio.Task[MasterKey]"] = field(default_factory=dict)  # that nobody may be waiting for
 
@@ -69,11 +68,13 @@ class Keyring:
         key = self.cached(name)
         if key is not None:
             return key
-        return await self._exclusively(name, lambda: self._fetch(name))
+        async with self._fetches.of(name):
+            return await self._fetch(name)
 
     async def reread(self, name: str) -> MasterKey:
         """Read a key again although it is cached. Raises KeyNotFound, and forgets it then."""
-        return await self._exclusively(name, lambda: self._fetch(name, force=True))
+        async with self._fetches.of(name):
+            return await self._fetch(name, force=True)
 
     def forget(self, name: str) -> None:
         """Drop a key that was changed or deleted, also as a fallback."""
@@ -185,18 +186,6 @@ class Keyring:
         if text not in self._warned and len(self._warned) < 1000:
             self._warned.add(text)
             self.warn(text)
-
-    async def _exclusively(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
-        """Run work while no other call works on name."""
-        lock = self._locks.setdefault(name, asyncio.Lock())
-        self._waiting[name] = self._waiting.get(name, 0) + 1
-        try:
-            async with lock:
-                return await work()
-        finally:
-            self._waiting[name] -= 1
-            if not self._waiting[name]:
-                del self._waiting[name], self._locks[name]
 
 
 def answer_headers(version: KeyVersion, generation: str) -> tuple[tuple[str, str], ...]:

@@ -4,8 +4,9 @@ Each change writes or removes one entry, then replaces `generation-`, and only t
 """
 
 import asyncio
+import functools
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import parse_qs
 
 import msgspec
@@ -38,6 +39,18 @@ MAX_WAIT = 366 * 86400.0  # seconds: the longest waiting period of a deletion
 _AT_ONCE = 16  # keys read at a time for a listing
 
 
+def in_turn(work: Callable[[Call], Awaitable[Response]]) -> Callable[[Call], Awaitable[Response]]:
+    """Let a route work on a key while no other route of this server makes, changes or deletes it."""
+
+    @functools.wraps(work)
+    async def alone(call: Call) -> Response:
+        async with call.state.keyring.changes.of(call.argument):
+            return await work(call)
+
+    return alone
+
+
+@in_turn
 async def rotate(call: Call) -> Response:
     """Add a version: new data keys use it, old ciphertexts name theirs."""
     key = await _fresh(call)
@@ -50,27 +63,30 @@ async def rotate(call: Call) -> Response:
         except KeyExists:
             raise WrongState("key was rotated by somebody else") from None
         await call.state.watch.changed("rotated", key.name)
-    return await describe(call)
+    return await _described(call)
 
 
+@in_turn
 async def disable(call: Call) -> Response:
     """Refuse every use of the key until `enable`. Disabling twice changes nothing."""
     key = await _fresh(call)
     with failing("failed to create key"):
         await _mark(call, disabled_entry(key.name), Disabled(call.identity, iso(call.server.now())))
         await call.state.watch.changed("disabled", key.name)
-    return await describe(call)
+    return await _described(call)
 
 
+@in_turn
 async def enable(call: Call) -> Response:
     """Undo `disable`."""
     key = await _fresh(call)
     with failing("failed to delete key"):
         await _unmark(call, disabled_entry(key.name))
         await call.state.watch.changed("enabled", key.name)
-    return await describe(call)
+    return await _described(call)
 
 
+@in_turn
 async def delete(call: Call) -> Response:
     """Refuse the key from now on and delete it after `{"after": seconds}`, unless it is restored before."""
     key = await _fresh(call)
@@ -86,9 +102,10 @@ async def delete(call: Call) -> Response:
         await _unmark(call, deletion_entry(key.name))
         await _mark(call, deletion_entry(key.name), Deletion(now + seconds, call.identity, iso(now)))
         await call.state.watch.changed("pending deletion", key.name)
-    return await describe(call)
+    return await _described(call)
 
 
+@in_turn
 async def restore(call: Call) -> Response:
     """Take back `delete`."""
     key = await _fresh(call)
@@ -97,9 +114,10 @@ async def restore(call: Call) -> Response:
     with failing("failed to delete key"):
         await _unmark(call, deletion_entry(key.name))
         await call.state.watch.changed("restored", key.name)
-    return await describe(call)
+    return await _described(call)
 
 
+@in_turn
 async def recreate(call: Call) -> Response:
     """Create a key under the name of a deleted one. What the old one sealed stays shut, and says so."""
     if not valid_name(call.argument):
@@ -112,11 +130,16 @@ async def recreate(call: Call) -> Response:
             await sweep(keyring, call.argument)  # what a deletion that was cut off may have left
         await store.create(call.argument, new_value(call, os.urandom(32), KeyType.AES256))
         await call.state.watch.changed("created", call.argument)
-    return await describe(call)
+    return await _described(call)
 
 
+@in_turn
 async def describe(call: Call) -> Response:
     """Say what state the key is in, and list its versions."""
+    return await _described(call)
+
+
+async def _described(call: Call) -> Response:
     document = _document(call, await _fresh(call))
     return Response(200, JSON, msgspec.json.encode(document) + b"\n")
 

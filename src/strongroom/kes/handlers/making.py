@@ -65,6 +65,11 @@ async def import_key(call: Call) -> Response:
 async def store_new(call: Call, key: bytes, kind: KeyType) -> None:
     """Store version 1 of a new key; raise KeyExists also when the name belongs to a deleted one."""
     keyring = call.state.keyring
+    async with keyring.changes.of(call.argument):
+        await _store_new(call, keyring, key, kind)
+
+
+async def _store_new(call: Call, keyring: Keyring, key: bytes, kind: KeyType) -> None:
     with failing("failed to create key"):
         if await maybe(keyring.store, deleted_entry(call.argument), keyring.warn) is not None:
             raise KeyExists(f"{call.argument} was deleted")
@@ -81,20 +86,21 @@ async def delete(call: Call) -> Response:
     """`DELETE /v1/key/delete/<name>`: all versions, for ever; a tombstone keeps the name from being used again."""
     if not valid_name(call.argument):
         raise BadKeyName(call.argument)
-    with failing("failed to delete key"):
-        await delete_now(call, call.argument)
+    async with call.state.keyring.changes.of(call.argument):
+        with failing("failed to delete key"):
+            await delete_now(call, call.argument)
     return EMPTY
 
 
 async def delete_now(call: Call, name: str) -> None:
-    """Delete a key in a client's name. Raises KeyNotFound."""
+    """Delete a key in a client's name; the caller holds its turn. Raises KeyNotFound."""
     await erase(call.state.keyring, call.state.watch, name, call.identity, call.server.now())
 
 
 async def erase(keyring: Keyring, watch: Watch, name: str, by: str, at: float) -> None:
     """Write the tombstone, delete versions and markers, tell everybody. Raises KeyNotFound.
 
-    A deletion that was cut off is finished by the next one, which then finds no key.
+    The caller holds the key's turn. A deletion that was cut off is finished by the next one, which then finds no key.
     """
     store = keyring.store
     keyring.with_states = True
