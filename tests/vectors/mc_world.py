@@ -10,9 +10,12 @@ import socket
 import struct
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 from strongroom.chain.certificates import Pair, make_authority, make_identity, make_server
+from strongroom.cli.mc import cmd_ping
 from strongroom.cli.mc import main as program
 from strongroom.config.environment import RootCredentials
 from strongroom.config.kms_environment import KesSettings, KmsSettings, StaticSettings
@@ -48,7 +51,8 @@ def overrides():
 
     By entry: `reason`; `without`, a text whose lines are left out of the recording; `replace`, pairs of texts in the
     recording (after simplified()); and by form (`any` for all of them) the members that are other ones. `tty: plain`:
-    the screen shows what the plain form prints (where line breaks of the recording cut what varies).
+    the screen shows what the plain form prints (where line breaks of the recording cut what varies). `requests`: the
+    changing requests that we send, as changes() shows them, with `requests_reason` where that is another reason.
     """
     return json.loads((FOLDER / "overrides" / "mc.json").read_text("utf-8"))
 
@@ -111,6 +115,14 @@ class Servers:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
         self.loop.close()
+
+
+@contextmanager
+def two_rounds():
+    """Let `mc ready` ask twice without waiting, then interrupt it as the recorder did."""
+    with mock.patch.object(cmd_ping, "time") as clock:
+        clock.sleep.side_effect = [None, KeyboardInterrupt]
+        yield
 
 
 class Screen(io.TextIOWrapper):
@@ -347,7 +359,8 @@ def same_text(expected, found, *, any_order=False):
 
 
 VOLATILE = {"Usage", "duration", "speed", "timeLeft", "RequestID", "HostID", "Server", "totalCount", "totalSize",
-            "time", "min", "max", "sum", "avg", "restartDuration", "waitingDuration", "timeTaken"}  # fmt: skip
+            "time", "min", "max", "sum", "avg", "restartDuration", "waitingDuration", "timeTaken",
+            "uptime", "totalspace", "usedspace", "availspace", "rawUsage", "rawCapacity"}  # fmt: skip
 
 
 def same_value(expected, found):

@@ -9,6 +9,7 @@ import pytest
 from strongroom.crypto import context, keyciphertext, madmin
 from strongroom.crypto.aead import Cipher
 
+MC = json.loads((Path(__file__).parent / "mc" / "admin_payloads.json").read_text())
 FILE = json.loads((Path(__file__).parent / "sse" / "admin.json").read_text())
 
 
@@ -16,6 +17,16 @@ FILE = json.loads((Path(__file__).parent / "sse" / "admin.json").read_text())
 def test_container(v):
     opened = madmin.open(FILE["root_password"].encode(), base64.b64decode(v["container_base64"]))
     assert opened.decode() == v["plaintext"]
+
+
+@pytest.mark.parametrize("v", MC, ids=lambda v: f"{v['name']}-{v['direction']}")
+def test_container_of_mc(v):
+    """Both directions; what we seal opens again and is as long."""
+    sealed, secret = base64.b64decode(v["payload_base64"]), v["secret_key"].encode()
+    assert madmin.open(secret, sealed).decode() == v["plaintext"]
+    ours = madmin.seal(secret, v["plaintext"].encode())
+    assert madmin.open(secret, ours).decode() == v["plaintext"]
+    assert len(ours) == len(sealed)
 
 
 @pytest.mark.parametrize("v", [v for v in FILE["backend_encryption"] if v["base64"]], ids=lambda v: v["file"])

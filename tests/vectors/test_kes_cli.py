@@ -36,7 +36,7 @@ audit: { file: audit.log }
 keystore: { fs: { path: fsx } }
 """
 OLD = '{"bytes":"K4rRgUVvEUSlwgrOeq4Lka6ZQnB7BFgPexVq0Bn8n38=","algorithm":"ChaCha20"}'
-ELSEWHERE = {"server", "log", "metric"}  # long-running; tested in tests/system
+ELSEWHERE = {"server", "log", "metric"}  # test_kes_cli_server.py; metric in tests/unit/cli/test_kes_commands.py
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """Every recorded mc command, in its order, in a pipe, with --json and on a terminal, against our own servers."""
 
+from contextlib import nullcontext
+
 import pytest
 from vectors.mc_world import (
     World,
@@ -13,15 +15,33 @@ from vectors.mc_world import (
     screen,
     simplified,
     theirs,
+    two_rounds,
 )
 
 CLI = load("cli.json")
-FORMS = ("plain", "json", "tty")
-ENDLESS = {"ready-maintenance", "ready-dead"}  # the recorder ended them; tests/unit/cli/mc/test_mc_ping.py has them
+OVERRIDES = overrides()
 PARALLEL = ("cp", "mv", "mirror", "share-list", "rm-recursive", "user-denied", "stat")
 
 
-@pytest.fixture(scope="module", params=FORMS)
+def endless(entry):
+    """Tell whether a command was still running when the recorder ended it: it says the same again and again."""
+    return "ended_by_recorder_after_s" in entry
+
+
+def recorded(entry, form):
+    """Tell whether this form of an entry was recorded."""
+    return isinstance(entry.get(form), dict)
+
+
+CASES = [(form, entry) for form in ("plain", "json", "tty") for entry in CLI if recorded(entry, form)]
+
+
+def name(value):
+    """Name a test's parameter."""
+    return value if isinstance(value, str) else value["name"]
+
+
+@pytest.fixture(scope="module")
 def passed(request, tmp_path_factory):
     """Run one whole pass; return the form and what every entry gave."""
     form = request.param
@@ -29,20 +49,18 @@ def passed(request, tmp_path_factory):
     try:
         answers, sent = {}, {}
         for entry in CLI:
-            if entry["name"] not in ENDLESS:
+            with two_rounds() if endless(entry) else nullcontext():
                 answers[entry["name"]] = world.run(entry)
-                sent[entry["name"]] = changes(ours(world.sent))
+            sent[entry["name"]] = changes(ours(world.sent))
         return form, answers, sent
     finally:
         world.close()
 
 
 def expected(entry, form):
-    """Return the recorded answer of a form, with our own changes in it; None when there is none."""
-    own = overrides().get(entry["name"], {})
-    if form == "tty" and not isinstance(entry.get("tty"), dict):
-        return None
-    found = dict(entry.get(form) or {})
+    """Return the recorded answer of a form, with our own changes in it."""
+    own = OVERRIDES.get(entry["name"], {})
+    found = dict(entry[form])
     if form == "tty" and own.get("tty") == "plain":
         plain = expected(entry, "plain")
         return {"exit_code": plain["exit_code"], "screen": plain.get("stdout", "") + plain.get("stderr", "")}
@@ -53,7 +71,7 @@ def expected(entry, form):
             found[name] = changed(found[name], own)
     for name in ("any", form):
         found.update(own.get(name, {}))
-    return found if found.get("exit_code") is not None else None
+    return found
 
 
 def changed(text, own):
@@ -66,12 +84,10 @@ def changed(text, own):
     return text
 
 
-@pytest.mark.parametrize("entry", [e for e in CLI if e["name"] not in ENDLESS], ids=lambda entry: entry["name"])
+@pytest.mark.parametrize(("passed", "entry"), CASES, indirect=["passed"], ids=name, scope="module")
 def test_transcript(passed, entry):
     form, answers, _ = passed
     want = expected(entry, form)
-    if want is None:
-        pytest.skip("this form was not recorded")
     code, out, err = answers[entry["name"]]
     loose = entry["name"].startswith(PARALLEL)
     if form == "tty":
@@ -86,13 +102,18 @@ def test_transcript(passed, entry):
 
 
 @pytest.mark.parametrize("passed", ["plain"], indirect=True, scope="module")
-@pytest.mark.parametrize("entry", load("requests.json"), ids=lambda entry: entry["name"])
+@pytest.mark.parametrize("entry", load("requests.json"), ids=name)
 def test_changing_requests(passed, entry):
     """What changes something on the server is asked for as the original does: method, address, headers, document."""
     _, _, sent = passed
-    if entry["name"] in ENDLESS:
-        pytest.skip("ended by the recorder")
-    reason = overrides().get(entry["name"], {}).get("requests")
-    if reason:
-        pytest.skip(reason)
-    assert sent[entry["name"]] == changes(theirs(entry))
+    own = OVERRIDES.get(entry["name"], {})
+    assert sent[entry["name"]] == own.get("requests", changes(theirs(entry)))
+
+
+def test_every_override_has_its_reason_and_is_used():
+    """An override belongs to an entry, says why, and differs from the recording."""
+    requests = {entry["name"]: changes(theirs(entry)) for entry in load("requests.json")}
+    assert set(OVERRIDES) <= {entry["name"] for entry in CLI}
+    for each, own in OVERRIDES.items():
+        assert own["reason"], each
+        assert own.get("requests") != requests[each], each

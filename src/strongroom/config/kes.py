@@ -48,7 +48,8 @@ class Flags:
 def load(file: str | Path, env: Mapping[str, str] | None = None, flags: Flags = Flags()) -> Settings:
     """Read a configuration file; raise BadSettings with the original's text where it has one."""
     try:
-        data = Path(file).read_bytes()
+        with open(file, "rb") as source:  # an empty name is no folder, as Path("") would be
+            data = source.read()
     except OSError as error:
         raise BadSettings(f"open {file}: {(error.strerror or str(error)).lower()}") from error
     if len(data) > MAX_FILE:

@@ -1,6 +1,8 @@
 """The life of a served key server: signals, reloads, the end."""
 
 import asyncio
+import errno
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +25,7 @@ def run_server(settings: Settings, load: Load | None, ready: Ready | None) -> in
         try:
             app = await kes_app.start(settings)
         except (Error, OSError) as error:
-            print(f"Error: {error}", file=sys.stderr)
+            print(f"Error: {_reason(error, settings)}", file=sys.stderr)
             return 1
         _announce(settings, app.port, ready)
         hang_up = asyncio.Event()
@@ -43,11 +45,19 @@ def run_server(settings: Settings, load: Load | None, ready: Ready | None) -> in
     return run(main)
 
 
+def _reason(error: Exception, settings: Settings) -> str:
+    """Say why it does not start; of an address that cannot be used in fewer words than uvloop."""
+    if isinstance(error, OSError) and error.errno in {errno.EADDRINUSE, errno.EADDRNOTAVAIL}:
+        return f"listen tcp {settings.host}:{settings.port}: bind: {os.strerror(error.errno).lower()}"
+    return str(error)
+
+
 def _announce(settings: Settings, port: int, ready: Ready | None) -> None:
     for warning in settings.warnings:
         print(f"Warning: {warning}", file=sys.stderr)
     if ready is not None:
         ready(settings, port)
+        print("=> Server is up and running...")
     print(f"listening on https://{settings.host or '0.0.0.0'}:{port}", flush=True)
 
 
@@ -70,7 +80,7 @@ async def _reload_on_signal(app: "kes_app.App", load: Load, ready: Ready | None,
             print(f"Warning: {warning}", file=sys.stderr)
         if ready is not None:
             ready(settings, app.port)
-        print("=> Reloading configuration after SIGHUP signal completed.", flush=True)
+        print("=> Reloading configuration after SIGHUP signal completed.\n", flush=True)
 
 
 async def _watch_files(app: "kes_app.App", hang_up: asyncio.Event) -> None:

@@ -10,7 +10,7 @@ from strongroom.cli.kes.flags import INSECURE, JSON, Command, Failed, Flag, Pars
 if TYPE_CHECKING:
     from strongroom.sdk.kes import KesClient
 
-_HEAD = f"{'Time':<12}{'Status':<10}{'Identity':<24}{'IP':<18}{'API':<34}Latency"
+_HEAD = f"{'Time':<12}{'Status':<10}{'Identity':<24}{'IP':<19}{'API':<34}Latency"
 
 
 def log(parsed: Parsed) -> int:
@@ -58,7 +58,7 @@ def _text(event: dict[str, Any], kind: str) -> str:
     latency = response.get("time", 0) / 1e6
     time, path = str(event.get("time", ""))[11:19], request.get("path", "")
     code, address = response.get("code", ""), request.get("ip", "")
-    return f"{time:<12}{code:<10}{shown:<24}{address:<18}{path:<34}{latency:.2f}ms"
+    return f"{time:<12}{code:<10}{shown:<24}{address:<19}{path:<34}{latency:.2f}ms"
 
 
 LOG = Command(

@@ -48,20 +48,21 @@ def server(parsed: Parsed) -> int:
     return serve(settings, again, ready=lambda used, port: _announce(used, port, locked=locked))
 
 
-def _announce(settings: "Settings", port: int, *, locked: bool, extra: str = "") -> None:
+def _announce(settings: "Settings", port: int, *, locked: bool, api_key: str = "") -> None:
     import strongroom
     from strongroom.kes.banner import banner, describe
 
     store = describe(settings.store)
-    text = banner(settings, store, port, strongroom.__version__, tty=sys.stdout.isatty(), locked=locked)
-    print(text + extra + "\n\n=> Server is up and running...", flush=True)
+    text = banner(settings, store, port, strongroom.__version__, tty=sys.stdout.isatty(), locked=locked,
+                  api_key=api_key)  # fmt: skip
+    print(text + "\n", flush=True)
 
 
 def _warn_of_old_flags(parsed: Parsed, settings: "Settings") -> None:
     """Old flags count in front of an old file; with a current one they are ignored, as the original says."""
     if settings.old:
         return
-    words = {"key": "private key", "cert": "certificate ", "auth": "auth mode"}
+    words = {"key": "private key", "cert": "certificate ", "auth": "client certificate verification"}
     for name, what in words.items():
         if name in parsed.given:
             print(
@@ -108,8 +109,7 @@ def _develop(parsed: Parsed) -> int:
     with tempfile.TemporaryDirectory(prefix="kes-dev-") as folder:
         cert_file, key_file = _throw_away(Path(folder))
         settings = development(host, port, key.identity, cert_file, key_file)
-        extra = f"\n{'API Key':<20}{key.text()}"
-        return serve(settings, ready=lambda used, real: _announce(used, real, locked=False, extra=extra))
+        return serve(settings, ready=lambda used, real: _announce(used, real, locked=False, api_key=key.text()))
 
 
 def _throw_away(folder: Path) -> tuple[str, str]:
