@@ -14,13 +14,14 @@ from strongroom.kms.domain.entries import Work
 from strongroom.kms.domain.errors import Forbidden, Refused, UnsupportedPath
 from strongroom.kms.domain.records import AuditDevice, AuditTable
 from strongroom.kms.domain.values import rfc3339, rfc3339_seconds
-from strongroom.kms.handlers.audit_device import Device, Sink, encode
+from strongroom.kms.handlers.audit_device import Device, Sink
 from strongroom.kms.handlers.call import Call, Reply
 from strongroom.kms.settings import AuditStanza
 from strongroom.kms.wire import gojson
 from strongroom.kms.wire.policies import one_error
 
 TABLE = "core/audit"
+UNLOGGED = "no audit device could log the request"
 OpenSink = Callable[[str, Mapping[str, str], bytes], Sink]
 """Opens a device of a type with options; raises Refused with the protocol's text."""
 
@@ -101,28 +102,32 @@ class Audit:
 
         hold: the operation stores nothing, so that the line may go out in one write with the response line.
         """
-        tail = b"" if error is None else b',"error":' + gojson.encode(error)
-        time = self._time(call.core.clock())
-
-        def line(device: Device) -> bytes:
-            request = device.request(call, self.table.headers)
-            return b'{"time":"%b","type":"request","auth":%b,"request":%b%b}' % (time, device.auth(call), request, tail)
-
-        self._all(line, hold=hold)
+        time, tail = self._time(call.core.clock()), _tail(error)
+        headers, taken = self.table.headers, False
+        for device in self.devices:
+            try:
+                device.waiting.append(device.request_line(call, time, tail, headers))
+                if not hold:
+                    device.flush()
+                taken = True
+            except OSError:
+                self.failures += 1
+        if not taken:
+            raise Unavailable(UNLOGGED)
 
     def response(self, call: Call, reply: Reply | None, error: str | None = None) -> None:
         """Write the response line; raise Unavailable when no device takes it."""
-        tail = b"" if error is None else b',"error":' + gojson.encode(error)
-        time = self._time(call.core.clock())
-
-        def line(device: Device) -> bytes:
-            request, response = device.request(call, self.table.headers), device.response(call, reply)
-            made = reply.auth if reply is not None and call.token is None else None
-            auth = device.auth(call) if made is None else encode(device.token(made.token, made.client_token))
-            parts = (time, auth, request, response, tail)
-            return b'{"time":"%b","type":"response","auth":%b,"request":%b,"response":%b%b}' % parts
-
-        self._all(line)
+        time, tail = self._time(call.core.clock()), _tail(error)
+        headers, taken = self.table.headers, False
+        for device in self.devices:
+            try:
+                device.waiting.append(device.response_line(call, reply, time, tail, headers))
+                device.flush()
+                taken = True
+            except OSError:
+                self.failures += 1
+        if not taken:
+            raise Unavailable(UNLOGGED)
 
     def _time(self, now: int) -> bytes:
         """Return a time's text; the part up to the second is kept."""
@@ -142,23 +147,6 @@ class Audit:
             self.response(call, Reply(data={"error": str(error)}))
         else:
             self.response(call, None, one_error(str(error)) if not isinstance(error, UnsupportedPath) else text)
-
-    def _all(self, line: Callable[[Device], bytes], *, hold: bool = False) -> None:
-        taken = False
-        for device in self.devices:
-            try:
-                device.waiting.append(device.prefix + line(device) + b"\n")
-                if not hold:
-                    self._flush(device)
-                taken = True
-            except OSError:
-                self.failures += 1
-        if not taken:
-            raise Unavailable("no audit device could log the request")
-
-    def _flush(self, device: Device) -> None:
-        waiting, device.waiting = device.waiting, []
-        device.sink.write(waiting[0] if len(waiting) == 1 else b"".join(waiting))
 
     def _write(self, device: Device, line: bytes) -> None:
         device.sink.write(device.prefix + line + b"\n")
@@ -182,6 +170,10 @@ class Audit:
         for device in self.devices:
             device.sink.close()
         self.devices, self.active = [], False
+
+
+def _tail(error: str | None) -> bytes:
+    return b"" if error is None else b',"error":' + gojson.encode(error)
 
 
 def _root(call: Call) -> bool:

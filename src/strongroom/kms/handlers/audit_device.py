@@ -4,6 +4,7 @@ import hashlib
 import hmac
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
@@ -48,7 +49,7 @@ class Device:
         self._auth: dict[tuple[int, int], tuple[Token, Any, bytes]] = {}
         self._heads: dict[tuple[int, str, int], tuple[Token, str, bytes]] = {}
         self._mounts: dict[str, tuple[Mount, bytes]] = {}
-        self._asked: tuple[Call, bytes] | None = None
+        self._asked: tuple[Call, bytes, bytes] | None = None
         self.waiting: list[bytes] = []
         self._names: dict[str, bytes] = {}
         self._kept: dict[bytes, bytes] = {}
@@ -152,20 +153,45 @@ class Device:
             found["token_issue_time"] = rfc3339_seconds(token.issued // 1_000_000_000)
         return found
 
+    def flush(self) -> None:
+        """Write the lines that wait, in one piece; raise OSError when the device does not take them."""
+        waiting, self.waiting = self.waiting, []
+        self.sink.write(waiting[0] if len(waiting) == 1 else b"".join(waiting))
+
+    def request_line(self, call: Call, time: bytes, tail: bytes, headers: Mapping[str, bool]) -> bytes:
+        """Return the line that says what is asked. headers: those to be shown, by name → hashed."""
+        auth, request = self._members_of(call, headers)
+        return b'%b{"time":"%b","type":"request","auth":%b,"request":%b%b}\n' % (self.prefix, time, auth, request, tail)
+
+    def response_line(
+        self, call: Call, reply: Reply | None, time: bytes, tail: bytes, headers: Mapping[str, bool]
+    ) -> bytes:
+        """Return the line that says what was answered; it repeats the request."""
+        auth, request = self._members_of(call, headers)
+        made = reply.auth if reply is not None and call.token is None else None
+        if made is not None:
+            auth = encode(self.token(made.token, made.client_token))
+        parts = (self.prefix, time, auth, request, self.response(call, reply), tail)
+        return b'%b{"time":"%b","type":"response","auth":%b,"request":%b,"response":%b%b}\n' % parts
+
+    def _members_of(self, call: Call, headers: Mapping[str, bool]) -> tuple[bytes, bytes]:
+        """Return the `auth` and `request` members as JSON; the same bytes serve both lines of a call."""
+        asked = self._asked
+        if asked is None or asked[0] is not call:
+            asked = self._asked = (call, self.auth(call), self.request(call, headers))
+        return asked[1], asked[2]
+
     def request(self, call: Call, headers: Mapping[str, bool]) -> bytes:
-        """Return the `request` member as JSON; the same bytes serve both lines of a call."""
-        if self._asked is not None and self._asked[0] is call:
-            return self._asked[1]
+        """Return the `request` member as JSON."""
         mount, peer = call.mount, call.peer
         middle = b""
         if call.data:
-            clear = mount.config.audit_non_hmac_request_keys
-            middle += b',"data":' + self.shown(call.data, clear)
+            middle = b',"data":' + self.shown(call.data, mount.config.audit_non_hmac_request_keys)
         if call.wrap_ttl:
             middle += b',"wrap_ttl":%d' % int(call.wrap_ttl)
         if headers:
             middle += self._headers(call, headers)
-        found = b'{"id":"%b",%b%b%b,"remote_address":%b,"remote_port":%d}' % (
+        return b'{"id":"%b",%b%b%b,"remote_address":%b,"remote_port":%d}' % (
             call.request_id.encode(),
             self._head(call),
             _quoted(call.full),
@@ -173,8 +199,6 @@ class Device:
             _quoted(peer.address),
             peer.port,
         )
-        self._asked = (call, found)
-        return found
 
     def _head(self, call: Call) -> bytes:
         """Return the members between id and path: the same for all requests of a token to a mount; cached."""
@@ -276,6 +300,7 @@ def _members(found: dict[str, Any]) -> bytes:
     return gojson.escape(encode(found)[1:-1])
 
 
+@lru_cache(CACHED)
 def _quoted(text: str) -> bytes:
     return gojson.escape(encode(text))
 

@@ -1,8 +1,9 @@
 """What a listener adds around the pipeline: the address a trusted proxy names, headers of its own in every answer."""
 
-import dataclasses
 import ipaddress
 from collections.abc import Awaitable
+
+from msgspec.structs import replace
 
 from strongroom.errors import Malformed
 from strongroom.kms.handlers.render import error_body, json_response
@@ -58,7 +59,7 @@ class Front:
             address = str(ipaddress.ip_address(hops[-1 - skips].strip()))
         except ValueError as error:
             raise Malformed(f"{MALFORMED}, hop {len(hops) - skips} is no address") from error
-        return dataclasses.replace(peer, address=address)
+        return replace(peer, address=address)
 
     def _trusts(self, address: str) -> bool:
         try:
@@ -76,7 +77,7 @@ class Front:
             more = self._dressings[answer.status] = self._dressing(answer.status)
         names = {name.lower() for name, _ in more}
         kept = tuple(header for header in answer.headers if header[0].lower() not in names)
-        return dataclasses.replace(answer, headers=(*kept, *more))
+        return replace(answer, headers=(*kept, *more))
 
     def _dressing(self, status: int) -> tuple[tuple[str, str], ...]:
         """Return the headers for a status: `default`, over them `4xx`, over them `404`."""
