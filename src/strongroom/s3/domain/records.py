@@ -1,7 +1,12 @@
-"""What the object store keeps, as frozen values. The store never looks into `meta`, `etag` or a configuration."""
+"""What the object store keeps, as values that nobody changes.
+
+The store never looks into `meta`, `etag` or a configuration.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+import msgspec
 
 NULL_VERSION = "null"  # the version id of an object written while its bucket was not versioned
 
@@ -57,8 +62,7 @@ class PartRecord:
     meta: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class NewVersion:
+class NewVersion(msgspec.Struct, frozen=True):
     """What a writer knows about a version before the store has given it its id, time and place.
 
     size    plaintext bytes
@@ -79,7 +83,7 @@ class NewVersion:
     in_place: bool = False  # exchange body and record of version_id, which stays where it is among the versions
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one for each request: frozen ones take four times as long to make
 class ObjectVersion:
     """A version of an object, or a delete marker, as stored."""
 

@@ -5,8 +5,9 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from strongroom.crypto.dare import PACKAGE_SIZE, sealed_size
 from strongroom.messages import Body, Buffer
@@ -33,8 +34,7 @@ _FRAMINGS = frozenset({aws_chunked.SIGNED, aws_chunked.SIGNED_TRAILER, aws_chunk
 THREAD_SIZE = 256 * 1024  # bytes from which a server-side copy is pumped in a thread
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What a request says about its body: plaintext size (None: unknown), digests to verify, framing."""
 
     size: int | None
@@ -81,8 +81,7 @@ def _chunk_key(signed: Signed, payload: str) -> ChunkKey | None:
     return ChunkKey(signed.key, signed.amz_date, signed.scope, signed.seed)
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True):
     """What came: plaintext size, MD5 when it was computed, checksum when one was sent or asked for."""
 
     size: int

@@ -2,8 +2,9 @@
 
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
 from urllib.parse import quote, urlencode
+
+from msgspec.structs import replace
 
 from strongroom.messages import Buffer, Response, Sink
 from strongroom.s3.domain.names import check_key

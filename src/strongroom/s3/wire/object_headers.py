@@ -11,6 +11,8 @@ from email.utils import formatdate
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from strongroom.s3.domain.checksums import BY_HEADER, COMPOSITE, FULL_OBJECT, KINDS, Kind
 from strongroom.s3.domain.object_record import ChecksumRecord, Lock
 from strongroom.s3.domain.refusals import Refused
@@ -239,8 +241,7 @@ def http_date(seconds: int) -> str:
     return formatdate(seconds, usegmt=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(msgspec.Struct, frozen=True):
     """What an answer says about an object besides its encryption."""
 
     headers: Mapping[str, str]
