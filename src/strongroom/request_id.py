@@ -13,7 +13,7 @@ current: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request that this task works for; "" outside of one."""
 
 # Visible ASCII without quote and backslash, so that an id stands in JSON and in a header as it is.
-_valid = re.compile(r"[!#-\[\]-~]{1,64}").fullmatch
+valid_id = re.compile(r"[!#-\[\]-~]{1,64}").fullmatch
 _PROCESS = os.urandom(8).hex()
 _next = count(1).__next__
 
@@ -23,6 +23,6 @@ def request_id(given: str | None) -> str:
 
     A new one is 16 random hexadecimal digits of this process, `-`, and a count.
     """
-    if given is not None and _valid(given):
+    if given is not None and valid_id(given):
         return given
     return f"{_PROCESS}-{_next():x}"

@@ -14,9 +14,11 @@ from strongroom.kms.domain.records import AuditDevice, Mount, Token
 from strongroom.kms.domain.values import rfc3339_seconds
 from strongroom.kms.handlers.call import NAMES, Call, Reply
 from strongroom.kms.wire import gojson
+from strongroom.request_id import HEADER, valid_id
 
 VERSION = "v2.7.2+builtin.bao"
 CACHED = 4096
+_ID = HEADER.lower()
 NOBODY, OPEN = b'{"token_type":"default"}', b'{"policy_results":{"allowed":true},"token_type":"default"}'
 KEPT_BYTES = 2048  # a longer value is hashed anew each time
 BLOCK = 64  # bytes that SHA-256 takes at a time
@@ -189,7 +191,7 @@ class Device:
             middle = b',"data":' + self.shown(call.data, mount.config.audit_non_hmac_request_keys)
         if call.wrap_ttl:
             middle += b',"wrap_ttl":%d' % int(call.wrap_ttl)
-        if headers:
+        if headers or _ID in call.headers:
             middle += self._headers(call, headers)
         return b'{"id":"%b",%b%b%b,"remote_address":%b,"remote_port":%d}' % (
             call.request_id.encode(),
@@ -227,7 +229,10 @@ class Device:
         return head
 
     def _headers(self, call: Call, headers: Mapping[str, bool]) -> bytes:
+        """Return the headers that the operator asked for, and the id under which another box sent the request."""
         given = {name: [call.headers[name.lower()]] for name in headers if name.lower() in call.headers}
+        if _ID in call.headers and valid_id(call.headers[_ID]) and _ID not in map(str.lower, headers):
+            given[_ID], headers = [call.headers[_ID]], {**headers, _ID: False}
         if not given:
             return b""
         shown = {
