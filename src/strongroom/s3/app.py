@@ -179,7 +179,8 @@ def _background(
     """Start what runs beside the requests; of several processes the first alone does what one must do."""
     works = [telemetry.audit.checkpoints()]
     if worker is None or worker.first:
-        rules = Lifecycle(box.store, time.time, day_seconds=settings.day_seconds)
+        vouching = box.sealing.list_keys
+        rules = Lifecycle(box.store, time.time, day_seconds=settings.day_seconds, list_keys=vouching)
         works += [rules.run(), box.notifier.run()]
     if worker is not None:
         works += siblings.works(box, office, telemetry, worker)
@@ -262,12 +263,16 @@ def bucket_keys(settings: Settings, service: object) -> bool:
 
 def key_service(settings: Settings) -> KeyService | None:
     """Return where data keys come from, None without a key service; raise BadSettings."""
-    kms = settings.kms
+    return service_of(settings.kms, settings.certs, settings.lock_within)
+
+
+def service_of(kms: KmsSettings, certs: Path | None, lock_within: float = LOCK_WITHIN) -> KeyService | None:
+    """Return the key service of such settings, None without one; raise BadSettings."""
     if kms.static is not None:
         return StaticKey(kms.static.key_name, kms.static.key)
     if kms.kes is not None:
-        authorities = str(settings.certs / "CAs") if settings.certs is not None else ""
-        return KesService(kms.kes, lock_within=settings.lock_within, default_ca=authorities)
+        authorities = str(certs / "CAs") if certs is not None else ""
+        return KesService(kms.kes, lock_within=lock_within, default_ca=authorities)
     return None
 
 

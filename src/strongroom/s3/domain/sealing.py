@@ -15,12 +15,13 @@ Formats: docs/formats/sealed-keys.md.
 import base64
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from strongroom.crypto import context as contexts
 from strongroom.crypto import dare, hierarchy
+from strongroom.crypto.aead import Aead, aead
 from strongroom.crypto.dare import StreamOpener, StreamSealer
 from strongroom.crypto.hierarchy import Domain
 from strongroom.crypto.secret import Secret
@@ -40,7 +41,8 @@ DOMAINS = {Kind.S3: Domain.SSE_S3, Kind.KMS: Domain.SSE_KMS, Kind.C: Domain.SSE_
 class Record:
     """What is authenticated beside the content. Everything in it must be known when the object is complete.
 
-    parts: (part number, plaintext size) in order; empty for an object written in one piece.
+    parts    (part number, plaintext size) in order; empty for an object written in one piece
+    vouched  the stored ETag vouches for tags and locks: a copy without that is not what was written
     """
 
     bucket: str
@@ -49,11 +51,22 @@ class Record:
     headers: Mapping[str, str] = field(default_factory=dict)
     user: Mapping[str, str] = field(default_factory=dict)
     parts: Sequence[tuple[int, int]] = ()
+    vouched: bool = False
 
     def to_bytes(self) -> bytes:
         """Return the one byte form that a tag covers: MessagePack, maps as sorted lists of pairs."""
         headers, user = sorted(self.headers.items()), sorted(self.user.items())
-        return msgspec.msgpack.encode((1, self.bucket, self.key, self.size, headers, user, list(self.parts)))
+        form = 2 if self.vouched else 1
+        return msgspec.msgpack.encode((form, self.bucket, self.key, self.size, headers, user, list(self.parts)))
+
+
+class Under(msgspec.Struct, frozen=True):
+    """The data key that opened a seal, and what a key service is asked to have it again."""
+
+    data_key: Secret
+    name: str
+    ciphertext: bytes
+    context: bytes
 
 
 class ObjectSeal:
@@ -61,9 +74,10 @@ class ObjectSeal:
 
     metadata       what to store (names of sse.md 3, ours begin with X-Strongroom-Internal-)
     info           what may be said about it without any key
+    under          what opened it; None for a new seal, and under a customer's key
     """
 
-    __slots__ = ("_demands_tag", "_object_key", "_outer", "info", "metadata")
+    __slots__ = ("_demands_tag", "_object_key", "_outer", "_ready", "info", "metadata", "under")
 
     def __init__(
         self,
@@ -72,12 +86,15 @@ class ObjectSeal:
         info: SealInfo,
         demands_tag: bool,
         outer: Secret | None = None,
+        under: Under | None = None,
     ) -> None:
         self._object_key = object_key
+        self._ready: Aead | None = None  # the cipher of small contents, once it was needed
         self._outer = outer  # the key of the second layer, None without one
         self._demands_tag = demands_tag
         self.metadata = metadata
         self.info = info
+        self.under = under
 
     @property
     def kind(self) -> Kind:
@@ -117,8 +134,10 @@ class ObjectSeal:
         """Return a small content of `size` bytes, opened at once; raise ObjectTampered."""
         if self._outer is not None:
             sealed = bytes(OuterLayer(self._outer.reveal()).apply(sealed))
+        if self._ready is None:
+            self._ready = aead(self._object_key.reveal())
         try:
-            plaintext = dare.open_small(self._object_key.reveal(), sealed)
+            plaintext = dare.open_small(self._object_key.reveal(), sealed, self._ready)
         except Tampered as error:
             raise ObjectTampered(str(error)) from error
         if len(plaintext) != size:
@@ -159,9 +178,14 @@ class ObjectSeal:
         stored = self.metadata.get(seal_metadata.RECORD)
         if stored is None and not self._demands_tag:
             return
-        tag = base64.b64encode(self._tag(record))
-        if stored is None or not hmac.compare_digest(tag, stored.encode("utf-8", "replace")):
+        if stored is not None and self._is_tag(record, stored):
+            return
+        # one from before there was a seal of tags and locks, which got it later
+        if stored is None or not record.vouched or not self._is_tag(replace(record, vouched=False), stored):
             raise ObjectTampered("address, size, parts or metadata were changed")
+
+    def _is_tag(self, record: Record, stored: str) -> bool:
+        return hmac.compare_digest(base64.b64encode(self._tag(record)), stored.encode("utf-8", "replace"))
 
     def _tag(self, record: Record) -> bytes:
         return hmac.digest(hierarchy.record_key(self._object_key).reveal(), record.to_bytes(), "sha256")
@@ -221,12 +245,14 @@ async def open_seal(
     """
     stored = seal_metadata.read(metadata)
     where = contexts.path(bucket, key)
+    under = None
     if stored.info.kind is Kind.C:
         if customer_key is None:
             raise WrongKey("no customer key was given")
         data_key = customer_key
     else:
-        data_key = await _unseal(stored, bucket, where, keys)
+        under = await _unseal(stored, bucket, where, keys)
+        data_key = under.data_key
     try:
         domain = DOMAINS[stored.kind]
         object_key = hierarchy.open_object_key(stored.sealed_key, data_key, stored.iv, domain, where, stored.algorithm)
@@ -238,15 +264,14 @@ async def open_seal(
     except Malformed as error:
         raise DamagedMetadata(seal_metadata.BAD_ALGORITHM) from error
     demands_tag = hierarchy.is_marked(stored.iv, data_key)
-    return ObjectSeal(object_key, dict(metadata), stored.info, demands_tag, outer)
+    return ObjectSeal(object_key, dict(metadata), stored.info, demands_tag, outer, under)
 
 
-@dataclass(frozen=True, slots=True)
-class _External:
+class _External(msgspec.Struct, frozen=True):
     """A data key (the customer's own in SSE-C) and what is stored about it."""
 
     data_key: Secret
-    stored: dict[str, str] = field(default_factory=dict)
+    stored: dict[str, str] = {}
 
 
 async def _fresh_key(want: Encryption, bucket: str, key: str, keys: DataKeys | None, bucket_keys: bool) -> _External:
@@ -257,9 +282,9 @@ async def _fresh_key(want: Encryption, bucket: str, key: str, keys: DataKeys | N
         raise NoKeyService
     shared = bucket_keys and want.bucket_key is not False and not want.context and not want.dual
     kept = {bucket: bucket} if shared and want.kind is Kind.KMS else dict(want.context)
-    used = {bucket: bucket} if shared else {bucket: contexts.path(bucket, key)} | kept
+    used = contexts.of_bucket(bucket) if shared else contexts.canonical({bucket: contexts.path(bucket, key)} | kept)
     name = want.key_name if want.kind is Kind.KMS else ""
-    made = await keys.generate(name, contexts.canonical(used), shared=shared)
+    made = await keys.generate(name, used, shared=shared)
     return _External(made.plaintext, seal_metadata.external_entries(made, kept, shared))
 
 
@@ -285,13 +310,16 @@ def _seal(
     return ObjectSeal(object_key, metadata, seal_metadata.describe(metadata), mark, outer)
 
 
-async def _unseal(stored: seal_metadata.Stored, bucket: str, where: str, keys: DataKeys | None) -> Secret:
+async def _unseal(stored: seal_metadata.Stored, bucket: str, where: str, keys: DataKeys | None) -> Under:
     if keys is None:
         raise NoKeyService
-    used = {bucket: bucket} if stored.info.bucket_key else {bucket: where} | dict(stored.info.context)
+    info = stored.info
+    own = contexts.of_bucket(bucket) if info.bucket_key else None
+    context = own or contexts.canonical({bucket: where} | dict(info.context))
     try:
-        return await keys.unseal(stored.info.key_name, stored.data_key, contexts.canonical(used))
+        data_key = await keys.unseal(info.key_name, stored.data_key, context)
     except WrongCiphertext:
         raise
     except Tampered as error:
         raise WrongCiphertext(str(error)) from error
+    return Under(data_key, info.key_name, stored.data_key, context)

@@ -14,7 +14,7 @@ from strongroom.s3.domain.records import BucketRecord, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers.call import OWNER_ID, OWNER_NAME, Call
 from strongroom.s3.handlers.documents import document
-from strongroom.s3.handlers.get import find
+from strongroom.s3.handlers.get import find, find_whole
 from strongroom.s3.wire import acl_xml, public_access
 
 _XML = [("Content-Type", "application/xml")]
@@ -43,7 +43,7 @@ async def get_acl(call: Call) -> Response:
     if call.key:
         check_key(call.key)
         record = await call.enter("s3:GetObjectAcl")
-        version = await find(call, record, call.key, call.args.get("versionId"))
+        version = await find_whole(call, record, call.args.get("versionId"))
         stored = unpack_meta(version.meta).acl
     else:
         record = await call.enter("s3:GetBucketAcl")
@@ -74,7 +74,7 @@ async def put_acl(call: Call) -> Response:
     def change(current: ObjectVersion) -> ObjectVersion:
         return dataclasses.replace(current, meta=pack_meta(replace(unpack_meta(current.meta), acl=packed)))
 
-    await call.box.store.amend(call.bucket, call.key, version.version_id, change)
+    await call.box.sealing.amend(record, version, change)
     return Response(200)
 
 

@@ -18,6 +18,7 @@ from strongroom.s3.domain.principals import ANONYMOUS, Principal
 from strongroom.s3.domain.records import BucketRecord, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.domain.seal_metadata import SealInfo
+from strongroom.s3.handlers.list_keys import checked
 from strongroom.s3.handlers.running_reads import RunningReads
 from strongroom.s3.handlers.sealing import Sealing
 from strongroom.s3.wire import sigv4
@@ -245,12 +246,13 @@ class Call:
         return values | {f"s3:existingobjecttag/{name.lower()}": value for name, value in self.existing.items()}
 
     async def learn(self, record: BucketRecord, key: str, version_id: str | None) -> None:
-        """Read the tags of an object before a decision, where a policy looks at them."""
+        """Read the tags of an object before a decision, where a policy looks at them; raise ObjectTampered."""
         self.existing = {}
         if self.principal.root or not key or not self.box.access.asks_for_tags(record):
             return
         with contextlib.suppress(NotFound):
-            self.existing = unpack_tags((await self.box.store.get(record.name, key, version_id)).tags)
+            version = await self.box.store.get(record.name, key, version_id)
+            self.existing = unpack_tags(checked(await self.box.sealing.list_keys(record), version).tags)
 
     async def enter(self, action: str) -> BucketRecord:
         """Return the bucket's record if the principal may do this in it; raise NoSuchBucket or Denied."""

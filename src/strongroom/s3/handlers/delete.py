@@ -13,6 +13,7 @@ from strongroom.s3.domain.records import BucketRecord, Deleted, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.documents import document
+from strongroom.s3.handlers.list_keys import EMPTY, checked
 from strongroom.s3.wire import errors, xml
 
 MAX_OBJECTS = 1000
@@ -56,14 +57,20 @@ async def remove(
     if bypass and not call.principal.root:
         bypass = call.allowed("s3:BypassGovernanceRetention", record, key)
 
+    if version_id:
+        version_id = check_version(version_id)
+    lockable = bool(version_id) and record.object_lock
+    keys = await call.box.sealing.list_keys(record) if lockable else EMPTY
+
     def check(current: ObjectVersion | None) -> None:
         for one in checks:
             one(current)
-        if version_id and current is not None and current.lock:
-            refuse_locked(current, now, bypass=bypass)
+        if version_id and current is not None:
+            if lockable:
+                checked(keys, current)
+            if current.lock:
+                refuse_locked(current, now, bypass=bypass)
 
-    if version_id:
-        version_id = check_version(version_id)
     try:
         done = await call.box.store.delete(record.name, key, version_id or None, check)
     except (NoSuchKey, NoSuchVersion):

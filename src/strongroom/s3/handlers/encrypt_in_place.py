@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from strongroom.crypto.dare import sealed_size
 from strongroom.errors import Conflict, Error
+from strongroom.s3.domain.aside import aside
 from strongroom.s3.domain.encryption import Encryption
 from strongroom.s3.domain.object_record import ObjectMeta, pack_meta, unpack_meta
 from strongroom.s3.domain.ports import Check, DataKeys, ObjectStore, Staged
@@ -49,12 +50,14 @@ async def encrypt_in_place(
         raise Conflict("replaced meanwhile")
     record = await store.bucket(bucket)
     seal = await new_seal(want, bucket, current.key, keys, multipart=bool(current.parts), bucket_keys=bucket_keys)
-    hide = _hider(await list_keys(record, make=True), current.key)
+    listing = await list_keys(record, make=True)
+    hide = _hider(listing, current.key)
     meta = _sealed_meta(unpack_meta(current.meta), seal, bucket, current)
+    beside = aside(meta, current.tags, current.lock)
     new = NewVersion(
         current.key,
         current.size,
-        hide(current.etag),
+        listing.vouch(current.etag.decode(), current.key, beside, hidden=True),
         pack_meta(meta),
         current.tags,
         current.lock,
@@ -76,7 +79,7 @@ def _hider(keys: ListKeys, key: str) -> Callable[[bytes], bytes]:
 
 def _sealed_meta(meta: ObjectMeta, seal: ObjectSeal, bucket: str, version: ObjectVersion) -> ObjectMeta:
     parts = tuple([(part.number, part.size) for part in version.parts])
-    seal.authenticate(Record(bucket, version.key, version.size, meta.headers, meta.user, parts))
+    seal.authenticate(Record(bucket, version.key, version.size, meta.headers, meta.user, parts, True))
     checksum = seal.seal_checksum(meta.checksum) if meta.checksum else b""
     return replace(meta, seal=dict(seal.metadata), checksum=checksum)
 

@@ -1,11 +1,13 @@
 """GetObject and HeadObject (s3.md 4.1, 4.3; sse.md 6.4)."""
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from strongroom.errors import Denied
 from strongroom.messages import Response, Windows
 from strongroom.s3.domain import ranges
+from strongroom.s3.domain.aside import aside
 from strongroom.s3.domain.encryption import Kind
 from strongroom.s3.domain.names import check_key, check_version
 from strongroom.s3.domain.object_record import (
@@ -25,14 +27,14 @@ from strongroom.s3.handlers import outflow
 from strongroom.s3.handlers.bucket_documents import LIFECYCLE
 from strongroom.s3.handlers.call import Call, Source
 from strongroom.s3.handlers.lifecycle import expiration_header
+from strongroom.s3.handlers.list_keys import checked, vouches
 from strongroom.s3.wire import object_headers as wire
 
 MAX_PART = 10_000
 _NUMBER = re.compile(r"[+-]?\d{1,9}")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """A version that a request addresses, with its record and the ETag that clients see."""
 
     record: BucketRecord
@@ -81,11 +83,18 @@ async def find(
     return version
 
 
+async def find_whole(call: Call, record: BucketRecord, version_id: str | None) -> ObjectVersion:
+    """Return the version of the call's key with tags and locks as they were written; raise also ObjectTampered."""
+    version = await find(call, record, call.key, version_id)
+    return checked(await call.box.sealing.list_keys(record), version)
+
+
 async def reveal(call: Call, record: BucketRecord, version: ObjectVersion) -> Found:
-    """Read a version's record and ETag."""
+    """Read a version's record and ETag; raise ObjectTampered for changed tags or locks of an encrypted object."""
     keys = await call.box.sealing.list_keys(record)
     meta = unpack_meta(version.meta)
-    return Found(record, version, meta, keys.reveal(version.etag, version.key), describe(meta.seal))
+    etag = keys.check(version.etag, version.key, lambda: aside(meta, version.tags, version.lock))
+    return Found(record, version, meta, etag, describe(meta.seal))
 
 
 async def open_found(call: Call, found: Found, *, source: bool = False) -> ObjectSeal | None:
@@ -96,10 +105,16 @@ async def open_found(call: Call, found: Found, *, source: bool = False) -> Objec
         call.source = Source(bucket, version.key, found.info)
     else:
         call.used = found.info
-    seal = await call.box.sealing.open(meta.seal, call.headers, bucket, version.key, source=source)
+    sealing = call.box.sealing
+    seal = sealing.opened.get(bucket, version)
+    if seal is not None:
+        return seal
+    seal = await sealing.open(meta.seal, call.headers, bucket, version.key, source=source)
     if seal is not None:
         parts = tuple([(part.number, part.size) for part in version.parts])
-        seal.verify(Record(bucket, version.key, version.size, meta.headers, meta.user, parts))
+        vouched = vouches(version.etag)
+        seal.verify(Record(bucket, version.key, version.size, meta.headers, meta.user, parts, vouched))
+        sealing.opened.put(bucket, version, seal)
     return seal
 
 
@@ -192,8 +207,7 @@ def _unchanged(call: Call, found: Found) -> bool:
         raise Refused(refused.code, extra=refused.extra, headers=found.headers) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(msgspec.Struct, frozen=True):
     """The plaintext bytes [start, stop) of an answer; whole: all of the object, status 200."""
 
     start: int

@@ -1,10 +1,11 @@
 """Runs the lifecycle rules of all buckets: expiry, old versions, lone delete markers, stale uploads (s3.md 8.6)."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from strongroom.errors import Error
 from strongroom.s3.domain import lifecycle
+from strongroom.s3.domain.key_errors import ObjectTampered
 from strongroom.s3.domain.lifecycle import DAY, Removal, Rule, State
 from strongroom.s3.domain.object_record import unpack_tags
 from strongroom.s3.domain.ports import NoSuchKey, NoSuchUpload, NoSuchVersion, ObjectStore
@@ -13,6 +14,7 @@ from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers.bucket_documents import LIFECYCLE
 from strongroom.s3.handlers.call import log
 from strongroom.s3.handlers.delete import refuse_locked
+from strongroom.s3.handlers.list_keys import EMPTY, ListKeys, checked
 from strongroom.s3.wire import lifecycle_xml
 from strongroom.s3.wire import object_headers as wire
 
@@ -43,10 +45,21 @@ def expiration_header(record: BucketRecord, version: ObjectVersion, day: int = D
 
 
 class Lifecycle:
-    """Goes round all buckets. now() is in seconds since the epoch; day_seconds is another than 86400 in tests."""
+    """Goes round all buckets. now() is in seconds since the epoch; day_seconds is another than 86400 in tests.
 
-    def __init__(self, store: ObjectStore, now: Callable[[], float], *, day_seconds: float = 86400.0) -> None:
+    list_keys vouch for tags and locks of encrypted objects; one whose tags or lock were changed on the disk stays.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        now: Callable[[], float],
+        *,
+        day_seconds: float = 86400.0,
+        list_keys: Callable[[BucketRecord], Awaitable[ListKeys]] | None = None,
+    ) -> None:
         self._store = store
+        self._list_keys = list_keys
         self._now = now
         self._day = int(day_seconds * 1_000_000_000)
         self._pause = min(ROUND_SECONDS, max(day_seconds / 4, 0.05))
@@ -98,17 +111,22 @@ class Lifecycle:
     async def _remove(self, record: BucketRecord, removal: Removal, now: int) -> int:
         """Do what is due, unless the object has changed meanwhile or a lock protects it."""
         wanted = removal.version
+        keys = await self._list_keys(record) if self._list_keys is not None else EMPTY
         by_version = removal.verb == "remove" or not record.versioning
 
         def check(current: ObjectVersion | None) -> None:
             if current is None or (current.version_id, current.modified) != (wanted.version_id, wanted.modified):
                 raise NoSuchVersion("it changed while the rules were read")
+            checked(keys, current)
             if by_version and current.lock:
                 refuse_locked(current, now, bypass=False)
 
         try:
             version_id = wanted.version_id if removal.verb == "remove" else None
             await self._store.delete(record.name, wanted.key, version_id, check)
+        except ObjectTampered as error:
+            log.error("lifecycle: %s/%s stays: %s", record.name, wanted.key, error.detail)
+            return 0
         except (NoSuchKey, NoSuchVersion, Refused):
             return 0
         log.info(

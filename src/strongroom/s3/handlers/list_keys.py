@@ -3,13 +3,16 @@
 An SSE-S3 ETag is the MD5 of the content and must not lie in clear; opening 1,000 object keys for a page would take
 8 ms and as many key service calls. Each bucket has a list key of its own, made under the default key, kept in the
 bucket's configuration under `list-key:<id>`. Workers that make one at the same time make two; both are kept.
-Format: docs/formats/object-record.md, etag.
+The same key vouches, in the ETag's column, for what of an encrypted object changes without its own key: tags, locks,
+access control list. Format: docs/formats/object-record.md, etag.
 """
 
 import asyncio
+import contextlib
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -18,11 +21,16 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from strongroom.crypto import context as contexts
 from strongroom.crypto.fingerprint import fingerprint
 from strongroom.errors import Error, Malformed
-from strongroom.s3.domain.key_errors import KeyNotFound, NoKeyService, WrongCiphertext
+from strongroom.s3.domain.aside import aside
+from strongroom.s3.domain.key_errors import KeyNotFound, NoKeyService, ObjectTampered, WrongCiphertext
+from strongroom.s3.domain.object_record import unpack_meta
 from strongroom.s3.domain.ports import DataKeys, ObjectStore
-from strongroom.s3.domain.records import BucketRecord
+from strongroom.s3.domain.records import BucketRecord, ObjectVersion
 
 HIDDEN = b"\x01"  # first byte of an ETag that is sealed under a list key
+VOUCHED = b"\x02"  # the same, with what it vouches for
+_SEALED = (HIDDEN, VOUCHED)
+_MARK = b"\0"  # between an ETag and what vouches for the rest
 ID_SIZE = 4  # bytes
 NONCE_SIZE = 12  # bytes
 NAME = "list-key:"  # and the id in hex: name of the configuration document
@@ -42,27 +50,101 @@ class ListKeys:
         self.known = len(ciphers)
 
     def hide(self, etag: str, key: str) -> bytes:
-        """Return the ETag of object `key` as the store keeps it; in clear when there is no list key."""
+        """Return the ETag of a part of object `key` as the store keeps it."""
+        return self._sealed(HIDDEN, etag.encode(), key.encode())
+
+    def vouch(self, etag: str, key: str, aside: bytes, *, hidden: bool) -> bytes:
+        """Return the ETag of an object as the store keeps it, with `aside`: what it vouches for (domain/aside.py).
+
+        hidden: it is a digest of the content and must not lie in clear.
+        """
+        if hidden:
+            return self._sealed(VOUCHED, etag.encode() + _MARK + aside, VOUCHED + key.encode())
+        return self._sealed(etag.encode() + _MARK, aside, _clear(etag.encode(), key))
+
+    def _sealed(self, head: bytes, content: bytes, about: bytes) -> bytes:
         for identity, cipher in self.ciphers.items():
             nonce = os.urandom(NONCE_SIZE)
-            return HIDDEN + identity + nonce + cipher.encrypt(nonce, etag.encode(), key.encode())
+            return head + identity + nonce + cipher.encrypt(nonce, content, about)
         raise NoKeyService
 
     def reveal(self, stored: bytes, key: str) -> str:
         """Return the ETag that clients see; of one that cannot be opened, something stable that is no MD5."""
-        if stored[:1] != HIDDEN:
-            return stored.decode()
-        cipher = self.ciphers.get(stored[1 : 1 + ID_SIZE])
-        start = 1 + ID_SIZE + NONCE_SIZE
-        if cipher is None:
-            return veiled(stored)
+        first = stored[:1]
+        if first not in _SEALED:
+            return stored.partition(_MARK)[0].decode()
         try:
-            return cipher.decrypt(stored[1 + ID_SIZE : start], stored[start:], key.encode()).decode()
-        except InvalidTag:
+            if first == HIDDEN:
+                return self._open(stored, 1, key.encode()).decode()
+            return self._open(stored, 1, VOUCHED + key.encode()).partition(_MARK)[0].decode()
+        except (KeyError, InvalidTag):
             return veiled(stored)
+
+    def check(self, stored: bytes, key: str, aside: Callable[[], bytes]) -> str:
+        """Return the ETag as `reveal`; raise ObjectTampered when it vouches for something else than `aside` says.
+
+        What was stored before there was a seal, or is sealed under a list key that is not to be had now, passes.
+        """
+        if not vouches(stored):
+            return self.reveal(stored, key)
+        try:
+            if stored[:1] == VOUCHED:
+                etag, _, kept = self._open(stored, 1, VOUCHED + key.encode()).partition(_MARK)
+            else:
+                etag = stored.partition(_MARK)[0]
+                kept = self._open(stored, len(etag) + 1, _clear(etag, key))
+        except KeyError:
+            return self.reveal(stored, key)
+        except InvalidTag:
+            raise ObjectTampered("the seal of tags and locks does not open") from None
+        if kept != aside():
+            raise ObjectTampered("tags, locks or the access control list were changed")
+        return etag.decode()
+
+    def opens(self, stored: bytes) -> bool:
+        """Say whether the list key of a stored ETag is there."""
+        start = 1 if stored[:1] in _SEALED else stored.find(_MARK) + 1
+        return start == 0 or stored[start : start + ID_SIZE] in self.ciphers
+
+    def _open(self, stored: bytes, start: int, about: bytes) -> bytes:
+        """Open what is sealed from start on; raise KeyError when its key is not there, InvalidTag."""
+        nonce = start + ID_SIZE
+        cipher = self.ciphers[stored[start:nonce]]
+        return cipher.decrypt(stored[nonce : nonce + NONCE_SIZE], stored[nonce + NONCE_SIZE :], about)
+
+
+def vouches(stored: bytes) -> bool:
+    """Say whether a stored ETag vouches for tags, locks and access control list."""
+    first = stored[:1]
+    return first == VOUCHED or (first != HIDDEN and _MARK in stored)
+
+
+def _clear(etag: bytes, key: str) -> bytes:
+    return b"\x03" + etag + _MARK + key.encode()
 
 
 EMPTY = ListKeys({})
+
+
+def checked(keys: ListKeys, version: ObjectVersion) -> ObjectVersion:
+    """Return a version whose tags and locks are as they were written; raise ObjectTampered."""
+    if vouches(version.etag):
+        meta = unpack_meta(version.meta)
+        keys.check(version.etag, version.key, lambda: aside(meta, version.tags, version.lock))
+    return version
+
+
+def vouch_anew(keys: ListKeys, old: ObjectVersion, new: ObjectVersion) -> ObjectVersion:
+    """Return new, old with other tags, lock or access control list, with an ETag that vouches for them.
+
+    One whose ETag cannot be opened now keeps it as it is: `Sealing.amend` has refused what vouches for something.
+    """
+    if not keys.known or not keys.opens(old.etag):
+        return new
+    etag = keys.reveal(old.etag, old.key)
+    hidden = old.etag[:1] in _SEALED
+    beside = aside(unpack_meta(new.meta), new.tags, new.lock)
+    return replace(new, etag=keys.vouch(etag, old.key, beside, hidden=hidden))
 
 
 class SealedListKey(msgspec.Struct, frozen=True, array_like=True):
@@ -70,6 +152,24 @@ class SealedListKey(msgspec.Struct, frozen=True, array_like=True):
 
     key_name: str
     ciphertext: bytes
+
+
+async def open_list_keys(record: BucketRecord, keys: DataKeys | None) -> ListKeys:
+    """Return those list keys of a bucket that open now, without making or keeping any."""
+    ciphers = {}
+    for name, document in record.config.items():
+        if name.startswith(NAME) and keys is not None:
+            with contextlib.suppress(Error):
+                ciphers[bytes.fromhex(name.removeprefix(NAME))] = await _opened(record, document, keys)
+    return ListKeys(ciphers)
+
+
+async def _opened(record: BucketRecord, document: bytes, keys: DataKeys) -> AESGCM:
+    try:
+        sealed = msgspec.msgpack.decode(document, type=SealedListKey)
+    except msgspec.DecodeError as error:
+        raise Malformed(f"list key of {record.name}: {error}") from error
+    return AESGCM(bytes(await keys.unseal(sealed.key_name, sealed.ciphertext, _context(record))))
 
 
 class ListKeyring:
@@ -95,6 +195,17 @@ class ListKeyring:
         if not make and self._retry.get(record.uuid, 0.0) > self._now():
             return opened[1] if opened is not None else EMPTY
         return await self._load(record, names, make)
+
+    async def vouching(self, record: BucketRecord) -> ListKeys:
+        """Return a bucket's list keys, making one if there is none; EMPTY when that cannot be now. Never raises."""
+        found = await self.get(record, make=False)
+        if found.known or self._keys is None or self._retry.get(record.uuid, 0.0) > self._now():
+            return found
+        try:
+            return await self.get(record, make=True)
+        except Error:
+            self._retry[record.uuid] = self._now() + RETRY_SECONDS
+            return found
 
     async def _load(self, record: BucketRecord, names: frozenset[str], make: bool) -> ListKeys:
         opened = self._open.get(record.uuid)
@@ -128,11 +239,7 @@ class ListKeyring:
     async def _unseal(self, record: BucketRecord, document: bytes) -> AESGCM:
         if self._keys is None:
             raise NoKeyService
-        try:
-            sealed = msgspec.msgpack.decode(document, type=SealedListKey)
-        except msgspec.DecodeError as error:
-            raise Malformed(f"list key of {record.name}: {error}") from error
-        return AESGCM(bytes(await self._keys.unseal(sealed.key_name, sealed.ciphertext, _context(record))))
+        return await _opened(record, document, self._keys)
 
     async def _make(self, record: BucketRecord, lost: frozenset[str]) -> ListKeys:
         """Make a list key, unless somebody else just did; lost: those that exist and can never be opened again."""

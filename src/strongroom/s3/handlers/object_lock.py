@@ -10,7 +10,7 @@ from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.delete import BYPASS
 from strongroom.s3.handlers.documents import document
-from strongroom.s3.handlers.get import find
+from strongroom.s3.handlers.get import find_whole
 from strongroom.s3.wire import lock_xml, xml
 from strongroom.s3.wire import object_headers as wire
 
@@ -46,7 +46,7 @@ async def _version(call: Call, action: str) -> tuple[BucketRecord, ObjectVersion
     record = await call.enter(action)
     if not record.object_lock:
         raise Refused("InvalidRequest", "Bucket is missing ObjectLockConfiguration")
-    return record, await find(call, record, call.key, call.args.get("versionId"))
+    return record, await find_whole(call, record, call.args.get("versionId"))
 
 
 async def get_retention(call: Call) -> Response:
@@ -72,7 +72,7 @@ async def put_retention(call: Call) -> Response:
         _refuse_weaker(old, wanted, now, bypass)
         return replace(current, lock=pack_lock(Lock(wanted.mode, wanted.until, old.hold)))
 
-    call.happened("Created:PutRetention", await call.box.store.amend(call.bucket, call.key, version.version_id, change))
+    call.happened("Created:PutRetention", await call.box.sealing.amend(record, version, change))
     return Response(200)
 
 
@@ -97,7 +97,7 @@ async def get_legal_hold(call: Call) -> Response:
 async def put_legal_hold(call: Call) -> Response:
     """PutObjectLegalHold."""
     body = await document(call, digest_required=True)
-    _, version = await _version(call, "s3:PutObjectLegalHold")
+    record, version = await _version(call, "s3:PutObjectLegalHold")
     node = xml.parse(body, ("LegalHold", "ObjectLockLegalHold"))
     if node.value("Status") not in ("ON", "OFF"):
         raise Refused("MalformedXML")
@@ -107,5 +107,5 @@ async def put_legal_hold(call: Call) -> Response:
         old = unpack_lock(current.lock)
         return replace(current, lock=pack_lock(Lock(old.mode, old.until, hold)))
 
-    call.happened("Created:PutLegalHold", await call.box.store.amend(call.bucket, call.key, version.version_id, change))
+    call.happened("Created:PutLegalHold", await call.box.sealing.amend(record, version, change))
     return Response(200)

@@ -1,12 +1,13 @@
 """PutObject, and what all writes of objects share (s3.md 4)."""
 
 import os
-from dataclasses import dataclass
 
+import msgspec
 from msgspec.structs import replace
 
 from strongroom.messages import Response
 from strongroom.s3.domain import etags, ranges
+from strongroom.s3.domain.aside import aside
 from strongroom.s3.domain.names import check_key
 from strongroom.s3.domain.object_record import ChecksumRecord, ObjectMeta, pack_checksum, pack_meta, pack_tags
 from strongroom.s3.domain.ports import Check, NoSuchKey
@@ -18,6 +19,7 @@ from strongroom.s3.handlers import acl, intake, locking
 from strongroom.s3.handlers.bucket_documents import LIFECYCLE
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.lifecycle import expiration_header
+from strongroom.s3.handlers.list_keys import EMPTY
 from strongroom.s3.handlers.sealing import Headers
 from strongroom.s3.wire import object_headers as wire
 
@@ -70,16 +72,14 @@ def new_etag(seal: ObjectSeal | None, md5: bytes | None) -> str:
     return os.urandom(16).hex()
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """A version ready to be published: its ETag as clients see it, and what the store keeps."""
 
     etag: str
     new: NewVersion
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """What is known about an object before its bytes."""
 
     record: BucketRecord
@@ -110,15 +110,17 @@ async def write_up(
     meta, seal = draft.meta, draft.seal
     packed = pack_checksum(checksum)
     under = label(describe(meta.seal) if seal is None else seal.info)
-    if seal is None:
-        kept = etag.encode()
-        meta = replace(meta, checksum=packed) if packed else meta
-    else:
-        seal.authenticate(Record(call.bucket, draft.key, size, meta.headers, meta.user, parts))
+    kept, kind = etag.encode(), describe(meta.seal).kind if seal is None else seal.kind
+    keys = EMPTY if kind is None else await call.box.sealing.vouching(draft.record, kind)
+    if seal is not None:
+        seal.authenticate(Record(call.bucket, draft.key, size, meta.headers, meta.user, parts, keys.known > 0))
         meta = replace(meta, seal=dict(seal.metadata), checksum=seal.seal_checksum(packed) if packed else b"")
-        kept = etag.encode()
-        if draft.wants_md5:
-            kept = (await call.box.sealing.list_keys(draft.record, make=True)).hide(etag, draft.key)
+    elif packed:
+        meta = replace(meta, checksum=packed)
+    if keys.known:
+        kept = keys.vouch(
+            etag, draft.key, aside(meta, draft.tags, draft.lock), hidden=seal is not None and draft.wants_md5
+        )
     return Written(etag, NewVersion(draft.key, size, kept, pack_meta(meta), draft.tags, draft.lock, sealed_by=under))
 
 

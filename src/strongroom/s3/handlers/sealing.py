@@ -6,18 +6,21 @@ from functools import lru_cache
 from strongroom.crypto import context as contexts
 from strongroom.s3.domain import encryption
 from strongroom.s3.domain.encryption import BucketEncryption, Encryption, Kind
-from strongroom.s3.domain.key_errors import NoKeyService
+from strongroom.s3.domain.key_errors import KeyNotFound, NoKeyService
+from strongroom.s3.domain.object_record import ObjectMeta, unpack_meta
 from strongroom.s3.domain.ports import DataKeys, ObjectStore
-from strongroom.s3.domain.records import BucketRecord
+from strongroom.s3.domain.records import BucketRecord, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.domain.seal_metadata import SealInfo, describe
 from strongroom.s3.domain.sealing import ObjectSeal, new_seal, open_seal
-from strongroom.s3.handlers.list_keys import ListKeyring, ListKeys
+from strongroom.s3.handlers.list_keys import ListKeyring, ListKeys, checked, vouch_anew, vouches
+from strongroom.s3.handlers.opened import OpenedSeals
 from strongroom.s3.wire import bucket_encryption, sse_headers
 from strongroom.s3.wire.sse_headers import CustomerKey, Operation
 
 Headers = Mapping[str, str]
 Shown = list[tuple[str, str]]
+Change = Callable[[ObjectVersion], ObjectVersion]
 Stored = Mapping[str, str]  # the seal's entries beside an object; empty: a plain one
 CONFIGURATION = "encryption"  # the bucket's document
 
@@ -48,6 +51,8 @@ class Sealing:
         self.keys = keys
         self.automatic = automatic
         self._bucket_keys = bucket_keys
+        self._store = store
+        self.opened = OpenedSeals(keys)
         self._keyring = ListKeyring(keys, store, now)
 
     def wanted(self, headers: Headers, record: BucketRecord, key: str, operation: Operation) -> Encryption | None:
@@ -112,6 +117,36 @@ class Sealing:
     async def list_keys(self, record: BucketRecord, *, make: bool = False) -> ListKeys:
         """Return the bucket's list keys; make: there must be one for new ETags. Never raises without make."""
         return await self._keyring.get(record, make=make)
+
+    async def vouching(self, record: BucketRecord, kind: Kind) -> ListKeys:
+        """Return the list keys that vouch for a new object's tags and locks, and hide its ETag when it is a digest.
+
+        SSE-S3 needs one and raises; SSE-KMS does without while none can be had, and SSE-C, which needs no key service,
+        while the bucket has none.
+        """
+        if kind is Kind.S3:
+            return await self._keyring.get(record, make=True)
+        return await (self._keyring.get(record, make=False) if kind is Kind.C else self._keyring.vouching(record))
+
+    async def amend(self, record: BucketRecord, version: ObjectVersion, change: Change) -> ObjectVersion:
+        """Change tags, lock or access control list of a version, and vouch for them anew.
+
+        Raises what `change` and ObjectStore.amend raise, ObjectTampered when they are not as they were written, and
+        the key service's error when that cannot be told.
+        """
+        meta = unpack_meta(version.meta) if version.meta else ObjectMeta()
+        if not meta.seal:
+            return await self._store.amend(record.name, version.key, version.version_id, change)
+        keys = await self.vouching(record, describe(meta.seal).kind or Kind.C)
+        if vouches(version.etag) and not keys.opens(version.etag):
+            keys = await self._keyring.get(record, make=True)
+            if not keys.opens(version.etag):
+                raise KeyNotFound("the list key that vouches for tags and locks")
+
+        def vouched(current: ObjectVersion) -> ObjectVersion:
+            return vouch_anew(keys, current, change(checked(keys, current)))
+
+        return await self._store.amend(record.name, version.key, version.version_id, vouched)
 
     async def try_key(self, key_name: str) -> None:
         """Raise the key service's error unless a data key can be made with this key."""

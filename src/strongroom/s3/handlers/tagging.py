@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 from strongroom.messages import Response
-from strongroom.s3.domain.names import check_key, check_version
+from strongroom.s3.domain.names import check_key
 from strongroom.s3.domain.object_record import pack_tags, unpack_tags
 from strongroom.s3.domain.records import BucketRecord, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.documents import document
-from strongroom.s3.handlers.get import find
+from strongroom.s3.handlers.get import find, find_whole
 from strongroom.s3.wire import tagging_xml
 
 BUCKET_TAGS = "tagging"  # the bucket's document
@@ -26,7 +26,7 @@ async def get_object_tags(call: Call) -> Response:
     check_key(call.key)
     version_id = call.args.get("versionId")
     record = await call.enter("s3:GetObjectVersionTagging" if version_id else "s3:GetObjectTagging")
-    version = await find(call, record, call.key, version_id)
+    version = await find_whole(call, record, version_id)
     body = tagging_xml.render(unpack_tags(version.tags))
     return Response(200, [_XML, *version_headers(record, version)], body)
 
@@ -47,12 +47,11 @@ async def _change(call: Call, verb: str, tags: bytes, status: int) -> Response:
     version_id = call.args.get("versionId")
     record = await call.enter(f"s3:{verb}ObjectVersionTagging" if version_id else f"s3:{verb}ObjectTagging")
     version = await find(call, record, call.key, version_id)
-    wanted = check_version(version_id) if version_id else version.version_id
 
     def change(current: ObjectVersion) -> ObjectVersion:
         return replace(current, tags=tags)
 
-    version = await call.box.store.amend(call.bucket, call.key, wanted, change)
+    version = await call.box.sealing.amend(record, version, change)
     call.happened(f"Created:{verb}Tagging", version)
     return Response(status, version_headers(record, version))
 

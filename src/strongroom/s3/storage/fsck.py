@@ -24,7 +24,11 @@ from strongroom.s3.storage.transaction import TOTALS
 
 @dataclass(slots=True)
 class Report:
-    """What a check found. problems: one line each, with bucket and key; the rest are counts."""
+    """What a check found. problems: one line each, with bucket and key; the rest are counts.
+
+    Of encrypted versions, by whether something vouches for their tags and locks: checked_tags were compared,
+    unchecked_tags need a key that was not to be had, unsealed_tags were written before there was a seal.
+    """
 
     problems: list[str] = field(default_factory=list)
     buckets: int = 0
@@ -32,6 +36,9 @@ class Report:
     files: int = 0
     unneeded_files: int = 0
     repaired: int = 0
+    checked_tags: int = 0
+    unchecked_tags: int = 0
+    unsealed_tags: int = 0
 
 
 def check_folder(folder: Path, *, deep: bool = False, repair: bool = False) -> Report:

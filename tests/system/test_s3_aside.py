@@ -1,0 +1,204 @@
+"""Tags, locks and access control lists of encrypted objects cannot be changed in the database unnoticed."""
+
+import base64
+import contextlib
+import datetime
+import json
+import os
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+from chain_process import PROGRAM
+from s3_process import KEY
+from system.keys_world import ROOT, client, code, off
+from system.keys_world import serving as serving_chain
+from system.test_s3_keys import Chain
+
+from strongroom.config.environment import RootCredentials
+from strongroom.config.kms_environment import KmsSettings, StaticSettings
+from strongroom.crypto.secret import Secret
+from strongroom.s3 import app
+from strongroom.s3.domain.object_record import Lock, pack_lock, pack_meta, pack_tags, unpack_meta
+from strongroom.s3.domain.seal_metadata import RECORD
+from strongroom.s3.handlers import put
+
+TAMPERED = "XMinioObjectTampered"
+MODES = {"sse-s3": {"ServerSideEncryption": "AES256"}, "sse-kms": {"ServerSideEncryption": "aws:kms"}}
+TAGS = {"TagSet": [{"Key": "class", "Value": "secret"}]}
+
+
+def settings(folder):
+    name, _, text = KEY.partition(":")
+    kms = KmsSettings(static=StaticSettings(name, Secret(base64.b64decode(text))))
+    return app.Settings(RootCredentials(ROOT[0], Secret(ROOT[1].encode())), folder, "127.0.0.1", 0, kms=kms)
+
+
+@contextlib.asynccontextmanager
+async def serving(folder):
+    running = await app.start(settings(folder))
+    try:
+        yield running
+    finally:
+        await running.stop(0.1)
+
+
+def change(folder, **columns):
+    """Change columns of every version in the database of the one bucket, as who can write the disk would."""
+    (path,) = folder.glob("buckets/*/index.db")
+    assert os.access(path, os.W_OK)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        for name, value in columns.items():
+            connection.execute(f"UPDATE versions SET {name} = ? WHERE NOT marker", (value,))
+
+
+def column(folder, name, key="o"):
+    (path,) = folder.glob("buckets/*/index.db")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return connection.execute(f"SELECT {name} FROM versions WHERE key = ?", (key,)).fetchone()[0]
+
+
+def report(folder, **environment):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MINIO_")}
+    words = [*PROGRAM, "s3", "check", str(folder), "--json"]
+    done = subprocess.run(words, env={**clean, **environment}, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, json.loads(done.stdout)
+
+
+def fill(s3, mode, key="o", **more):
+    s3.put_object(Bucket="bucket", Key=key, Body=b"content", Tagging="class=secret", **MODES[mode], **more)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "columns", [{"tags": pack_tags({"class": "free"})}, {"tags": b""}, {"lock": pack_lock(Lock("GOVERNANCE", 1))}]
+)
+async def test_changed_columns_are_found_when_read_and_by_check(tmp_path, mode, columns):
+    folder = tmp_path / "data"
+    async with serving(folder) as running:
+        s3 = client(running)
+        await off(s3.create_bucket, Bucket="bucket", ObjectLockEnabledForBucket=True)
+        await off(fill, s3, mode)
+        assert (await off(s3.get_object_tagging, Bucket="bucket", Key="o"))["TagSet"] == TAGS["TagSet"]
+    assert report(folder, MINIO_KMS_SECRET_KEY=KEY)[1]["checked_tags"] == 1
+    change(folder, **columns)
+    status, found = report(folder, MINIO_KMS_SECRET_KEY=KEY)
+    assert (status, len(found["problems"])) == (1, 1)
+    assert "tags, locks" in found["problems"][0]
+    assert report(folder)[1]["unchecked_tags"] == 1
+    async with serving(folder) as running:
+        s3 = client(running)
+        where = {"Bucket": "bucket", "Key": "o"}
+        version = (await off(s3.list_object_versions, Bucket="bucket"))["Versions"][0]["VersionId"]
+        for call, more in (
+            (s3.get_object, {}), (s3.get_object_tagging, {}), (s3.put_object_tagging, {"Tagging": TAGS}),
+            (s3.get_object_legal_hold, {}), (s3.put_object_legal_hold, {"LegalHold": {"Status": "ON"}}),
+            (s3.delete_object, {"VersionId": version, "BypassGovernanceRetention": True}),
+            (s3.copy_object, {"Key": "copy", "CopySource": where}),
+        ):  # fmt: skip
+            assert await code(call, **{**where, **more}) == TAMPERED, call
+        assert await code(s3.head_object, **where) == "500"
+        assert await code(s3.list_objects_v2, Bucket="bucket") == ""
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_what_is_changed_through_the_server_is_vouched_for_anew(tmp_path, mode):
+    folder = tmp_path / "data"
+    async with serving(folder) as running:
+        s3 = client(running)
+        await off(s3.create_bucket, Bucket="bucket", ObjectLockEnabledForBucket=True)
+        await off(fill, s3, mode)
+        where = {"Bucket": "bucket", "Key": "o"}
+        etag = (await off(s3.head_object, **where))["ETag"]
+        until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
+        await off(s3.put_object_retention, **where, Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until})
+        await off(s3.put_object_legal_hold, **where, LegalHold={"Status": "ON"})
+        await off(s3.delete_object_tagging, **where)
+        got = await off(s3.get_object, **where)
+        assert (got["ETag"], got["ObjectLockLegalHoldStatus"], got.get("TagCount")) == (etag, "ON", None)
+        listed = (await off(s3.list_objects_v2, Bucket="bucket"))["Contents"][0]
+        assert listed["ETag"] == etag
+    assert report(folder, MINIO_KMS_SECRET_KEY=KEY)[0] == 0
+    change(folder, lock=b"")
+    async with serving(folder) as running:
+        assert await code(client(running).get_object, **where) == TAMPERED
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_what_vouches_can_be_neither_taken_away_nor_borrowed(tmp_path, mode):
+    folder = tmp_path / "data"
+    async with serving(folder) as running:
+        s3 = client(running)
+        await off(s3.create_bucket, Bucket="bucket")
+        await off(s3.put_bucket_versioning, Bucket="bucket", VersioningConfiguration={"Status": "Enabled"})
+        await off(fill, s3, mode)
+        first = column(folder, "etag")
+        await off(s3.put_object, Bucket="bucket", Key="o", Body=b"another", **MODES[mode])
+        shown = (await off(s3.head_object, Bucket="bucket", Key="o"))["ETag"].strip('"')
+    change(folder, etag=first, tags=pack_tags({"class": "secret"}))  # of the other version
+    async with serving(folder) as running:
+        assert await code(client(running).get_object, Bucket="bucket", Key="o") == TAMPERED
+    change(folder, etag=shown.encode(), tags=b"")  # as before there was a seal
+    async with serving(folder) as running:
+        assert await code(client(running).get_object, Bucket="bucket", Key="o") == TAMPERED
+
+
+async def test_rows_of_before_stay_readable_and_are_vouched_for_at_the_next_change(tmp_path, monkeypatch):
+    folder = tmp_path / "data"
+    async with serving(folder) as running:
+        s3 = client(running)
+        await off(s3.create_bucket, Bucket="bucket")
+        with monkeypatch.context() as old:
+
+            async def none(self, record, kind):
+                return put.EMPTY
+
+            old.setattr("strongroom.s3.handlers.sealing.Sealing.vouching", none)
+            await off(fill, s3, "sse-kms")
+        assert await code(s3.get_object, Bucket="bucket", Key="o") == ""
+    assert report(folder, MINIO_KMS_SECRET_KEY=KEY)[1]["unsealed_tags"] == 1
+    async with serving(folder) as running:
+        s3 = client(running)
+        await off(s3.put_object_tagging, Bucket="bucket", Key="o", Tagging=TAGS)
+        assert await code(s3.get_object, Bucket="bucket", Key="o") == ""
+    assert report(folder, MINIO_KMS_SECRET_KEY=KEY)[1]["unsealed_tags"] == 0
+    change(folder, tags=b"")
+    async with serving(folder) as running:
+        assert await code(client(running).get_object_tagging, Bucket="bucket", Key="o") == TAMPERED
+
+
+async def test_access_control_lists_are_vouched_for(tmp_path):
+    folder = tmp_path / "data"
+    async with serving(folder) as running:
+        s3 = client(running)
+        await off(s3.create_bucket, Bucket="bucket")
+        rules = {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
+        await off(s3.put_bucket_ownership_controls, Bucket="bucket", OwnershipControls=rules)
+        await off(fill, s3, "sse-s3")
+        await off(s3.put_object_acl, Bucket="bucket", Key="o", ACL="public-read")
+        assert len((await off(s3.get_object_acl, Bucket="bucket", Key="o"))["Grants"]) == 2
+    meta = unpack_meta(column(folder, "meta"))
+    assert meta.seal[RECORD]
+    change(folder, meta=pack_meta(msgspec.structs.replace(meta, acl=b"")))
+    async with serving(folder) as running:
+        assert await code(client(running).get_object, Bucket="bucket", Key="o") == TAMPERED
+
+
+async def test_while_the_key_box_is_away_reads_go_on_and_changes_do_not(tmp_path):
+    (tmp_path / "keys").mkdir()
+    chain = Chain(tmp_path)
+    folder = Path(chain.folder) / "data"
+    async with chain.kes() as kes, serving_chain(chain, kes.port) as running:
+        s3 = client(running)
+        await off(s3.create_bucket, Bucket="bucket")
+        await off(fill, s3, "sse-kms")
+    async with serving_chain(chain, 1) as running:  # nobody there
+        s3 = client(running)
+        assert (await off(s3.get_object_tagging, Bucket="bucket", Key="o"))["TagSet"] == TAGS["TagSet"]
+        assert await code(s3.head_object, Bucket="bucket", Key="o") == ""
+        assert (await code(s3.put_object_tagging, Bucket="bucket", Key="o", Tagging=TAGS)).startswith("kms:")
+    change(folder, tags=b"")
+    async with chain.kes() as kes, serving_chain(chain, kes.port) as running:
+        assert await code(client(running).get_object_tagging, Bucket="bucket", Key="o") == TAMPERED
