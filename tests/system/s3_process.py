@@ -2,6 +2,7 @@
 
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -30,6 +31,7 @@ class S3Process:
             "MINIO_KMS_AUTO_ENCRYPTION": "on",
             **environment,
         }
+        self.context: ssl.SSLContext | None = None  # for https
         self.process: subprocess.Popen | None = None
 
     def start(self, seconds: float = 30) -> "S3Process":
@@ -42,7 +44,7 @@ class S3Process:
         while time.monotonic() < end:
             assert self.process.poll() is None, f"s3 ended with {self.process.returncode}"
             try:
-                urllib.request.urlopen(f"{self.url}/minio/health/ready", timeout=5).close()
+                urllib.request.urlopen(f"{self.url}/minio/health/ready", timeout=5, context=self.context).close()
                 return self
             except (urllib.error.URLError, ConnectionError):
                 time.sleep(0.02)
