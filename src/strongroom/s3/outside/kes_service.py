@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ log = logging.getLogger("strongroom.s3")
 
 CREATE, DELETE, LIST = "kms:KeyCreationFailed", "kms:KeyDeletionFailed", "kms:KeyListingFailed"
 RELOAD_SECONDS = 900.0  # how often the client's certificate files are read again (sse.md 9.2)
+_NAME = re.compile(r"(?!_\Z)[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,78}[0-9A-Za-z_])?")  # kes.md 1.3
 STATUS_SECONDS = 5.0  # before an endpoint counts as offline
 
 
@@ -161,7 +163,9 @@ class KesService:
             return await self.client.keys(prefix + "*")
 
     async def create(self, name: str) -> None:
-        """Make a key; raise AlreadyExists."""
+        """Make a key; raise AlreadyExists, and Malformed for what is no name."""
+        if not _NAME.fullmatch(name):
+            raise Malformed(f"key name '{name}' is empty, too long or contains invalid characters")
         with translated(CREATE, "/v1/key/create/" + name):
             await self.client.create(name)
 

@@ -79,7 +79,7 @@ def to_refusal(error: errors.Error) -> Refused:
 
 def render_error(error: Refused, path: str, request_id: str, host_id: str) -> Response:
     """Return the JSON form of an error."""
-    status, text = (error.status, error.text or error.code) if error.status else status_and_text(error)
+    status, text = status_and_text(error)
     record = {"Code": error.code, "Message": text, "Resource": path, "RequestId": request_id, "HostId": host_id}
     return Response(int(status or 500), [_JSON, *error.headers], to_json(record) + b"\n")
 

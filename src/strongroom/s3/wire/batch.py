@@ -181,14 +181,15 @@ def listed(job: Job, now: float) -> dict[str, Any]:
 def status(job: Job) -> dict[str, Any]:
     """Return a job's state."""
     progress = job.progress
+    failed = progress.cancelled or bool(progress.complete and progress.failed)
     metric = {
         "jobID": progress.id,
         "jobType": KIND,
         "startTime": rfc3339(progress.started),
         "lastUpdate": rfc3339(progress.updated),
         "retryAttempts": job.order.attempts,
-        "complete": progress.complete,
-        "failed": progress.cancelled or bool(progress.complete and progress.failed),
+        "complete": progress.complete and not failed,  # a job is one of both, as recorded
+        "failed": failed,
         "rotation": {
             "lastBucket": job.order.bucket,
             "lastObject": progress.last,

@@ -1,6 +1,7 @@
 """Keys as an operator sees them: status, list, create, and our own verbs (sse.md 12.2, settled.md s3)."""
 
 import hmac
+import re
 
 from strongroom.crypto.context import canonical
 from strongroom.errors import AlreadyExists, Error, Malformed, NotSupported
@@ -85,9 +86,16 @@ async def create(errand: Errand) -> Response:
 
 
 async def list_keys(errand: Errand) -> Response:
-    """Return the keys that match and that the caller may see."""
+    """Return the keys that match and that the caller may see.
+
+    A pattern is a prefix, or has stars. The original takes it for a prefix with its stars, which matches nothing.
+    """
     pattern = errand.query["pattern"]
-    names = await service(errand).names("" if pattern == "*" else pattern)
+    names = await service(errand).names(pattern.partition("*")[0])
+    if "*" in pattern:
+        parts = map(re.escape, pattern.split("*"))
+        wanted = re.compile(".*".join(parts))
+        names = [name for name in names if wanted.fullmatch(name)]
     shown = [name for name in names if errand.allows("kms:ListKeys", name)]
     return render_json([{"createdAt": NO_TIME, "createdBy": "", "name": name} for name in shown])
 
