@@ -257,3 +257,6 @@ class DataKeys(Protocol):
 
     async def unseal(self, key_name: str, ciphertext: bytes, context: bytes) -> Secret:
         """Open a data key; raise Tampered for a wrong key, context or changed bytes."""
+
+    def kept(self, key_name: str, ciphertext: bytes, context: bytes) -> Secret | None:
+        """Return the data key if it is open already and may be used now, always the same object; ask nobody."""

@@ -30,6 +30,14 @@ class CountedKeys:
         """Open a data key; raises what the others raise."""
         return await self._count(self._keys.unseal(key_name, ciphertext, context))
 
+    def kept(self, key_name: str, ciphertext: bytes, context: bytes) -> Secret | None:
+        """Return what the others keep."""
+        found = self._keys.kept(key_name, ciphertext, context)
+        if found is not None:
+            self.success += 1
+            self._slots[0] += 1
+        return found
+
     async def _count(self, use: Awaitable[T]) -> T:
         begun = time.perf_counter_ns()
         try:

@@ -37,6 +37,10 @@ class KesKeys:
         self._check(name, opened.generation)
         return Secret(opened.plaintext)
 
+    def kept(self, key_name: str, ciphertext: bytes, context: bytes) -> Secret | None:
+        """Return None: keeping is the business of whoever caches."""
+        return None
+
     def _check(self, name: str, generation: str) -> None:
         locked = self.denied.get(name)
         if locked is not None and generation_number(generation) <= locked:

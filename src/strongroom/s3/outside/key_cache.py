@@ -130,12 +130,16 @@ class CachedKeys:
             found = await self._opened.fetch(place, now, lambda: self._keys.unseal(name, ciphertext, context))
         return found
 
+    def kept(self, key_name: str, ciphertext: bytes, context: bytes) -> Secret | None:
+        """Return a data key that was opened a short while ago."""
+        return self._opened.get((key_name or self._default, ciphertext, context), self._now() - self._keep_seconds())
+
     def forget(self, key_name: str | None = None) -> None:
         """Drop every data key of a key that was locked, deleted or rotated; without a name, all."""
         self._opened.forget(key_name)
         self._shared.forget(key_name)
 
     @property
-    def kept(self) -> int:
+    def size(self) -> int:
         """How many data keys are in memory."""
         return len(self._opened) + len(self._shared)

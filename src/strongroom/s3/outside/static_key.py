@@ -48,6 +48,10 @@ class StaticKey:
         except Tampered as error:
             raise WrongCiphertext(str(error)) from error
 
+    def kept(self, key_name: str, ciphertext: bytes, context: bytes) -> Secret | None:
+        """Return None: nothing is kept."""
+        return None
+
     async def start(self) -> list[str]:
         """Nothing needs to be reached; no warnings."""
         return []

@@ -92,14 +92,14 @@ async def test_a_shared_key_need_not_be_opened_again(made):
     cached.forget("k")
     source.gate.set()
     await task
-    assert cached.kept == 0
+    assert cached.size == 0
 
 
 async def test_the_least_used_goes_first(made):
     source, _, cached = made
     for number in (1, 2, 3, 1, 4):
         await cached.unseal("k", bytes([number]), b"")
-    assert cached.kept == 3
+    assert cached.size == 3
     before = source.calls
     await cached.unseal("k", b"\x01", b"")
     assert source.calls == before
@@ -162,8 +162,8 @@ async def test_what_is_forgotten_on_its_way_is_not_kept(made):
     cached.forget("k")
     source.gate.set()
     await task
-    assert cached.kept == 1
+    assert cached.size == 1
     await cached.unseal("k", b"c", b"")
     assert source.calls == 3
     cached.forget()
-    assert cached.kept == 0
+    assert cached.size == 0

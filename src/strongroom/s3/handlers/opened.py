@@ -1,0 +1,52 @@
+"""Seals that were opened and verified a short while ago, for objects that are read again and again.
+
+What opening and verifying finds depends on the stored row and the data key alone, so it need not be found twice. A
+seal holds exactly as long as the data key cache still gives out the key that opened it: a lock, a deletion, a time
+limit that drops the data key drops the seal, because the key that comes after it is another object.
+"""
+
+from collections import OrderedDict
+
+from strongroom.s3.domain.ports import DataKeys
+from strongroom.s3.domain.records import ObjectVersion
+from strongroom.s3.domain.sealing import ObjectSeal
+
+LIMIT = 4096  # seals; about 3 KiB each
+Place = tuple[str, str, int, bytes, bytes]  # bucket, key, size, record and ETag as stored: all that a seal vouches for
+
+
+class OpenedSeals:
+    """The most recently used seals. Customers' keys and multipart objects are not kept."""
+
+    def __init__(self, keys: DataKeys | None) -> None:
+        self._keys = keys
+        self._kept: OrderedDict[Place, ObjectSeal] = OrderedDict()
+
+    def get(self, bucket: str, version: ObjectVersion) -> ObjectSeal | None:
+        """Return a seal that has been verified against exactly this row, and whose data key may be used now."""
+        if self._keys is None:
+            return None
+        place = _place(bucket, version)
+        seal = self._kept.get(place)
+        if seal is None or seal.under is None:
+            return None
+        if self._keys.kept(seal.under.name, seal.under.ciphertext, seal.under.context) is not seal.under.data_key:
+            del self._kept[place]
+            return None
+        self._kept.move_to_end(place)
+        return seal
+
+    def put(self, bucket: str, version: ObjectVersion, seal: ObjectSeal) -> None:
+        """Keep a verified seal, if its data key is kept."""
+        under = seal.under
+        if self._keys is None or under is None or version.parts:
+            return
+        if self._keys.kept(under.name, under.ciphertext, under.context) is not under.data_key:
+            return
+        self._kept[_place(bucket, version)] = seal
+        if len(self._kept) > LIMIT:
+            self._kept.popitem(last=False)
+
+
+def _place(bucket: str, version: ObjectVersion) -> Place:
+    return bucket, version.key, version.size, version.meta, version.etag
