@@ -8,7 +8,15 @@ from typing import Any
 from strongroom.config.hcl import Block, Entry, blocks, read_files, to_switch, unknown, values
 from strongroom.errors import BadSettings
 from strongroom.kms.domain.fields import to_seconds
-from strongroom.kms.settings import AuditStanza, Listener, Settings
+from strongroom.kms.settings import (
+    JSON_MEMORY,
+    JSON_STRINGS,
+    REQUEST_BYTES,
+    REQUEST_SECONDS,
+    AuditStanza,
+    Listener,
+    Settings,
+)
 
 BLOCKS = {
     "storage", "backend", "ha_storage", "ha_backend", "listener", "seal", "hsm", "telemetry", "audit",
@@ -30,7 +38,8 @@ LISTENER = {
     "custom_response_headers", "disable_unauthed_rekey_endpoints", "disable_unauthed_generate_root_endpoints",
     "x_forwarded_for_authorized_addrs", "x_forwarded_for_hop_skips", "x_forwarded_for_reject_not_present",
     "x_forwarded_for_reject_not_authorized", "proxy_protocol_behavior", "proxy_protocol_authorized_addrs",
-    "tls_prefer_server_cipher_suites", "inflight_requests_logging",
+    "tls_prefer_server_cipher_suites", "inflight_requests_logging", "max_request_json_memory",
+    "max_request_json_strings",
 }  # fmt: skip
 FRAMING = {"content-length", "transfer-encoding", "connection", "date", "trailer", "upgrade"}
 STORAGES = {"file", "sqlite", "inmem", "inmem_ha", "postgresql"}
@@ -44,7 +53,8 @@ def kms_settings(paths: Sequence[str], environment: Mapping[str, str], **flags: 
     top = values([entry for entry in entries if entry.item.keys[0] not in BLOCKS])
     warnings = [unknown(entry.item.keys[0], KNOWN, entry.place) for entry in entries if entry.item.keys[0] not in KNOWN]
     storage = _storage(entries)
-    listeners = tuple(_listener(block, warnings) for block in blocks(entries, "listener"))
+    duration = _time(top, "default_max_request_duration", REQUEST_SECONDS) or REQUEST_SECONDS
+    listeners = tuple(_listener(block, warnings, duration) for block in blocks(entries, "listener"))
     seal, old = _seals(entries)
     telemetry = blocks_or_plain(entries, "telemetry")
     return Settings(
@@ -70,7 +80,6 @@ def kms_settings(paths: Sequence[str], environment: Mapping[str, str], **flags: 
         allow_api_audit=_switch(top, "unsafe_allow_api_audit_creation", default=True),
         audits=tuple(_audit(block) for block in blocks(entries, "audit")),
         prometheus_retention=_seconds(telemetry.get("prometheus_retention_time", "24h"), "prometheus_retention_time"),
-        max_request_duration=_time(top, "default_max_request_duration", 90),
         warnings=tuple(warnings),
         source=", ".join(paths),
     )
@@ -117,7 +126,7 @@ def _seals(entries: list[Entry]) -> tuple[Block | None, Block | None]:
     return current, old
 
 
-def _listener(block: Block, warnings: list[str]) -> Listener:
+def _listener(block: Block, warnings: list[str], duration: float) -> Listener:
     if block.kind != "tcp":
         raise BadSettings(f"{block.place}: listener type {block.kind!r} is not supported; use `tcp`")
     warnings += [unknown(name, LISTENER, block.place) for name in block.members if name not in LISTENER]
@@ -147,7 +156,10 @@ def _listener(block: Block, warnings: list[str]) -> Listener:
         tls_client_ca_file=block.text("tls_client_ca_file"),
         require_client_cert=block.switch("tls_require_and_verify_client_cert"),
         disable_client_certs=block.switch("tls_disable_client_certs"),
-        max_request_size=_whole(block, "max_request_size", 32 * 1024 * 1024),
+        max_request_size=_whole(block, "max_request_size", 0) or REQUEST_BYTES,
+        max_request_duration=_span(block, "max_request_duration", 0) or duration,
+        max_json_strings=_whole(block, "max_request_json_strings", 0) or JSON_STRINGS,
+        max_json_memory=_whole(block, "max_request_json_memory", 0) or JSON_MEMORY,
         http_idle_timeout=_span(block, "http_idle_timeout", 300),
         http_read_header_timeout=_span(block, "http_read_header_timeout", 10),
         http_read_timeout=_span(block, "http_read_timeout", 30),

@@ -87,6 +87,7 @@ class Running:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await asyncio.gather(*(server.stop(grace_seconds) for server in self.servers))
         self.sealing.seal()
+        self.core.passwords.close()
         await asyncio.to_thread(self.core.store.close)
 
     def reload(self) -> None:

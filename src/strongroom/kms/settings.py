@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 HOURS_768 = 768 * 3600
+REQUEST_BYTES = 32 * 1024 * 1024
+REQUEST_SECONDS = 90.0
+JSON_STRINGS = 10_000  # names and texts of a body; OpenBao allows 1,000, which refuses a batch of 500
+JSON_MEMORY = 32 * 1024 * 1024 + 512 * 1024  # bytes, as OpenBao
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,10 @@ class Listener:
     tls_client_ca_file: str = ""
     require_client_cert: bool = False
     disable_client_certs: bool = False
-    max_request_size: int = 32 * 1024 * 1024
+    max_request_size: int = REQUEST_BYTES
+    max_request_duration: float = REQUEST_SECONDS
+    max_json_strings: int = JSON_STRINGS  # below zero: no limit
+    max_json_memory: int = JSON_MEMORY  # bytes; below zero: no limit
     http_idle_timeout: float = 300
     http_read_header_timeout: float = 10
     http_read_timeout: float = 30
@@ -71,7 +78,6 @@ class Settings:
     allow_api_audit: bool = True
     audits: tuple[AuditStanza, ...] = ()
     prometheus_retention: float = 24 * 3600
-    max_request_duration: float = 90
     dev: bool = False
     dev_root_token: str = ""
     warnings: tuple[str, ...] = ()

@@ -24,6 +24,7 @@ from strongroom.kms.handlers.call import Backend, Call
 from strongroom.kms.handlers.identity import Identity
 from strongroom.kms.handlers.lockout import Lockouts
 from strongroom.kms.handlers.metrics import Metrics
+from strongroom.kms.handlers.passwords import Passwords
 from strongroom.kms.handlers.policies import Policies
 from strongroom.kms.handlers.quotas import PREFIX as QUOTAS
 from strongroom.kms.handlers.quotas import Quota, Quotas
@@ -84,6 +85,7 @@ class Core:
         self.audit = Audit()
         self.identity = Identity()
         self.lockouts = Lockouts()
+        self.passwords = Passwords()
         self.quotas = Quotas()
         self.on_seal: list[Callable[[], None]] = []
         self.standby = False

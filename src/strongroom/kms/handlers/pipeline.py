@@ -4,6 +4,7 @@ Requests are answered synchronously where nothing has to be waited for; otherwis
 when the writes are durable (or an outside service has answered).
 """
 
+import asyncio
 import traceback
 from collections.abc import Awaitable
 from pathlib import Path
@@ -14,6 +15,7 @@ from strongroom.errors import Error, TooLarge
 from strongroom.kms.domain import acl
 from strongroom.kms.domain.entries import Ticket, Work
 from strongroom.kms.domain.errors import (
+    Failed,
     Forbidden,
     NoRoute,
     Refusal,
@@ -41,8 +43,10 @@ from strongroom.kms.handlers.sealing import Sealing
 from strongroom.kms.handlers.wrapping import wrap
 from strongroom.kms.settings import Listener
 from strongroom.kms.wire import gojson
+from strongroom.kms.wire.complexity import check_complexity, plain_size
 from strongroom.messages import Body, Request, Response
 
+LATE = "context deadline exceeded"
 SNAPSHOT = "/v1/sys/storage/raft/snapshot"
 VERBS = frozenset({"LIST", "SCAN", "HELP"})
 READS = acl.READ | LISTS
@@ -54,7 +58,8 @@ class Pipeline:
     def __init__(self, core: Core, sealing: Sealing, listener: Listener | None = None) -> None:
         self.core = core
         self.sealing = sealing
-        self.listener = listener or Listener()
+        self.listener = listener = listener or Listener()
+        self._plain = plain_size(listener.max_json_strings, listener.max_json_memory)
 
     def __call__(self, request: Request, body: Body) -> Response | Awaitable[Response]:
         """Answer a request."""
@@ -67,9 +72,12 @@ class Pipeline:
 
     async def _read(self, request: Request, body: Body) -> Response:
         try:
-            data = await body.read(self.listener.max_request_size)
+            async with asyncio.timeout(self.listener.max_request_duration):
+                data = await body.read(self.listener.max_request_size)
         except TooLarge:
             return json_response(413, b'{"errors":["http: request body too large"]}')
+        except TimeoutError:
+            return self._error(Refused(f"failed to decode JSON input: {LATE}"), request)
         answer = self.answer(request, data)
         return await answer if not isinstance(answer, Response) else answer
 
@@ -98,6 +106,8 @@ class Pipeline:
     def answer(self, request: Request, body: bytes) -> Response | Awaitable[Response]:
         """Answer a request whose body is there."""
         try:
+            if len(body) > self._plain:
+                check_complexity(body, self.listener.max_json_strings, self.listener.max_json_memory)
             return self._answer(request, body)
         except Error as error:
             return self._error(error, request)
@@ -272,8 +282,12 @@ class Pipeline:
         return Reply(bare=gojson.encode({"help": text, "see_also": None, "openapi": None}))
 
     async def _later(self, request: Request, call: Call, waiting: Awaitable[Reply | None], last: bool) -> Response:
+        limit = None if call.full.startswith(SNAPSHOT[4:]) else self.listener.max_request_duration
         try:
-            reply = await waiting
+            async with asyncio.timeout(limit):
+                reply = await waiting
+        except TimeoutError:
+            answer = self._failed(request, call, Failed(LATE), last)
         except Error as error:
             answer = self._failed(request, call, error, last)
         except Exception as error:
@@ -333,9 +347,12 @@ class Pipeline:
 
     async def _durable(self, request: Request, call: Call, wrapped: Reply | None, waiting: list[Ticket]) -> Response:
         try:
-            for ticket in waiting:
-                await ticket.wait()
+            async with asyncio.timeout(self.listener.max_request_duration):
+                for ticket in waiting:
+                    await ticket.wait()
             return self._finish(request, call, wrapped)
+        except TimeoutError:
+            return self._error(Failed(LATE), request)
         except Error as error:
             return self._error(error, request)
 

@@ -127,9 +127,13 @@ class Transit(TransitMoving):
         add_version(key, new_material(kind), call.seconds)
         ciphers = Ciphers(key)
         self._save(call.view, key)
-        return self._encrypt_one(call, ciphers) if items is None else self._encrypt_batch(call, ciphers, items)
+        if items is None:
+            return self._encrypt_one(call, ciphers)
+        made = call.work.commit()  # before the batch lets others in, who may want the same key
+        call.work.waiting += [made] if made is not None else []
+        return self._encrypt_batch(call, ciphers, items)
 
-    def _encrypt_batch(self, call: Call, ciphers: Ciphers, items: list[dict[str, Any]]) -> Reply:
+    def _encrypt_batch(self, call: Call, ciphers: Ciphers, items: list[dict[str, Any]]) -> Any:
         check_contexts(items)
 
         def one(item: dict[str, Any], index: int) -> dict[str, Any]:
@@ -140,7 +144,7 @@ class Transit(TransitMoving):
 
         return batch_reply(call, items, one, {})
 
-    def decrypt(self, call: Call) -> Reply:
+    def decrypt(self, call: Call) -> Any:
         """Decrypt one ciphertext or a batch."""
         data = call.data
         items = batch_of(data, "ciphertext")
@@ -154,7 +158,7 @@ class Transit(TransitMoving):
         encoded = b2a_base64(plaintext, newline=False)
         return Reply(data={"plaintext": encoded.decode()}, raw=b'{"plaintext":"%b"}' % encoded)
 
-    def _decrypt_batch(self, call: Call, ciphers: Ciphers, items: list[dict[str, Any]]) -> Reply:
+    def _decrypt_batch(self, call: Call, ciphers: Ciphers, items: list[dict[str, Any]]) -> Any:
         def one(item: dict[str, Any], index: int) -> dict[str, Any]:
             associated = associated_data(item.get("associated_data"), index)
             plaintext = ciphers.decrypt(text_of(item["ciphertext"]), decode(item.get("context")), associated)
@@ -162,7 +166,7 @@ class Transit(TransitMoving):
 
         return batch_reply(call, items, one, {"plaintext": ""})
 
-    def rewrap(self, call: Call) -> Reply:
+    def rewrap(self, call: Call) -> Any:
         """Encrypt a ciphertext's plaintext again, under the newest version."""
         data = call.data
         items = batch_of(data, "ciphertext")
@@ -192,7 +196,7 @@ class Transit(TransitMoving):
         found: dict[str, Any] = {"ciphertext": text, "key_version": number}
         return Reply(data=found | ({"plaintext": b64encode(key).decode()} if kind == "plaintext" else {}))
 
-    def hmac(self, call: Call) -> Reply:
+    def hmac(self, call: Call) -> Any:
         """Return the HMAC of an input or a batch."""
         algorithm = call.captures.get("urlalgorithm") or call.get("algorithm") or "sha2-256"
         key = self.loaded(call).key
@@ -219,7 +223,7 @@ class Transit(TransitMoving):
         how.check()
         return how
 
-    def sign(self, call: Call) -> Reply:
+    def sign(self, call: Call) -> Any:
         """Sign an input or a batch."""
         key = self.loaded(call, "signing key not found").key
         if not key.type.signs:
@@ -237,7 +241,7 @@ class Transit(TransitMoving):
             return Reply(data=one(call.data, 0))
         return batch_reply(call, items, one, {"key_version": 0}, fine=True)
 
-    def verify(self, call: Call) -> Reply:
+    def verify(self, call: Call) -> Any:
         """Check a signature or HMAC, or a batch of them."""
         key, how = self.loaded(call, "signature verification key not found").key, self._how(call)
         algorithm = call.captures.get("urlalgorithm") or call.get("hash_algorithm") or call.get("algorithm")

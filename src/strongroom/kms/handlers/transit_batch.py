@@ -1,14 +1,19 @@
 """What transit's requests bring: base64 members, batches of items, and the answer to a batch (vault.md 6.2)."""
 
+import asyncio
+import time
 from base64 import b64decode
 from binascii import Error as Base64Error
 from binascii import a2b_base64
+from collections.abc import Awaitable
 from typing import Any
 
 from strongroom.kms.domain.encoding import unbase64
-from strongroom.kms.domain.errors import Failed, Refused
+from strongroom.kms.domain.errors import Failed, Refused, Sealed
 from strongroom.kms.domain.fields import kind_name, to_int, to_text
 from strongroom.kms.handlers.call import Call, Reply
+
+SLICE_NS = 5_000_000  # nanoseconds that a batch works before others have their turn
 
 
 def decode(text: Any) -> bytes:
@@ -85,17 +90,52 @@ def check_contexts(items: list[dict[str, Any]]) -> None:
 
 def batch_reply(
     call: Call, items: list[dict[str, Any]], one: Any, failed: dict[str, Any], *, fine: bool = False
-) -> Reply:
-    """Return the answer to a batch: 400, or the wished code, when an item failed, unless that is fine."""
-    results, errors = [], 0
-    for index, item in enumerate(items):
-        try:
-            result = one(item, index)
-        except Refused as error:
-            result, errors = failed | {"error": str(error)}, errors + 1
-        results.append(result | {"reference": text_of(item.get("reference") or "")})
-    status = 0
-    if errors and not fine:
-        wished = call.get("partial_failure_response_code")
-        status = wished if wished and errors < len(items) else 400
-    return Reply(status=status, data={"batch_results": results})
+) -> Reply | Awaitable[Reply]:
+    """Return the answer to a batch: 400, or the wished code, when an item failed, unless that is fine.
+
+    A batch that takes longer than SLICE_NS lets other requests in between; then an awaitable is returned.
+    """
+    batch = _Batch(call, items, one, failed, fine=fine)
+    return batch.reply() if batch.advance() else batch.finish()
+
+
+class _Batch:
+    """A batch that is being worked on."""
+
+    def __init__(
+        self, call: Call, items: list[dict[str, Any]], one: Any, failed: dict[str, Any], *, fine: bool
+    ) -> None:
+        self._call, self._items, self._one, self._failed, self._fine = call, items, one, failed, fine
+        self._results: list[dict[str, Any]] = []
+        self._errors = 0
+
+    def advance(self) -> bool:
+        """Work for one slice of time; say whether nothing is left."""
+        until = time.monotonic_ns() + SLICE_NS
+        for index in range(len(self._results), len(self._items)):
+            item = self._items[index]
+            try:
+                result = self._one(item, index)
+            except Refused as error:
+                result, self._errors = self._failed | {"error": str(error)}, self._errors + 1
+            self._results.append(result | {"reference": text_of(item.get("reference") or "")})
+            if time.monotonic_ns() > until:
+                break
+        return len(self._results) == len(self._items)
+
+    async def finish(self) -> Reply:
+        """Work on, with the other requests' turns between."""
+        while True:
+            await asyncio.sleep(0)
+            if self._call.core.unsealed is None:
+                raise Sealed("Vault is sealed")
+            if self.advance():
+                return self.reply()
+
+    def reply(self) -> Reply:
+        """Return the answer."""
+        status = 0
+        if self._errors and not self._fine:
+            wished = self._call.get("partial_failure_response_code")
+            status = wished if wished and self._errors < len(self._items) else 400
+        return Reply(status=status, data={"batch_results": self._results})

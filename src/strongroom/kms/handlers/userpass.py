@@ -1,7 +1,5 @@
 """auth/userpass/: users with passwords. A password is stored as scrypt under a salt of its own."""
 
-import asyncio
-import hashlib
 import hmac
 import os
 from typing import TYPE_CHECKING
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 USER = "user/"
 FIELDS = logins.FIELDS | {"password": "text"}
 WRONG = "invalid username or password"
-COST = {"n": 2**14, "r": 8, "p": 1, "maxmem": 64 * 1024 * 1024}  # 16 MiB, some 40 ms (RFC 7914)
 
 
 class User(TokenRules):
@@ -33,11 +30,6 @@ class User(TokenRules):
 
     def __repr__(self) -> str:
         return f"User({self.name!r})"
-
-
-async def password_hash(password: str, salt: bytes) -> bytes:
-    """Return a password's hash, computed in a thread."""
-    return await asyncio.to_thread(hashlib.scrypt, password.encode(), salt=salt, dklen=32, **COST)
 
 
 class UserPass(Backend):
@@ -70,6 +62,9 @@ class UserPass(Backend):
             raise Failed("username does not exist")
         return user
 
+    async def _hash(self, call: Call, salt: bytes, address: str = "") -> bytes:
+        return await self.core.passwords.hash(call.get("password"), salt, call.full, address)
+
     def exists(self, call: Call) -> bool:
         """Say whether a user is there."""
         return self.user(call.view, call.captures["username"]) is not None
@@ -93,7 +88,7 @@ class UserPass(Backend):
         """Make or change a user; only the given fields change."""
         name, salt, made = call.captures["username"].lower(), os.urandom(16), b""
         if call.has("password"):  # before the record is read: others may change it while the hash is computed
-            made = await password_hash(call.get("password"), salt)
+            made = await self._hash(call, salt)
         user = self.user(call.view, name) or User(name=name)
         user.take(call)
         if made:
@@ -111,7 +106,7 @@ class UserPass(Backend):
         if not call.get("password"):
             raise Refused("missing password")
         salt = os.urandom(16)
-        made = await password_hash(call.get("password"), salt)
+        made = await self._hash(call, salt)
         user = self._known(call)
         user.salt, user.hash = salt, made
         call.view.store(USER + user.name, user)
@@ -131,7 +126,11 @@ class UserPass(Backend):
         if lockouts.locked(accessor, name, call.seconds):
             raise Forbidden("permission denied")
         user = self.user(call.view, name)
-        given = await password_hash(password, user.salt if user is not None else b"0" * 16)
+        salt = user.salt if user is not None else b"0" * 16
+        given = await self._hash(call, salt, call.peer.address)
+        if lockouts.locked(accessor, name, call.seconds):  # by those who guessed at the same time
+            raise Forbidden("permission denied")
+        user = self.user(call.view, name)  # as it is now
         if user is None or not hmac.compare_digest(given, user.hash):
             lockouts.failed(accessor, name, call.seconds)
             raise Refused(WRONG)
