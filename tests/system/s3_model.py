@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 MIB = 1024 * 1024
 SIZES = (0, 1, 4096, 65537, 140_000, 700_000)
+NOT_NOW = ("InvalidRequest", "ConditionalRequestConflict")  # a plain object, or one that a job seals anew just now
 PLAIN, VERSIONED, LOCKED = "model-plain", "model-versioned", "model-locked"
 
 
@@ -208,11 +209,15 @@ class Player(threading.Thread):
 
     def rewrap(self, key: Key) -> Step:
         wanted = {"SSEKMS": {"KMSKeyArn": "arn:aws:kms:us-east-1:123456789012:key/my-key"}}
-        return Step(
-            "rewrap",
-            lambda s3: s3.update_object_encryption(Bucket=key.bucket, Key=key.name, ObjectEncryption=wanted),
-            lambda _: key.versions,
-        )
+
+        def call(s3):
+            try:
+                s3.update_object_encryption(Bucket=key.bucket, Key=key.name, ObjectEncryption=wanted)
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in NOT_NOW:
+                    raise
+
+        return Step("rewrap", call, lambda _: key.versions)
 
     def hold(self, key: Key) -> Step:
         old = self.random.choice([one for one in key.versions if one.digest])

@@ -1,13 +1,13 @@
 """How handlers see encryption: which seal a new object gets, how a stored one is opened, which headers tell of it."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from strongroom.crypto import context as contexts
 from strongroom.s3.domain import encryption
 from strongroom.s3.domain.encryption import BucketEncryption, Encryption, Kind
 from strongroom.s3.domain.key_errors import KeyNotFound, NoKeyService
-from strongroom.s3.domain.object_record import ObjectMeta, unpack_meta
+from strongroom.s3.domain.object_record import unpack_meta
 from strongroom.s3.domain.ports import DataKeys, ObjectStore
 from strongroom.s3.domain.records import BucketRecord, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
@@ -29,6 +29,18 @@ CONFIGURATION = "encryption"  # the bucket's document
 def bucket_default(document: bytes) -> BucketEncryption:
     """Return a bucket's encryption configuration as stored."""
     return bucket_encryption.parse(document)
+
+
+class _NotOpen(Exception):
+    """A version vouches for something under a list key that was not asked for."""
+
+
+def _amended(keys: ListKeys, change: Change, current: ObjectVersion) -> ObjectVersion:
+    """Change a version as it is at the commit; raise _NotOpen, ObjectTampered, and what change raises."""
+    if vouches(current.etag) and not keys.opens(current.etag):
+        raise _NotOpen
+    new = change(checked(keys, current))
+    return vouch_anew(keys, current, new) if new.meta and unpack_meta(new.meta).seal else new
 
 
 class Sealing:
@@ -134,19 +146,24 @@ class Sealing:
         Raises what `change` and ObjectStore.amend raise, ObjectTampered when they are not as they were written, and
         the key service's error when that cannot be told.
         """
-        meta = unpack_meta(version.meta) if version.meta else ObjectMeta()
-        if not meta.seal:
-            return await self._store.amend(record.name, version.key, version.version_id, change)
-        keys = await self.vouching(record, describe(meta.seal).kind or Kind.C)
+        while True:
+            keys = await self._beside(record, version)
+            try:
+                return await self._store.amend(
+                    record.name, version.key, version.version_id, partial(_amended, keys, change)
+                )
+            except _NotOpen:  # it was encrypted, or vouched for under a new list key, just now
+                version = await self._store.get(record.name, version.key, version.version_id)
+
+    async def _beside(self, record: BucketRecord, version: ObjectVersion) -> ListKeys:
+        """Return the list keys that tell whether a version is as it was written, and vouch for it anew."""
+        kind = describe(unpack_meta(version.meta).seal).kind if version.meta else None
+        keys = await self.vouching(record, kind or Kind.C)
         if vouches(version.etag) and not keys.opens(version.etag):
             keys = await self._keyring.get(record, make=True)
             if not keys.opens(version.etag):
                 raise KeyNotFound("the list key that vouches for tags and locks")
-
-        def vouched(current: ObjectVersion) -> ObjectVersion:
-            return vouch_anew(keys, current, change(checked(keys, current)))
-
-        return await self._store.amend(record.name, version.key, version.version_id, vouched)
+        return keys
 
     async def try_key(self, key_name: str) -> None:
         """Raise the key service's error unless a data key can be made with this key."""
