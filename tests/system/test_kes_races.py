@@ -1,13 +1,22 @@
-"""Changes of one key that arrive at one server together."""
+"""Changes of one key that arrive at one server together; ends in the middle of things."""
 
 import asyncio
+import gc
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from test_kes_outage import Flaky, World
 
-from strongroom.kes.domain.errors import KeyExists, KeyNotFound
-from strongroom.kes.domain.settings import LockSettings
+from strongroom.errors import BadSettings, Unavailable
+from strongroom.kes import app
+from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreUnreachable
+from strongroom.kes.domain.settings import AuditSettings, LockSettings
+from strongroom.kes.handlers import lifecycle
 
 
 class Paused(Flaky):
@@ -62,3 +71,52 @@ async def test_many_changes_at_once_leave_a_whole_key_or_none(tmp_path: Path, mo
         assert await kes.lifecycle("mine")
     assert not world.app.state.keyring.changes._locks
     await world.stop()
+
+
+async def test_a_stream_that_its_client_leaves_is_closed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left to the garbage collector: that makes a task, which may outlive the loop."""
+    world = await World().start(tmp_path, monkeypatch, lock=LockSettings(within=60))
+    hooks, left = sys.get_asyncgen_hooks(), list[str]()
+
+    def note(generator: AsyncGenerator[object, None]) -> None:
+        left.append(generator.__qualname__)
+        hooks.finalizer(generator)
+
+    sys.set_asyncgen_hooks(finalizer=note)
+    try:
+        call = SimpleNamespace(state=world.app.state, identity=world.app.state.settings.admin)
+        lines = lifecycle._lines(call, "")
+        assert [await anext(lines), b"reset" in await anext(lines)] == [b"", True]
+        await lines.aclose()
+        async with aclosing(world.kes.events()) as events:
+            assert (await anext(events))["event"] == "reset"
+        await world.stop()
+        gc.collect()
+    finally:
+        sys.set_asyncgen_hooks(finalizer=hooks.finalizer)
+    assert [name for name in left if "Watch" in name or "_lines" in name or "_events" in name] == []
+
+
+class Failing(Flaky):
+    """A store in which predefined keys cannot be made."""
+
+    async def create(self, name: str, value: bytes) -> None:
+        raise StoreUnreachable("away")
+
+
+@pytest.mark.parametrize("changes", [{"keys": ("first",)}, {"audit": AuditSettings(file="/no/such/folder/a")}])
+async def test_a_start_that_fails_leaves_nothing_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object]
+) -> None:
+    monkeypatch.setattr("test_kes_outage.Flaky", Failing)
+    start = app.start
+
+    async def with_changes(settings: app.Settings, **more: object) -> app.App:
+        return await start(replace(settings, **changes), **more)
+
+    monkeypatch.setattr(app, "start", with_changes)
+    with pytest.raises((Unavailable, BadSettings)):
+        await World().start(tmp_path, monkeypatch)
+    assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -83,6 +83,7 @@ class App:
         """Answer what runs, then end everything."""
         for task in self._tasks:
             task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for end in list(self.entrance.server.stopping):
             end()
         await self.state.watch.stop()
@@ -98,15 +99,17 @@ async def start(settings: Settings, *, log: Log | None = None) -> App:
     log = log or Log(settings.error_level)
     tls = listener_tls(settings)
     state = await _make_state(settings, log, Turns())
-    audit = open_audit(settings, log)
-    parts = ServerParts(strongroom.__version__, log, audit, Counters())
-    entrance = Entrance(parts, state)
+    audit: AuditLog | None = None
     try:
+        audit = open_audit(settings, log)
+        parts = ServerParts(strongroom.__version__, log, audit, Counters())
+        entrance = Entrance(parts, state)
         server = await listen(entrance, settings.host, settings.port, tls=tls, limits=LIMITS, refuse=refuse)
-    except OSError:
+    except (Error, OSError):
         await state.watch.stop()
         await state.keyring.store.close()
-        audit.close()
+        if audit is not None:
+            audit.close()
         raise
     app = App(entrance, server, log, audit, state.keyring.store, [])
     app._tasks.append(asyncio.create_task(_every_second(app)))
@@ -116,13 +119,14 @@ async def start(settings: Settings, *, log: Log | None = None) -> App:
 async def _make_state(settings: Settings, log: Log, changes: Turns) -> State:
     policies, verify = Policies.of(settings.admin, settings.policies), forwarded_verifier(settings)
     store = await open_store(settings.store, log.warn)
+    keyring = Keyring(store, log.warn, changes=changes)
+    watch = Watch(keyring, settings.cache, settings.lock, log)
     try:
-        keyring = Keyring(store, log.warn, changes=changes)
-        watch = Watch(keyring, settings.cache, settings.lock, log)
         await watch.start()
         watch.every(max(settings.lock.within, 0.1), Deletions(keyring, watch).finish)
         await _make_keys(settings, keyring)
-    except Error:
+    except (Error, asyncio.CancelledError):
+        await watch.stop()
         await store.close()
         raise
     return State(settings, policies, keyring, watch, iso(time.time()), verify)

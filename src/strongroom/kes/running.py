@@ -37,6 +37,7 @@ def run_server(settings: Settings, load: Load | None, ready: Ready | None) -> in
         await signals.stopped.wait()
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         print("\n=> Stopping server... ", end="", flush=True)
         await app.stop()
         print("Goodbye.", flush=True)

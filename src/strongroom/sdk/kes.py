@@ -12,7 +12,7 @@ behind them (Denied, Unavailable); the message is the server's text.
 import base64
 import binascii
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -172,10 +172,12 @@ class KesClient(KesTransport):
         answer = await self._send("GET", "/v1/metrics?ours" if ours else "/v1/metrics")
         return answer.body.decode()
 
-    async def log(self, kind: str = "audit") -> AsyncIterator[dict[str, Any]]:
-        """Yield the events of the audit or error log as they happen, until the server or the caller ends it."""
-        async for event in self._events(f"/v1/log/{kind}"):
-            yield event
+    def log(self, kind: str = "audit") -> AsyncGenerator[dict[str, Any], None]:
+        """Yield the events of the audit or error log as they happen, until the server or the caller ends it.
+
+        Who leaves before the end closes the generator (`contextlib.aclosing`).
+        """
+        return self._events(f"/v1/log/{kind}")
 
     # ---- key versions and states (ours; docs/reference/kes.md)
     async def rotate(self, name: str) -> dict[str, Any]:
@@ -210,11 +212,13 @@ class KesClient(KesTransport):
         """Describe the state and versions of every key that pattern selects."""
         return list(json_of(await self._call("GET", "/v1/lifecycle/list/", pattern)).get("keys", []))
 
-    async def events(self, after: str = "", endpoint: str | None = None) -> AsyncIterator[dict[str, Any]]:
-        """Yield key state changes and heartbeats (`/v1/lifecycle/events`); after is the last generation seen."""
+    def events(self, after: str = "", endpoint: str | None = None) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield key state changes and heartbeats (`/v1/lifecycle/events`); after is the last generation seen.
+
+        Who leaves before the end closes the generator (`contextlib.aclosing`).
+        """
         path = "/v1/lifecycle/events" + (f"?after={quote(after, safe='')}" if after else "")
-        async for event in self._events(path, endpoint):
-            yield event
+        return self._events(path, endpoint)
 
 
 def _b64(data: bytes) -> str:

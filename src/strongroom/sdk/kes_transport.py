@@ -5,7 +5,7 @@ import json
 import random
 import ssl
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
@@ -107,7 +107,7 @@ class KesTransport:
         limit = time.monotonic() - ASIDE_SECONDS
         return sorted(self._order, key=lambda one: self._aside.get(one, 0.0) > limit)
 
-    async def _events(self, path: str, endpoint: str | None = None) -> AsyncIterator[dict[str, Any]]:
+    async def _events(self, path: str, endpoint: str | None = None) -> AsyncGenerator[dict[str, Any], None]:
         used = endpoint or self._candidates()[0]
         async with self._http.open("GET", used + path, timeout=0) as answer:
             if answer.status != 200:

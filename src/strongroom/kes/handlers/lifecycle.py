@@ -4,6 +4,7 @@ Each change writes or removes one entry, then replaces `generation-`, and only t
 """
 
 import asyncio
+import contextlib
 import functools
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -171,9 +172,11 @@ async def events(call: Call) -> Response:
 
 async def _lines(call: Call, after: str) -> AsyncIterator[bytes]:
     yield b""  # so that the head goes out at once
-    async for event in call.state.watch.events(after):
-        if not event.name or _may_use(call, event):
-            yield event.line()
+    # Closed here and now: a generator that is left to the collector is closed by a task, which may outlive the loop.
+    async with contextlib.aclosing(call.state.watch.events(after)) as changes:
+        async for event in changes:
+            if not event.name or _may_use(call, event):
+                yield event.line()
 
 
 def _may_use(call: Call, event: Event) -> bool:

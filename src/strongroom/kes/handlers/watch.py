@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -169,7 +169,7 @@ class Watch:
         for queue in list(self._subscribers):
             _offer(queue, event)
 
-    async def events(self, after: str) -> AsyncIterator[Event]:
+    async def events(self, after: str) -> AsyncGenerator[Event, None]:
         """Yield the events behind generation after, then new ones until `stop`.
 
         `reset` comes first when it cannot be told what happened since: the client must forget what it cached.
