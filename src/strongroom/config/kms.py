@@ -1,22 +1,16 @@
 """A kms server's settings from its configuration files, flags and environment (vault.md 9)."""
 
-import ipaddress
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from strongroom.config.hcl import Block, Entry, blocks, read_files, to_switch, unknown, values
+from strongroom.config.kms_listener import listener_of
+from strongroom.config.kms_spans import seconds, span, whole
+from strongroom.config.kms_unused import SEAL_USED, SETTINGS_UNUSED, STORAGE_USED, TELEMETRY_USED, beyond, unused
 from strongroom.errors import BadSettings
-from strongroom.kms.domain.fields import to_seconds
-from strongroom.kms.settings import (
-    JSON_MEMORY,
-    JSON_STRINGS,
-    REQUEST_BYTES,
-    REQUEST_SECONDS,
-    AuditStanza,
-    Listener,
-    Settings,
-)
+from strongroom.kms.domain.lockouts import TYPES, LockoutRule
+from strongroom.kms.settings import REQUEST_SECONDS, AuditStanza, Settings
+from strongroom.kms.wire.hcl import plain
 
 BLOCKS = {
     "storage", "backend", "ha_storage", "ha_backend", "listener", "seal", "hsm", "telemetry", "audit",
@@ -30,21 +24,8 @@ KNOWN = BLOCKS | {
     "license_path", "unsafe_allow_api_audit_creation", "disable_printable_check", "enable_response_header_raft_node_id",
     "introspection_endpoint", "disable_indexing", "disable_performance_standby", "disable_standby_reads",
 }  # fmt: skip
-LISTENER = {
-    "address", "cluster_address", "tls_disable", "tls_cert_file", "tls_key_file", "tls_min_version",
-    "tls_max_version", "tls_cipher_suites", "tls_client_ca_file", "tls_require_and_verify_client_cert",
-    "tls_disable_client_certs", "http_idle_timeout", "http_read_header_timeout", "http_read_timeout",
-    "http_write_timeout", "max_request_size", "max_request_duration", "telemetry", "profiling",
-    "custom_response_headers", "disable_unauthed_rekey_endpoints", "disable_unauthed_generate_root_endpoints",
-    "x_forwarded_for_authorized_addrs", "x_forwarded_for_hop_skips", "x_forwarded_for_reject_not_present",
-    "x_forwarded_for_reject_not_authorized", "proxy_protocol_behavior", "proxy_protocol_authorized_addrs",
-    "tls_prefer_server_cipher_suites", "inflight_requests_logging", "max_request_json_memory",
-    "max_request_json_strings",
-}  # fmt: skip
-FRAMING = {"content-length", "transfer-encoding", "connection", "date", "trailer", "upgrade"}
 STORAGES = {"file", "sqlite", "inmem", "inmem_ha", "postgresql"}
 SEALS = {"shamir", "transit", "pkcs11", "static"}
-VERSIONS = {"tls10": "1.2", "tls11": "1.2", "tls12": "1.2", "tls13": "1.3"}
 
 
 def kms_settings(paths: Sequence[str], environment: Mapping[str, str], **flags: Any) -> Settings:
@@ -52,11 +33,18 @@ def kms_settings(paths: Sequence[str], environment: Mapping[str, str], **flags: 
     entries = read_files(paths)
     top = values([entry for entry in entries if entry.item.keys[0] not in BLOCKS])
     warnings = [unknown(entry.item.keys[0], KNOWN, entry.place) for entry in entries if entry.item.keys[0] not in KNOWN]
+    for entry in entries:
+        warnings += unused({entry.item.keys[0]: plain(entry.item.value)}, SETTINGS_UNUSED, entry.place)
     storage = _storage(entries)
+    warnings += beyond(storage.members, STORAGE_USED.get(storage.kind, ()), f"storage {storage.kind}:", storage.place)
     duration = _time(top, "default_max_request_duration", REQUEST_SECONDS) or REQUEST_SECONDS
-    listeners = tuple(_listener(block, warnings, duration) for block in blocks(entries, "listener"))
+    listeners = tuple(listener_of(block, warnings, duration) for block in blocks(entries, "listener"))
     seal, old = _seals(entries)
+    for block in filter(None, (seal, old)):
+        used = SEAL_USED.get(block.kind, set()) | {"disabled"}
+        warnings += beyond(block.members, used, f"seal {block.kind}:", block.place)
     telemetry = blocks_or_plain(entries, "telemetry")
+    warnings += beyond(telemetry, TELEMETRY_USED, "telemetry", "; ".join(paths))
     return Settings(
         storage=storage.kind,
         storage_options=_texts(storage),
@@ -75,11 +63,15 @@ def kms_settings(paths: Sequence[str], environment: Mapping[str, str], **flags: 
         log_level=flags.get("log_level") or _env(environment, "LOG_LEVEL") or _text(top, "log_level") or "info",
         log_format=flags.get("log_format") or _env(environment, "LOG_FORMAT") or _text(top, "log_format") or "standard",
         log_file=_text(top, "log_file"),
+        log_rotate_bytes=_number(top, "log_rotate_bytes"),
+        log_rotate_duration=_time(top, "log_rotate_duration", 0),
+        log_rotate_max_files=_number(top, "log_rotate_max_files"),
         pid_file=_text(top, "pid_file"),
         raw_storage_endpoint=_switch(top, "raw_storage_endpoint"),
         allow_api_audit=_switch(top, "unsafe_allow_api_audit_creation", default=True),
         audits=tuple(_audit(block) for block in blocks(entries, "audit")),
-        prometheus_retention=_seconds(telemetry.get("prometheus_retention_time", "24h"), "prometheus_retention_time"),
+        prometheus_retention=seconds(telemetry.get("prometheus_retention_time", "24h"), "prometheus_retention_time"),
+        user_lockout=_lockouts(entries, environment),
         warnings=tuple(warnings),
         source=", ".join(paths),
     )
@@ -108,6 +100,24 @@ def _storage(entries: list[Entry]) -> Block:
     return found[-1]
 
 
+def _lockouts(entries: list[Entry], environment: Mapping[str, str]) -> dict[str, LockoutRule]:
+    """Return when failed logins lock, by auth method or `all` (vault.md 4.3)."""
+    if to_switch(_env(environment, "DISABLE_USER_LOCKOUT") or False, "VAULT_DISABLE_USER_LOCKOUT"):
+        return {"all": LockoutRule(disabled=True)}
+    found: dict[str, LockoutRule] = {}
+    for block in sorted(blocks(entries, "user_lockout"), key=lambda block: block.kind != "all"):
+        if block.kind not in ("all", *TYPES):
+            raise BadSettings(f"{block.place}: user_lockout {block.kind!r}: write all, {' or '.join(TYPES)}")
+        known = found.get("all", LockoutRule())
+        found[block.kind] = LockoutRule(
+            whole(block, "lockout_threshold", known.threshold),
+            int(span(block, "lockout_duration", known.duration)),
+            int(span(block, "lockout_counter_reset", known.reset)),
+            block.switch("disable_lockout", known.disabled),
+        )
+    return found
+
+
 def _texts(block: Block) -> dict[str, str]:
     return {name: block.text(name) for name, value in block.members.items() if not isinstance(value, dict | list)}
 
@@ -124,114 +134,6 @@ def _seals(entries: list[Entry]) -> tuple[Block | None, Block | None]:
         else:
             current = block
     return current, old
-
-
-def _listener(block: Block, warnings: list[str], duration: float) -> Listener:
-    if block.kind != "tcp":
-        raise BadSettings(f"{block.place}: listener type {block.kind!r} is not supported; use `tcp`")
-    warnings += [unknown(name, LISTENER, block.place) for name in block.members if name not in LISTENER]
-    host, port = _address(block.text("address", "127.0.0.1:8200"), block.place)
-    disabled = block.switch("tls_disable")
-    version = block.text("tls_min_version", "tls12")
-    if version not in VERSIONS:
-        raise BadSettings(f"{block.place}: tls_min_version {version!r}: write tls12 or tls13")
-    for name in ("tls_cert_file", "tls_key_file"):
-        if not disabled and not block.text(name):
-            raise BadSettings(f"{block.place}: the listener has no {name}; name one, or set tls_disable = true")
-    if block.text("proxy_protocol_behavior"):
-        raise BadSettings(
-            f"{block.place}: proxy_protocol_behavior is not supported; let the proxy send X-Forwarded-For"
-        )
-    telemetry = block.members.get("telemetry") or {}
-    skips = _whole(block, "x_forwarded_for_hop_skips", 0)
-    if skips < 0:
-        raise BadSettings(f"{block.place}: x_forwarded_for_hop_skips cannot be negative but set to {skips}")
-    return Listener(
-        host=host,
-        port=port,
-        tls_disable=disabled,
-        tls_cert_file=block.text("tls_cert_file"),
-        tls_key_file=block.text("tls_key_file"),
-        tls_min_version=VERSIONS[version],
-        tls_client_ca_file=block.text("tls_client_ca_file"),
-        require_client_cert=block.switch("tls_require_and_verify_client_cert"),
-        disable_client_certs=block.switch("tls_disable_client_certs"),
-        max_request_size=_whole(block, "max_request_size", 0) or REQUEST_BYTES,
-        max_request_duration=_span(block, "max_request_duration", 0) or duration,
-        max_json_strings=_whole(block, "max_request_json_strings", 0) or JSON_STRINGS,
-        max_json_memory=_whole(block, "max_request_json_memory", 0) or JSON_MEMORY,
-        http_idle_timeout=_span(block, "http_idle_timeout", 300),
-        http_read_header_timeout=_span(block, "http_read_header_timeout", 10),
-        http_read_timeout=_span(block, "http_read_timeout", 30),
-        unauthenticated_metrics=to_switch(
-            telemetry.get("unauthenticated_metrics_access", False) if isinstance(telemetry, dict) else False,
-            block.place,
-        ),
-        disable_unauthed_rekey=block.switch("disable_unauthed_rekey_endpoints"),
-        disable_unauthed_generate_root=block.switch("disable_unauthed_generate_root_endpoints"),
-        forwarded_from=_networks(block, "x_forwarded_for_authorized_addrs"),
-        forwarded_skips=skips,
-        forwarded_required=block.switch("x_forwarded_for_reject_not_present"),
-        forwarded_strict=block.switch("x_forwarded_for_reject_not_authorized"),
-        response_headers=_headers(block, warnings),
-        raw=block.members,
-    )
-
-
-def _networks(block: Block, name: str) -> tuple[str, ...]:
-    """Return address blocks, given as a list or as text with commas."""
-    value = block.members.get(name) or []
-    parts = [str(part).strip() for part in (value if isinstance(value, list) else str(value).split(","))]
-    for part in parts:
-        try:
-            ipaddress.ip_network(part, strict=False)
-        except ValueError as error:
-            raise BadSettings(f"{block.place}: {name}: {part!r} is neither an address nor an address block") from error
-    return tuple(parts)
-
-
-def _headers(block: Block, warnings: list[str]) -> dict[str, dict[str, str]]:
-    """Return custom_response_headers by `default`, `4xx` or `404`; a header's texts are joined."""
-    found: dict[str, dict[str, str]] = {}
-    for part in _maps(block.members.get("custom_response_headers") or {}, block.place):
-        for status, headers in part.items():
-            if not re.fullmatch(r"default|[1-5]xx|[1-5][0-9][0-9]", status):
-                place = f"{block.place}: custom_response_headers {status!r}"
-                raise BadSettings(f"{place}: write default, a class such as 4xx, or a status such as 404")
-            for some in _maps(headers, block.place):
-                found.setdefault(status, {}).update(_texts_of(some, block.place, warnings))
-    return found
-
-
-def _maps(value: Any, place: str) -> list[Mapping[str, Any]]:
-    found = value if isinstance(value, list) else [value]
-    if not all(isinstance(part, dict) for part in found):
-        raise BadSettings(f'{place}: custom_response_headers: write blocks such as "4xx" = {{ NAME = [TEXT] }}')
-    return found
-
-
-def _texts_of(headers: Mapping[str, Any], place: str, warnings: list[str]) -> dict[str, str]:
-    found = {}
-    for name, value in headers.items():
-        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            raise BadSettings(f"{place}: custom_response_headers {name}: headers must be given in a list of strings")
-        text = "; ".join(value)
-        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch(r"[\t -~]*", text):
-            raise BadSettings(f"{place}: custom_response_headers {name!r}: not a header of plain text")
-        if name.lower().startswith("x-vault-") or name.lower() in FRAMING:
-            warnings.append(f"{place}: custom_response_headers {name} is the server's own and stays as it is")
-        else:
-            found[name] = text
-    return found
-
-
-def _address(text: str, place: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit():
-        host, port = text, "8200"
-    if not 0 <= int(port) < 65536:
-        raise BadSettings(f"{place}: address {text!r}: the port is out of range")
-    return host.strip("[]"), int(port)
 
 
 def _audit(block: Block) -> AuditStanza:
@@ -258,22 +160,12 @@ def _switch(top: Mapping[str, tuple[Any, str]], name: str, default: bool = False
 
 def _time(top: Mapping[str, tuple[Any, str]], name: str, default: float) -> float:
     value, place = top.get(name, (default, ""))
-    return _seconds(value, f"{place}: {name}")
+    return seconds(value, f"{place}: {name}")
 
 
-def _span(block: Block, name: str, default: float) -> float:
-    return _seconds(block.members.get(name, default), f"{block.place}: {name}")
-
-
-def _whole(block: Block, name: str, default: int) -> int:
+def _number(top: Mapping[str, tuple[Any, str]], name: str) -> int:
+    value, place = top.get(name, (0, ""))
     try:
-        return int(block.members.get(name, default))
+        return int(value)
     except (TypeError, ValueError) as error:
-        raise BadSettings(f"{block.place}: {name} is not a whole number") from error
-
-
-def _seconds(value: Any, place: str) -> float:
-    try:
-        return to_seconds(int(value) if isinstance(value, float) else value)
-    except ValueError as error:
-        raise BadSettings(f"{place}: {error}; write seconds, or a duration such as 30m") from error
+        raise BadSettings(f"{place}: {name} is not a whole number") from error

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -19,6 +20,7 @@ from strongroom.kms.handlers.render import error_body, json_response
 from strongroom.kms.handlers.sealing import Sealing
 from strongroom.kms.outside import snapshot
 from strongroom.kms.outside.kubernetes import review_token
+from strongroom.kms.outside.logs import LogFile, level_of, open_log
 from strongroom.kms.outside.seals import open_seal
 from strongroom.kms.outside.sinks import open_sink
 from strongroom.kms.settings import Listener, Settings
@@ -30,9 +32,8 @@ from strongroom.net.run import Signals, run
 from strongroom.net.server import Server, listen
 from strongroom.net.tls import TlsContext, server_tls
 from strongroom.net.tls_openssl import any_client_tls
-from strongroom.observe.log import DEBUG, ERROR, INFO, WARN, Log
+from strongroom.observe.log import Log
 
-LEVELS = {"trace": DEBUG, "debug": DEBUG, "info": INFO, "warn": WARN, "error": ERROR, "err": ERROR}
 TICK = 1.0  # seconds between looks at what has expired
 RETRY = 5  # ticks between tries to unseal with an outside seal that was away
 
@@ -105,7 +106,8 @@ def tls_of(listener: Listener) -> TlsContext | None:
     """Return a listener's TLS; raise BadSettings."""
     if listener.tls_disable:
         return None
-    if not (listener.tls_client_ca_file or listener.disable_client_certs or listener.tls_min_version == "1.3"):
+    narrowed = (listener.tls_min_version, listener.tls_max_version, listener.tls_cipher_suites) != ("1.2", "1.3", "")
+    if not (listener.tls_client_ca_file or listener.disable_client_certs or narrowed):
         # clients may show any certificate, which auth/cert judges by itself
         return any_client_tls(listener.tls_cert_file, listener.tls_key_file, require_certificate=False)
     return server_tls(
@@ -114,12 +116,14 @@ def tls_of(listener: Listener) -> TlsContext | None:
         client_ca=listener.tls_client_ca_file or None,
         client_required=listener.require_client_cert,
         min_version="1.3" if listener.tls_min_version == "1.3" else "1.2",
+        max_version="1.2" if listener.tls_max_version == "1.2" else "1.3",
+        ciphers=listener.tls_cipher_suites,
     )
 
 
 async def start(settings: Settings, log: Log | None = None) -> Running:
     """Start a server and return it once it accepts requests; raise BadSettings or OSError."""
-    log = log or open_log(settings)
+    log = log or open_log(settings)[0]
     seal = open_seal(settings.seal, settings.seal_options)
     store = open_store(settings)
     core = Core(settings, store, time.time_ns, FACTORIES, seal)
@@ -175,6 +179,7 @@ async def _listen(core: Core, sealing: Sealing, listener: Listener) -> Server:
         head_seconds=listener.http_read_header_timeout,
         idle_seconds=listener.http_idle_timeout,
         body_stall_seconds=listener.http_read_timeout or 30,
+        send_stall_seconds=listener.http_write_timeout or 60,
     )
     try:
         return await listen(
@@ -243,18 +248,6 @@ def banner(running: Running) -> str:
     return head + "\n".join(lines) + "\n\n==> Vault server started! Log data will stream in below:\n"
 
 
-def open_log(settings: Settings) -> Log:
-    """Return the operators' log: standard error, or the configured file; raise BadSettings."""
-    level = LEVELS.get(settings.log_level.lower())
-    if level is None:
-        raise BadSettings(f"log_level {settings.log_level!r}: write one of {', '.join(LEVELS)}")
-    try:
-        stream = open(settings.log_file, "a", encoding="utf-8") if settings.log_file else None  # noqa: SIM115 - kept
-    except OSError as error:
-        raise BadSettings(f"log_file {settings.log_file}: {error.strerror}") from error
-    return Log(level, stream)
-
-
 def _write_pid(settings: Settings) -> None:
     if settings.pid_file:
         try:
@@ -268,14 +261,38 @@ def _remove_pid(settings: Settings) -> None:
         Path(settings.pid_file).unlink(missing_ok=True)
 
 
-async def _serve(settings: Settings, log: Log, signals: Signals) -> int:
+@dataclass(slots=True)
+class _Logs:
+    """The log of a running server, and how it is set anew by SIGHUP."""
+
+    log: Log
+    file: LogFile | None
+    reread: Callable[[], Settings] | None
+
+    def reload(self) -> None:
+        """Open the file again and take the level that the configuration has now."""
+        try:
+            if self.file is not None:
+                self.file.reopen()
+            if self.reread is not None:
+                self.log.level = level_of(self.reread())
+        except (BadSettings, OSError) as error:
+            self.log.warn(f"reload: {error}; the log goes on as before")
+
+
+async def _serve(settings: Settings, logs: _Logs, signals: Signals) -> int:
     try:
-        running = await start(settings, log)
+        running = await start(settings, logs.log)
         _write_pid(settings)
     except (BadSettings, Error) as error:
         print(f"Error initializing: {error}")
         return 1
-    signals.on_reload(running.reload)
+
+    def reload() -> None:
+        logs.reload()
+        running.reload()
+
+    signals.on_reload(reload)
     print(banner(running), flush=True)
     if settings.dev:
         print(_dev_banner(running), flush=True)
@@ -304,10 +321,13 @@ def _dev_banner(running: Running) -> str:
     )
 
 
-def serve(settings: Settings) -> int:
-    """Run a server until SIGTERM or SIGINT; return its exit code. SIGHUP reloads certificates and audit files."""
+def serve(settings: Settings, reread: Callable[[], Settings] | None = None) -> int:
+    """Run a server until SIGTERM or SIGINT; return its exit code.
+
+    SIGHUP reloads certificates, opens audit and log files anew, and takes the log level of what reread returns.
+    """
     try:
-        log = open_log(settings)
+        log, file = open_log(settings)
     except BadSettings as error:
         print(error)
         return 1
@@ -320,5 +340,5 @@ def serve(settings: Settings) -> int:
         if problem:
             log.warn(f"memory is not locked: {problem}")
     with contextlib.suppress(KeyboardInterrupt):
-        return run(lambda signals: _serve(settings, log, signals))
+        return run(lambda signals: _serve(settings, _Logs(log, file, reread), signals))
     return 0

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from strongroom.kms.domain.lockouts import LockoutRule
+
 HOURS_768 = 768 * 3600
 REQUEST_BYTES = 32 * 1024 * 1024
 REQUEST_SECONDS = 90.0
@@ -21,6 +23,8 @@ class Listener:
     tls_cert_file: str = ""
     tls_key_file: str = ""
     tls_min_version: str = "1.2"
+    tls_max_version: str = "1.3"
+    tls_cipher_suites: str = ""  # for TLS 1.2, in OpenSSL's words
     tls_client_ca_file: str = ""
     require_client_cert: bool = False
     disable_client_certs: bool = False
@@ -31,6 +35,7 @@ class Listener:
     http_idle_timeout: float = 300
     http_read_header_timeout: float = 10
     http_read_timeout: float = 30
+    http_write_timeout: float = 0
     unauthenticated_metrics: bool = False
     disable_unauthed_rekey: bool = False
     disable_unauthed_generate_root: bool = False
@@ -73,11 +78,15 @@ class Settings:
     log_level: str = "info"
     log_format: str = "standard"
     log_file: str = ""
+    log_rotate_bytes: int = 0  # a longer file is put aside
+    log_rotate_duration: float = 0  # seconds after which it is
+    log_rotate_max_files: int = 0  # how many put aside are kept; 0: all, below zero: none
     pid_file: str = ""
     raw_storage_endpoint: bool = False
     allow_api_audit: bool = True
     audits: tuple[AuditStanza, ...] = ()
     prometheus_retention: float = 24 * 3600
+    user_lockout: Mapping[str, LockoutRule] = field(default_factory=dict)  # by auth method, or `all`
     dev: bool = False
     dev_root_token: str = ""
     warnings: tuple[str, ...] = ()

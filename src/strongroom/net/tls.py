@@ -92,19 +92,24 @@ def server_tls(
     client_ca: str | Path | None = None,
     client_required: bool = True,
     min_version: Literal["1.2", "1.3"] = "1.2",
+    max_version: Literal["1.2", "1.3"] = "1.3",
+    ciphers: str = "",
 ) -> TlsContext:
     """Return the TLS of a listener; raise BadSettings when a file cannot be used.
 
     client_ca: a PEM file or a folder of them: clients show a certificate that it verifies (or none, when
-    client_required is False). Compression and renegotiation are off, as Python has them.
+    client_required is False). ciphers: OpenSSL's list for TLS 1.2; without it Python's. Compression and renegotiation
+    are off, as Python has them.
     """
 
     def build() -> "_Maker":
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = _VERSIONS[min_version]
+        context.minimum_version, context.maximum_version = _VERSIONS[min_version], _VERSIONS[max_version]
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
         context.set_alpn_protocols(["http/1.1"])
         try:
+            if ciphers:
+                context.set_ciphers(ciphers)
             context.load_cert_chain(cert_file, key_file, password or b"")
             if client_ca is not None:
                 ca = Path(client_ca)

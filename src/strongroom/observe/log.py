@@ -52,14 +52,18 @@ class Log:
         name = level_name(level)
         self.counts[name] = self.counts.get(name, 0) + 1
         moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        pairs = "".join(f" {key.replace('__', '.')}={quoted(str(value))}" for key, value in fields.items())
-        line = f"time={moment} level={name} msg={quoted(message)}{pairs}"
+        line = self.line(moment, name, message, fields)
         try:
             print(line, file=self._stream or sys.stderr, flush=True)
         except (OSError, ValueError):
             self.counts["lost"] = self.counts.get("lost", 0) + 1
         for subscriber in self._subscribers:
             subscriber(line)
+
+    def line(self, moment: str, level: str, message: str, fields: dict[str, object]) -> str:
+        """Return a line; a log of another form overrides this."""
+        pairs = "".join(f" {key.replace('__', '.')}={quoted(str(value))}" for key, value in fields.items())
+        return f"time={moment} level={level} msg={quoted(message)}{pairs}"
 
     def subscribe(self, subscriber: Callable[[str], None]) -> Callable[[], None]:
         """Give every line to subscriber too; call what is returned to end that."""

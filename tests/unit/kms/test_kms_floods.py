@@ -4,7 +4,8 @@ import pytest
 from kms_replay import post, unsealed
 
 from strongroom.kms.domain.values import parse_duration
-from strongroom.kms.handlers.lockout import THRESHOLD, Lockouts
+from strongroom.kms.domain.lockouts import DEFAULT
+from strongroom.kms.handlers.lockout import Lockouts
 
 
 @pytest.mark.parametrize("text", ["9" * 400, "9" * 5000, "-" + "9" * 400, "1" * 90 + "h", "." * 1000])
@@ -22,7 +23,7 @@ async def test_such_a_duration_in_a_header_is_refused(tmp_path):
 
 def test_failed_logins_under_long_names_are_counted_in_little_room():
     lockouts = Lockouts()
-    for _ in range(THRESHOLD):
+    for _ in range(DEFAULT.threshold):
         lockouts.failed("m", "x" * 60_000, 0)
         lockouts.failed("m", "ann", 0)
     assert lockouts.locked("m", "x" * 60_000, 1)

@@ -18,7 +18,7 @@ FLAGS = (
     Flag("config", "configuration file, or a folder of them; may be repeated", Kind.WORDS),
     Flag("log-level", "trace, debug, info, warn or error (VAULT_LOG_LEVEL)"),
     Flag("log-format", "standard or json (VAULT_LOG_FORMAT)"),
-    Flag("recovery", "not supported: unseal with the recovery shares is not needed here", Kind.SWITCH),
+    Flag("recovery", "not supported", Kind.SWITCH),
     Flag("exit-on-core-shutdown", "accepted for compatibility", Kind.SWITCH),
     Flag("dev", "a server for development: in memory, unsealed, plain HTTP", Kind.SWITCH),
     Flag("dev-root-token-id", "root token of the development server (VAULT_DEV_ROOT_TOKEN_ID)"),
@@ -54,13 +54,21 @@ def main(words: list[str], name: str) -> int:
         given = parse(words, FLAGS)
         if given.arguments:
             raise Fault(f"Too many arguments (expected 0, got {len(given.arguments)})")
+        if given.values["recovery"]:
+            raise Fault(
+                "-recovery is not supported; a quorum of recovery shares makes a root token: operator generate-root"
+            )
         if given.values["dev"]:
             return serve(_dev_settings(given))
         paths = given.values["config"]
         if not paths:
             raise BadSettings("Must specify at least one config path using -config")
+
+        def read() -> "Settings":
+            return kms_settings(list(paths), os.environ, **flags)
+
         flags = {key: given.values[f"log-{key[4:]}"] for key in ("log_level", "log_format")}
-        return serve(kms_settings(list(paths), os.environ, **flags))
+        return serve(read(), read)
     except (BadSettings, Fault) as error:
         print(error)
         return 1
@@ -69,18 +77,22 @@ def main(words: list[str], name: str) -> int:
 def _dev_settings(given: Parsed) -> "Settings":
     from strongroom.kms.settings import Listener, Settings
 
-    environment, values = os.environ, given.values
-    address = values["dev-listen-address"] or environment.get("VAULT_DEV_LISTEN_ADDRESS") or "127.0.0.1:8200"
+    values = given.values
+    address = values["dev-listen-address"] or _variable("DEV_LISTEN_ADDRESS") or "127.0.0.1:8200"
     host, _, port = address.rpartition(":")
     if not port.isdigit():
         raise BadSettings(f"-dev-listen-address {address!r}: write HOST:PORT")
-    token = values["dev-root-token-id"] or environment.get("VAULT_DEV_ROOT_TOKEN_ID") or ""
+    token = values["dev-root-token-id"] or _variable("DEV_ROOT_TOKEN_ID") or ""
     if not token:
         token = "s." + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(24))
     if not values["dev-no-store-token"]:
         _store_token(token)
     listener = Listener(host=host or "127.0.0.1", port=int(port), tls_disable=True)
     return Settings(listeners=(listener,), dev=True, dev_root_token=token, disable_mlock=True)
+
+
+def _variable(name: str) -> str:
+    return os.environ.get(f"BAO_{name}") or os.environ.get(f"VAULT_{name}") or ""
 
 
 def _store_token(token: str) -> None:

@@ -5,6 +5,15 @@ from typing import Any
 import msgspec
 
 
+class LockoutConfig(msgspec.Struct, omit_defaults=True):
+    """What a mount's user lockout was tuned to; seconds, 0 for the server's value."""
+
+    threshold: int = 0
+    duration: int = 0
+    reset: int = 0
+    disable: bool = False
+
+
 class MountConfig(msgspec.Struct, omit_defaults=True):
     """A mount's tuning; TTLs in seconds, 0 for the system's default."""
 
@@ -17,6 +26,7 @@ class MountConfig(msgspec.Struct, omit_defaults=True):
     passthrough_request_headers: list[str] = msgspec.field(default_factory=list)
     allowed_response_headers: list[str] = msgspec.field(default_factory=list)
     token_type: str = ""
+    user_lockout: LockoutConfig | None = None
 
 
 class Mount(msgspec.Struct):

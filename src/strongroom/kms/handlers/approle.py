@@ -200,8 +200,8 @@ class AppRole(AppRoleSecrets):
         role_id = call.get("role_id")
         if not role_id:
             raise FailedPlain("missing role_id")
-        lockouts, accessor = self.core.lockouts, self.mount.accessor
-        if lockouts.locked(accessor, role_id, call.seconds):
+        lockouts, accessor, rule = self.core.lockouts, self.mount.accessor, self.core.lockout_rule(self.mount)
+        if lockouts.locked(accessor, role_id, call.seconds, rule):
             raise Forbidden("permission denied")
         view = call.view
         owner = view.get(ROLE_ID + digest(role_id))
@@ -213,7 +213,7 @@ class AppRole(AppRoleSecrets):
         if role.bind_secret_id:
             record = self.spend(call, role)
             if record is None:
-                lockouts.failed(accessor, role_id, call.seconds)
+                lockouts.failed(accessor, role_id, call.seconds, rule)
                 raise Refused(INVALID)
             metadata, blocks = record.metadata | metadata, record.token_bound_cidrs
         if not within(call.peer.address, role.secret_id_bound_cidrs):

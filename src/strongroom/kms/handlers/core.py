@@ -14,6 +14,7 @@ from strongroom.kms.domain.barrier import Keyring, open_with, seal_with
 from strongroom.kms.domain.cidrs import within
 from strongroom.kms.domain.entries import Entries, Ticket, Work
 from strongroom.kms.domain.errors import Forbidden
+from strongroom.kms.domain.lockouts import LockoutRule, rule_for
 from strongroom.kms.domain.mounts import Mounts, first_mounts
 from strongroom.kms.domain.ports import AutoSeal, Clock, EntryStore, ReviewToken, Write
 from strongroom.kms.domain.records import Cluster, Mount, MountTable, Token
@@ -199,6 +200,10 @@ class Core:
     def quota(self, call: Call) -> None:
         """Raise RateLimited when a quota says not now."""
         self.quotas.check(call)
+
+    def lockout_rule(self, mount: Mount) -> LockoutRule:
+        """Return when failed logins at a mount lock their alias."""
+        return rule_for(self.settings.user_lockout, mount.type, mount.config.user_lockout)
 
     def default_ttl(self, mount: Mount) -> int:
         """Return a mount's default TTL, seconds."""

@@ -1,11 +1,14 @@
-"""User lockout: five failed logins of one alias lock it for fifteen minutes (vault.md 4.3); in memory only."""
+"""User lockout: five failed logins of one alias lock it for fifteen minutes, unless a rule says otherwise.
+
+In memory only. Source: vault.md 4.3.
+"""
 
 import hashlib
 from dataclasses import dataclass
 
+from strongroom.kms.domain.lockouts import DEFAULT, LockoutRule
+
 LONGEST = 128  # characters of an alias that is kept as it is; anybody can try to log in under any name
-THRESHOLD = 5
-SECONDS = 15 * 60
 KEPT = 100_000
 
 
@@ -13,6 +16,7 @@ KEPT = 100_000
 class _Failures:
     count: int
     last: int
+    locked: bool = False
 
 
 def _key(mount: str, alias: str) -> tuple[str, str]:
@@ -27,23 +31,28 @@ class Lockouts:
     def __init__(self) -> None:
         self._failures: dict[tuple[str, str], _Failures] = {}
 
-    def locked(self, mount: str, alias: str, now: int) -> bool:
+    def locked(self, mount: str, alias: str, now: int, rule: LockoutRule = DEFAULT) -> bool:
         """Say whether an alias is locked at `now`, seconds."""
+        if rule.disabled:
+            return False
         key = _key(mount, alias)
         found = self._failures.get(key)
         if found is None:
             return False
-        if now - found.last >= SECONDS:
+        if now - found.last >= (rule.duration if found.locked else rule.reset):
             del self._failures[key]
             return False
-        return found.count >= THRESHOLD
+        return found.locked
 
-    def failed(self, mount: str, alias: str, now: int) -> None:
+    def failed(self, mount: str, alias: str, now: int, rule: LockoutRule = DEFAULT) -> None:
         """Count a failed login."""
+        if rule.disabled:
+            return
         if len(self._failures) >= KEPT:
             self._failures.clear()
         found = self._failures.setdefault(_key(mount, alias), _Failures(0, now))
         found.count, found.last = found.count + 1, now
+        found.locked = found.count >= rule.threshold
 
     def succeeded(self, mount: str, alias: str) -> None:
         """Forget an alias's failures."""
@@ -51,7 +60,7 @@ class Lockouts:
 
     def all(self) -> list[tuple[str, str]]:
         """Return the locked (mount accessor, alias) pairs."""
-        return [key for key, found in self._failures.items() if found.count >= THRESHOLD]
+        return [key for key, found in self._failures.items() if found.locked]
 
     def clear(self) -> None:
         """Forget everything."""

@@ -120,19 +120,19 @@ class UserPass(Backend):
     async def login(self, call: Call) -> Reply:
         """Exchange name and password for a token; an unknown name takes as long as a wrong password."""
         name, password = call.captures["username"].lower(), call.get("password")
-        lockouts, accessor = self.core.lockouts, self.mount.accessor
+        lockouts, accessor, rule = self.core.lockouts, self.mount.accessor, self.core.lockout_rule(self.mount)
         if not password:
             raise Refused("missing password")
-        if lockouts.locked(accessor, name, call.seconds):
+        if lockouts.locked(accessor, name, call.seconds, rule):
             raise Forbidden("permission denied")
         user = self.user(call.view, name)
         salt = user.salt if user is not None else b"0" * 16
         given = await self._hash(call, salt, call.peer.address)
-        if lockouts.locked(accessor, name, call.seconds):  # by those who guessed at the same time
+        if lockouts.locked(accessor, name, call.seconds, rule):  # by those who guessed at the same time
             raise Forbidden("permission denied")
         user = self.user(call.view, name)  # as it is now
         if user is None or not hmac.compare_digest(given, user.hash):
-            lockouts.failed(accessor, name, call.seconds)
+            lockouts.failed(accessor, name, call.seconds, rule)
             raise Refused(WRONG)
         if not within(call.peer.address, user.token_bound_cidrs):
             raise Forbidden("permission denied")

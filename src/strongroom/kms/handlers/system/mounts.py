@@ -10,6 +10,7 @@ from strongroom.kms.domain.fields import convert, to_seconds
 from strongroom.kms.domain.mounts import FIXED, SPECIAL_TYPES, TOKEN, new_mount
 from strongroom.kms.domain.records import Mount, MountConfig
 from strongroom.kms.handlers.call import Call, Reply, Route, route
+from strongroom.kms.handlers.system.lockout_tuning import lockout_shown, take_lockout
 
 if TYPE_CHECKING:
     from strongroom.kms.handlers.core import Core
@@ -33,7 +34,7 @@ CONFIG = {
     "description": "text",
     "options": "map",
     "plugin_version": "text",
-    "user_lockout_config": "any",
+    "user_lockout_config": "map",
 } | dict.fromkeys(LISTS, "list")
 ENABLE = {
     "type": "text",
@@ -63,6 +64,8 @@ def shown(mount: Mount) -> dict[str, Any]:
     for name in (*LISTS, "listing_visibility", "token_type"):
         if getattr(config, name):
             settings[name] = getattr(config, name)
+    if config.user_lockout is not None:
+        settings["user_lockout_config"] = lockout_shown(config.user_lockout)
     found = {
         "type": mount.type,
         "description": mount.description,
@@ -237,6 +240,7 @@ class MountRoutes:
             raise Refused(f'tune of path "{path}" failed: no mount entry found')
         config = copy.deepcopy(mount.config)
         take_config(self.core, config, call.data)
+        take_lockout(config, mount.type, call.get("user_lockout_config") if call.has("user_lockout_config") else None)
         if config.max_lease_ttl and config.default_lease_ttl > config.max_lease_ttl:
             raise Refused(
                 f"backend max lease TTL of {config.max_lease_ttl} would be less than backend default lease TTL of "
