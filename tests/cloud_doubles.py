@@ -55,6 +55,7 @@ class Gcp(Double):
     def __init__(self) -> None:
         super().__init__()
         self.secrets: dict[str, list[str]] = {}
+        self.lost_answers = 0  # of versions that are stored
 
     def serve(self, method: str, path: str, query: dict[str, str], document: Any) -> Response:
         place = path.removeprefix("/v1/projects/p/secrets").removeprefix("/")
@@ -68,7 +69,10 @@ class Gcp(Double):
             return answer(200)
         if rest == "addVersion":
             self.secrets[name].append(document["payload"]["data"])
-            return answer(200)
+            if self.lost_answers:  # stored, but the client is told otherwise
+                self.lost_answers -= 1
+                return answer(503)
+            return answer(200, {"name": f"projects/1/secrets/{name}/versions/{len(self.secrets[name])}"})
         versions = self.secrets[name]
         return answer(200, {"payload": {"data": versions[0]}}) if versions else answer(404)
 

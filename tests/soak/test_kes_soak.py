@@ -88,9 +88,10 @@ async def test_mixed_load_over_a_flapping_store(tmp_path: Path, monkeypatch: pyt
     started = resident_kb()
     await asyncio.gather(flap(), *(use_cached() for _ in range(4)), create_new())
     recover()
+    ended = resident_kb()
     for name in created:
         assert await world.kes.generate(name)
-    print(dict(counts), reasons, f"resident {started} -> {resident_kb()} kB", flush=True)
+    print(dict(counts), reasons, f"resident {started} -> {ended} kB", flush=True)
     assert counts["refused"] == 0
-    assert resident_kb() < started + 60_000
+    assert ended < started + 20_000  # keys that were created lie in the same process, about 1 kB each
     await world.stop()

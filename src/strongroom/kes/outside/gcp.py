@@ -17,8 +17,8 @@ from urllib.parse import urlencode
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from strongroom.errors import BadSettings, Error
-from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreFailed
+from strongroom.errors import BadSettings, Error, Unavailable
+from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreDenied, StoreFailed, StoreUnreachable
 from strongroom.kes.domain.pages import page
 from strongroom.kes.domain.settings import GcpSettings
 from strongroom.kes.outside.rest import Rest, Token, fetch_token
@@ -60,17 +60,38 @@ class GcpStore:
         return await self._rest.reach(self._endpoint)
 
     async def create(self, name: str, value: bytes) -> None:
-        """See KeyStore. A secret whose value cannot be added is removed again, so that it does not block the name."""
+        """See KeyStore. Whoever adds version 1 has created the key.
+
+        A secret without a version is what a create that failed has left: the next one takes it over. Nothing is ever
+        removed here, because a version may have been stored although the answer was an error, or by somebody else.
+        """
         document: dict[str, Any] = {"replication": {"automatic": {}}}
         url = f"{self._secrets}?{urlencode({'secretId': name})}"
-        if (await self._rest.call("POST", url, document, accept=frozenset({409}))).status == 409:
+        made = await self._rest.call("POST", url, document, accept=frozenset({409}))
+        if made.status == 409 and await self._version_1(name) is not None:
             raise KeyExists(name)
+        added, failure = "", Unavailable(f"gcp: '{name}' has no version")
         try:
             payload = {"payload": {"data": base64.b64encode(value).decode()}}
-            await self._rest.call("POST", f"{self._secrets}/{name}:addVersion", payload, accept=frozenset())
-        except StoreFailed:
-            await self._rest.call("DELETE", f"{self._secrets}/{name}", accept=frozenset({404}))
+            url = f"{self._secrets}/{name}:addVersion"
+            added = str((await self._rest.call("POST", url, payload, accept=frozenset())).document.get("name", ""))
+        except StoreDenied:
             raise
+        except (StoreFailed, StoreUnreachable) as error:
+            failure = error
+        if added.endswith("/versions/1"):
+            return
+        stored = await self._version_1(name)
+        if stored is None:
+            raise failure
+        if stored != value:
+            raise KeyExists(f"{name}: somebody else was a moment earlier")
+
+    async def _version_1(self, name: str) -> bytes | None:
+        try:
+            return await self.get(name)
+        except KeyNotFound:
+            return None
 
     async def get(self, name: str) -> bytes:
         """See KeyStore."""
