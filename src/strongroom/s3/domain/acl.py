@@ -82,7 +82,7 @@ def canned(name: str) -> list[Grant]:
 def enabled(config: Mapping[str, bytes]) -> bool:
     """Say whether a bucket's ownership setting lets ACLs count. By default it does not, as on AWS."""
     document = config.get(OWNERSHIP, b"")
-    return any(setting.encode() in document for setting in ENABLING)
+    return document != b"" and any(setting.encode() in document for setting in ENABLING)
 
 
 def public(grants: Sequence[Grant]) -> bool:

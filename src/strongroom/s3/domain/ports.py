@@ -260,3 +260,6 @@ class DataKeys(Protocol):
 
     def kept(self, key_name: str, ciphertext: bytes, context: bytes) -> Secret | None:
         """Return the data key if it is open already and may be used now, always the same object; ask nobody."""
+
+    def kept_shared(self, key_name: str, context: bytes) -> DataKey | None:
+        """Return the data key that `generate` would share now, if there is one; ask nobody."""

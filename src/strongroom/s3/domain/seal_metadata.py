@@ -1,6 +1,5 @@
 """The entries that a seal keeps beside an object, in and out. Format: docs/formats/sealed-keys.md (sse.md 3)."""
 
-import base64
 import binascii
 import json
 from collections.abc import Mapping
@@ -195,7 +194,7 @@ def _context(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def _text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+    return binascii.b2a_base64(data, newline=False).decode()
 
 
 def _bytes(text: str, message: str, size: int | None = None) -> bytes:

@@ -12,8 +12,8 @@
 Formats: docs/formats/sealed-keys.md.
 """
 
-import base64
 import hmac
+from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -24,6 +24,7 @@ from strongroom.crypto import dare, hierarchy
 from strongroom.crypto.aead import Aead, aead
 from strongroom.crypto.dare import StreamOpener, StreamSealer
 from strongroom.crypto.hierarchy import Domain
+from strongroom.crypto.mac import hmac_sha256
 from strongroom.crypto.secret import Secret
 from strongroom.crypto.two_layers import OuterLayer, TwoLayerOpener, TwoLayerSealer
 from strongroom.errors import Malformed, Tampered
@@ -168,7 +169,7 @@ class ObjectSeal:
 
     def authenticate(self, record: Record) -> None:
         """Put the record's tag into `metadata`."""
-        self.metadata[seal_metadata.RECORD] = base64.b64encode(self._tag(record)).decode()
+        self.metadata[seal_metadata.RECORD] = _text(self._tag(record))
 
     def verify(self, record: Record) -> None:
         """Raise ObjectTampered when the record is not what was authenticated, or should have been and was not.
@@ -185,16 +186,20 @@ class ObjectSeal:
             raise ObjectTampered("address, size, parts or metadata were changed")
 
     def _is_tag(self, record: Record, stored: str) -> bool:
-        return hmac.compare_digest(base64.b64encode(self._tag(record)), stored.encode("utf-8", "replace"))
+        return hmac.compare_digest(_text(self._tag(record)).encode(), stored.encode("utf-8", "replace"))
 
     def _tag(self, record: Record) -> bytes:
-        return hmac.digest(hierarchy.record_key(self._object_key).reveal(), record.to_bytes(), "sha256")
+        return hmac_sha256(hierarchy.record_key(self._object_key).reveal(), record.to_bytes())
 
     def _content_key(self, part: int | None) -> Secret:
         return _of_part(self._object_key, part)
 
     def __repr__(self) -> str:
         return f"ObjectSeal({self.info})"
+
+
+def _text(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode()
 
 
 def _of_part(key: Secret, part: int | None) -> Secret:
@@ -284,7 +289,9 @@ async def _fresh_key(want: Encryption, bucket: str, key: str, keys: DataKeys | N
     kept = {bucket: bucket} if shared and want.kind is Kind.KMS else dict(want.context)
     used = contexts.of_bucket(bucket) if shared else contexts.canonical({bucket: contexts.path(bucket, key)} | kept)
     name = want.key_name if want.kind is Kind.KMS else ""
-    made = await keys.generate(name, used, shared=shared)
+    made = keys.kept_shared(name, used) if shared else None
+    if made is None:
+        made = await keys.generate(name, used, shared=shared)
     return _External(made.plaintext, seal_metadata.external_entries(made, kept, shared))
 
 
@@ -306,7 +313,7 @@ def _seal(
     metadata = external.stored | seal_metadata.entries(want.kind, iv, sealed, multipart)
     if outer is not None:
         again = hierarchy.seal_object_key(outer, external.data_key, iv, DOMAINS[want.kind], where + _OUTER)
-        metadata[seal_metadata.OUTER] = base64.b64encode(again).decode()
+        metadata[seal_metadata.OUTER] = _text(again)
     return ObjectSeal(object_key, metadata, seal_metadata.describe(metadata), mark, outer)
 
 

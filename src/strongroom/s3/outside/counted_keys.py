@@ -32,7 +32,13 @@ class CountedKeys:
 
     def kept(self, key_name: str, ciphertext: bytes, context: bytes) -> Secret | None:
         """Return what the others keep."""
-        found = self._keys.kept(key_name, ciphertext, context)
+        return self._at_once(self._keys.kept(key_name, ciphertext, context))
+
+    def kept_shared(self, key_name: str, context: bytes) -> DataKey | None:
+        """Return what the others keep."""
+        return self._at_once(self._keys.kept_shared(key_name, context))
+
+    def _at_once(self, found: T | None) -> T | None:
         if found is not None:
             self.success += 1
             self._slots[0] += 1

@@ -41,6 +41,10 @@ class KesKeys:
         """Return None: keeping is the business of whoever caches."""
         return None
 
+    def kept_shared(self, key_name: str, context: bytes) -> DataKey | None:
+        """Return None, for the same reason."""
+        return None
+
     def _check(self, name: str, generation: str) -> None:
         locked = self.denied.get(name)
         if locked is not None and generation_number(generation) <= locked:

@@ -113,9 +113,9 @@ class CachedKeys:
         name = key_name or self._default
         if not shared:
             return await self._keys.generate(name, context)
-        now, place = self._now(), (name, b"", context)
-        found = self._shared.get(place, now - self._keep_seconds())
+        found = self.kept_shared(name, context)
         if found is None:
+            now, place = self._now(), (name, b"", context)
             found = await self._shared.fetch(place, now, lambda: self._keys.generate(name, context))
             if self._shared.get(place, now - 1.0) is found:  # not forgotten meanwhile; who writes reads soon
                 self._opened.put((name, found.ciphertext, context), now, found.plaintext)
@@ -133,6 +133,10 @@ class CachedKeys:
     def kept(self, key_name: str, ciphertext: bytes, context: bytes) -> Secret | None:
         """Return a data key that was opened a short while ago."""
         return self._opened.get((key_name or self._default, ciphertext, context), self._now() - self._keep_seconds())
+
+    def kept_shared(self, key_name: str, context: bytes) -> DataKey | None:
+        """Return the Bucket Key of this context, if one is young enough."""
+        return self._shared.get((key_name or self._default, b"", context), self._now() - self._keep_seconds())
 
     def forget(self, key_name: str | None = None) -> None:
         """Drop every data key of a key that was locked, deleted or rotated; without a name, all."""

@@ -52,6 +52,10 @@ class StaticKey:
         """Return None: nothing is kept."""
         return None
 
+    def kept_shared(self, key_name: str, context: bytes) -> DataKey | None:
+        """Return None: nothing is kept."""
+        return None
+
     async def start(self) -> list[str]:
         """Nothing needs to be reached; no warnings."""
         return []
