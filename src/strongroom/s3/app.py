@@ -77,6 +77,7 @@ class Settings:
     public_metrics: bool = False  # without a token
     webhooks: tuple[Webhook, ...] = ()  # targets of bucket notifications
     cut_running_reads: bool = False  # when their key is locked
+    checksum: str = ""  # of objects whose writer names none
     lock_within: float = LOCK_WITHIN  # seconds: how long data keys live while no key server tells of locks
 
 
@@ -246,7 +247,11 @@ def make_box(settings: Settings, store: "MemoryStore | FilesStore", office: oper
     verifier = Verifier(directory, settings.region, settings.sigv2, settings.domains)
     sealing = Sealing(keys, store, time.time, automatic=automatic, bucket_keys=bucket_keys(settings, office.service))
     box_settings = BoxSettings(
-        settings.region, settings.domains, settings.trusted_proxies, day=int(settings.day_seconds * 1_000_000_000)
+        settings.region,
+        settings.domains,
+        settings.trusted_proxies,
+        day=int(settings.day_seconds * 1_000_000_000),
+        checksum=settings.checksum,
     )
     reads = RunningReads() if settings.cut_running_reads else None
     notifier = Notifier(

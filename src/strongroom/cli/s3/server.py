@@ -62,6 +62,7 @@ def server(folders: tuple[str, ...], address: str, certs_dir: str, console_addre
             "trusted_proxies": tuple(_list(environment.get("STRONGROOM_TRUSTED_PROXIES", ""))),
             "audit": _audit(environment, folders, others["memory"]),
             "cut_running_reads": _switch(environment, "STRONGROOM_CUT_RUNNING_READS"),
+            "checksum": _checksum(environment),
             "lock_within": _seconds(environment, "STRONGROOM_LOCK_WITHIN_SECONDS", 5.0),
             "public_metrics": environment.get("MINIO_PROMETHEUS_AUTH_TYPE", "jwt") == "public",
             "webhooks": webhooks(environment),
@@ -115,6 +116,13 @@ def _switch(environment: dict[str, str], name: str) -> bool:
     if text not in ("on", "off"):
         raise BadSettings(f"{name}: {text!r} is neither on nor off")
     return text == "on"
+
+
+def _checksum(environment: dict[str, str]) -> str:
+    text = environment.get("STRONGROOM_S3_DEFAULT_CHECKSUM", "").upper() or "OFF"
+    if text not in ("OFF", "CRC64NVME"):
+        raise BadSettings(f"STRONGROOM_S3_DEFAULT_CHECKSUM: {text!r} is neither off nor crc64nvme")
+    return "" if text == "OFF" else text
 
 
 def _list(text: str) -> list[str]:

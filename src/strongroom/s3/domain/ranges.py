@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from strongroom.s3.domain.refusals import Refused
@@ -50,6 +51,17 @@ def parse_copy(header: str, size: int) -> tuple[int, int]:
     if last < first or last >= size:
         raise Refused("InvalidArgument", "Range specified is not valid for source object")
     return first, last + 1
+
+
+def parse_any_time(text: str) -> int | None:
+    """Return seconds since the epoch of an HTTP date or an ISO 8601 time, None for what is neither."""
+    for parse_one in (parsedate_to_datetime, datetime.fromisoformat):
+        try:
+            when = parse_one(text.strip())
+        except (ValueError, TypeError):
+            continue
+        return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
+    return None
 
 
 def etag_matches(header: str, etag: str) -> bool:

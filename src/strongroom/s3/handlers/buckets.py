@@ -116,6 +116,8 @@ async def put_versioning(call: Call) -> Response:
         raise Refused("IllegalVersioningConfigurationException", text)
     if node.value("MfaDelete").strip() == "Enabled":
         raise Refused("NotImplemented")  # to accept it would promise a second factor that nobody asks for
+    if node.first("ExcludedPrefixes") is not None or node.value("ExcludeFolders").strip().lower() == "true":
+        raise Refused("NotImplemented")  # a bucket is versioned as a whole
     if status == "Suspended" and record.object_lock:
         text = "An Object Lock configuration is present on this bucket, versioning cannot be suspended."
         raise Refused("InvalidBucketState", text)

@@ -81,6 +81,7 @@ class BoxSettings:
     trusted_proxies addresses whose X-Forwarded-Proto counts as TLS
     min_part        bytes that every part but the last must have
     day             nanoseconds in a day of lifecycle rules; less in tests
+    checksum        the algorithm of objects whose writer names none, "" for none (AWS: CRC64NVME, the original: none)
     """
 
     region: str = ""
@@ -89,6 +90,7 @@ class BoxSettings:
     min_part: int = 5 * 1024 * 1024
     max_object: int = 5 * 1024**4
     day: int = DAY
+    checksum: str = ""
 
 
 class Notices(Protocol):

@@ -18,6 +18,8 @@ from strongroom.s3.wire import errors, xml
 
 MAX_OBJECTS = 1000
 MAX_BODY = 4 * 1024 * 1024  # bytes: 1,000 keys of 1,024 bytes, escaped, and their markup
+IF_MODIFIED, IF_SIZE = "x-amz-if-match-last-modified-time", "x-amz-if-match-size"
+_CONDITIONS = frozenset({"if-match", IF_MODIFIED, IF_SIZE})
 BYPASS = "x-amz-bypass-governance-retention"
 
 
@@ -26,7 +28,7 @@ async def delete_object(call: Call) -> Response:
     check_key(call.key)
     version_id = call.args.get("versionId")
     record = await call.enter("s3:DeleteObjectVersion" if version_id else "s3:DeleteObject")
-    checks = [await _condition(call, record)] if "if-match" in call.headers else []
+    checks = [await _condition(call, record)] if _CONDITIONS & call.headers.keys() else []
     done = await remove(call, record, call.key, version_id, checks)
     headers = []
     if done.delete_marker:
@@ -37,15 +39,25 @@ async def delete_object(call: Call) -> Response:
 
 
 async def _condition(call: Call, record: BucketRecord) -> Check:
-    keys = await call.box.sealing.list_keys(record)
+    headers, keys = call.headers, await call.box.sealing.list_keys(record)
 
     def check(current: ObjectVersion | None) -> None:
         if current is None:
             return
-        if not ranges.etag_matches(call.headers["if-match"], keys.reveal(current.etag, current.key)):
+        etag = keys.reveal(current.etag, current.key)
+        if "if-match" in headers and not ranges.etag_matches(headers["if-match"], etag):
             raise Refused("PreconditionFailed", extra={"Condition": "If-Match"})
+        if not _same(current, headers.get(IF_MODIFIED), headers.get(IF_SIZE)):
+            raise Refused("PreconditionFailed")
 
     return check
+
+
+def _same(current: ObjectVersion, modified: str | None, size: str | None) -> bool:
+    """Say whether a version has this time, to the second, and this size; None asks for nothing."""
+    if size and size.strip() != str(current.size):
+        return False
+    return not modified or ranges.parse_any_time(modified) == current.modified // 1_000_000_000
 
 
 async def remove(
@@ -91,6 +103,9 @@ def refuse_locked(version: ObjectVersion, now: int, *, bypass: bool) -> None:
         raise Refused("AccessDenied", "Object is WORM protected and cannot be overwritten")
 
 
+_ENTRY = ("VersionId", "ETag", "LastModifiedTime", "Size")
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One entry of a DeleteObjects request."""
@@ -98,14 +113,15 @@ class Target:
     key: str
     version_id: str
     etag: str
+    modified: str = ""
+    size: str = ""
 
 
 def parse_delete(body: bytes) -> tuple[list[Target], bool]:
     """Return the entries and whether to be quiet; raise Refused."""
     node = xml.parse(body, "Delete")
     targets = [
-        Target(one.value("Key").removeprefix("/"), one.value("VersionId"), one.value("ETag"))
-        for one in node.all("Object")
+        Target(one.value("Key").removeprefix("/"), *(one.value(name) for name in _ENTRY)) for one in node.all("Object")
     ]
     if not 1 <= len(targets) <= MAX_OBJECTS:
         raise Refused("MalformedXML")
@@ -154,12 +170,16 @@ def _version(target: Target) -> str | None:
 
 
 async def _entry_checks(call: Call, record: BucketRecord, target: Target) -> list[Check]:
-    if not target.etag:
+    if not target.etag and not target.modified and not target.size:
         return []
     keys = await call.box.sealing.list_keys(record)
 
     def check(current: ObjectVersion | None) -> None:
-        if current is not None and not ranges.etag_matches(target.etag, keys.reveal(current.etag, current.key)):
+        if current is None:
+            return
+        if target.etag and not ranges.etag_matches(target.etag, keys.reveal(current.etag, current.key)):
+            raise Refused("PreconditionFailed")
+        if not _same(current, target.modified, target.size):
             raise Refused("PreconditionFailed")
 
     return [check]

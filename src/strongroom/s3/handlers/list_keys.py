@@ -22,24 +22,37 @@ from strongroom.crypto import context as contexts
 from strongroom.crypto.fingerprint import fingerprint
 from strongroom.errors import Error, Malformed
 from strongroom.s3.domain.aside import aside
+from strongroom.s3.domain.checksums import COMPOSITE, FULL_OBJECT
 from strongroom.s3.domain.key_errors import KeyNotFound, NoKeyService, ObjectTampered, WrongCiphertext
-from strongroom.s3.domain.object_record import unpack_meta
+from strongroom.s3.domain.object_record import ChecksumRecord, unpack_meta
 from strongroom.s3.domain.ports import DataKeys, ObjectStore
 from strongroom.s3.domain.records import BucketRecord, ObjectVersion
 
 HIDDEN = b"\x01"  # first byte of an ETag that is sealed under a list key
 VOUCHED = b"\x02"  # the same, with what it vouches for
 _SEALED = (HIDDEN, VOUCHED)
+_CODE = "\x01"  # between the text of an ETag and the code of the object's checksum (docs/formats/object-record.md)
 _MARK = b"\0"  # between an ETag and what vouches for the rest
 ID_SIZE = 4  # bytes
 NONCE_SIZE = 12  # bytes
 NAME = "list-key:"  # and the id in hex: name of the configuration document
+_LETTERS = dict(zip(("CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"), "ABCDE", strict=True))
+CODES = {letter: (kind, FULL_OBJECT) for kind, letter in _LETTERS.items()}
+CODES |= {letter.lower(): (kind, COMPOSITE) for kind, letter in _LETTERS.items()}
 RETRY_SECONDS = 5.0  # before the key service is asked again for a key it did not give
 
 
 def veiled(stored: bytes) -> str:
     """Return what is shown of an ETag that cannot be revealed now: stable, and no MD5 of anything."""
     return stored[-16:].hex()
+
+
+def coded(etag: str, checksum: ChecksumRecord | None) -> str:
+    """Return an ETag with the code of the object's checksum, as listings need it."""
+    if checksum is None:
+        return etag
+    letter = _LETTERS[checksum.kind]
+    return etag + _CODE + (letter.lower() if checksum.type == COMPOSITE else letter)
 
 
 class ListKeys:
@@ -70,6 +83,15 @@ class ListKeys:
 
     def reveal(self, stored: bytes, key: str) -> str:
         """Return the ETag that clients see; of one that cannot be opened, something stable that is no MD5."""
+        return self.text(stored, key).partition(_CODE)[0]
+
+    def listed(self, stored: bytes, key: str) -> tuple[str, tuple[str, str] | None]:
+        """Return the ETag that clients see, and algorithm and type of the object's checksum, None without one."""
+        etag, mark, code = self.text(stored, key).partition(_CODE)
+        return etag, CODES.get(code) if mark else None
+
+    def text(self, stored: bytes, key: str) -> str:
+        """Return an ETag with the code of the object's checksum."""
         first = stored[:1]
         if first not in _SEALED:
             return stored.partition(_MARK)[0].decode()
@@ -99,7 +121,7 @@ class ListKeys:
             raise ObjectTampered("the seal of tags and locks does not open") from None
         if kept != aside():
             raise ObjectTampered("tags, locks or the access control list were changed")
-        return etag.decode()
+        return etag.decode().partition(_CODE)[0]
 
     def opens(self, stored: bytes) -> bool:
         """Say whether the list key of a stored ETag is there."""
@@ -141,7 +163,7 @@ def vouch_anew(keys: ListKeys, old: ObjectVersion, new: ObjectVersion) -> Object
     """
     if not keys.known or not keys.opens(old.etag):
         return new
-    etag = keys.reveal(old.etag, old.key)
+    etag = keys.text(old.etag, old.key)
     hidden = old.etag[:1] in _SEALED
     beside = aside(unpack_meta(new.meta), new.tags, new.lock)
     return replace(new, etag=keys.vouch(etag, old.key, beside, hidden=hidden))

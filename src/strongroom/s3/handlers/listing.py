@@ -3,14 +3,15 @@
 import re
 from base64 import b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from strongroom.messages import Response
 from strongroom.s3.domain.names import bad_components
 from strongroom.s3.domain.records import Listed, ListQuery, Page
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers.call import OWNER_ID, OWNER_NAME, Call
-from strongroom.s3.handlers.list_keys import ListKeys
+from strongroom.s3.handlers.list_keys import CODES, ListKeys
+from strongroom.s3.handlers.list_metadata import metadata
 from strongroom.s3.wire import object_headers as wire
 from strongroom.s3.wire import sigv4, xml
 from strongroom.s3.wire.errors import xml_text
@@ -23,6 +24,9 @@ _CACHE_SUFFIX = re.compile(r"\[minio_cache:[^\]]*\]$")  # clients of the origina
 OWNER: list[xml.Item] = [("ID", OWNER_ID), ("DisplayName", OWNER_NAME)]
 _OWNER = xml.element("Owner", OWNER)
 _STANDARD = "<StorageClass>STANDARD</StorageClass>"
+_CHECKSUMS = {
+    kind: xml.element("ChecksumAlgorithm", kind[0]) + xml.element("ChecksumType", kind[1]) for kind in CODES.values()
+}
 
 
 def limit_of(call: Call, name: str) -> int:
@@ -62,14 +66,24 @@ def _marker(text: str) -> str:
     return _CACHE_SUFFIX.sub("", plain_text(text))
 
 
-def _entries(page: Page, keys: ListKeys, encode: Callable[[str], str], *, owner: bool) -> str:
+def _checksum(kind: tuple[str, str] | None) -> str:
+    return "" if kind is None else _CHECKSUMS[kind]
+
+
+def _entries(
+    page: Page, keys: ListKeys, encode: Callable[[str], str], *, owner: bool, told: Mapping[str, str] | None = None
+) -> str:
+    """told: more elements of a key, by key."""
     owned = _OWNER if owner else ""
-    pieces = []
+    more, pieces = "", []
     for entry in page.entries:
-        etag = keys.reveal(entry.etag, entry.key)
+        etag, checksum = keys.listed(entry.etag, entry.key)
+        if told is not None:
+            more = told.get(entry.key, "")
         pieces.append(
             f"<Contents><Key>{xml_text(encode(entry.key))}</Key><LastModified>{wire.iso_time(entry.modified)}"
-            f"</LastModified><ETag>&#34;{etag}&#34;</ETag><Size>{entry.size}</Size>{owned}{_STANDARD}</Contents>"
+            f"</LastModified><ETag>&#34;{etag}&#34;</ETag>{_checksum(checksum)}<Size>{entry.size}</Size>"
+            f"{owned}{_STANDARD}{more}</Contents>"
         )
     return "".join(pieces)
 
@@ -151,7 +165,10 @@ async def list_objects_v2(call: Call) -> Response:
         ("IsTruncated", page.truncated),
     ]
     owner = args.get("fetch-owner", "").lower() == "true"
-    inner = _head(head) + _entries(page, keys, encode, owner=owner) + _prefixes(page, encode) + _encoding(call)
+    told = await metadata(call, record, page) if args.get("metadata", "").lower() == "true" else None
+    inner = (
+        _head(head) + _entries(page, keys, encode, owner=owner, told=told) + _prefixes(page, encode) + _encoding(call)
+    )
     return Response(200, _XML, xml.wrap("ListBucketResult", inner))
 
 
@@ -194,13 +211,15 @@ async def list_versions(call: Call) -> Response:
 
 def _version(entry: Listed, keys: ListKeys, encode: Callable[[str], str]) -> str:
     name = "DeleteMarker" if entry.delete_marker else "Version"
-    etag = "" if entry.delete_marker else f'"{keys.reveal(entry.etag, entry.key)}"'
+    etag, checksum = ("", None) if entry.delete_marker else keys.listed(entry.etag, entry.key)
     return xml.element(
         name,
         [
             ("Key", encode(entry.key)),
             ("LastModified", wire.iso_time(entry.modified)),
-            ("ETag", etag),
+            ("ETag", f'"{etag}"' if etag else ""),
+            ("ChecksumAlgorithm", checksum[0] if checksum else None),
+            ("ChecksumType", checksum[1] if checksum else None),
             ("Size", entry.size),
             ("Owner", OWNER),
             ("StorageClass", "STANDARD"),

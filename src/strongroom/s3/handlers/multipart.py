@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from strongroom.messages import Response
 from strongroom.s3.domain import etags, ranges
-from strongroom.s3.domain.checksums import COMPOSITE, KINDS
+from strongroom.s3.domain.checksums import COMPOSITE, FULL_OBJECT, KINDS
 from strongroom.s3.domain.names import check_key
 from strongroom.s3.domain.object_record import (
     ChecksumRecord,
@@ -43,6 +43,8 @@ async def create_upload(call: Call) -> Response:
     headers = call.headers
     meta = described(headers)
     wanted = wire.wanted_type(headers)
+    if not wanted and (default := call.box.settings.checksum):
+        wanted = f"{default} {FULL_OBJECT}"
     record = await call.enter("s3:PutObject")
     lock, meta = locking.for_write(call, record), acl.described(headers, record, meta)
     seal = await call.box.sealing.begin(headers, record, call.key, Operation.CREATE)

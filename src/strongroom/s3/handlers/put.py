@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from strongroom.messages import Response
 from strongroom.s3.domain import etags, ranges
 from strongroom.s3.domain.aside import aside
+from strongroom.s3.domain.checksums import KINDS
 from strongroom.s3.domain.names import check_key
 from strongroom.s3.domain.object_record import ChecksumRecord, ObjectMeta, pack_checksum, pack_meta, pack_tags
 from strongroom.s3.domain.ports import Check, NoSuchKey
@@ -19,7 +20,7 @@ from strongroom.s3.handlers import acl, intake, locking
 from strongroom.s3.handlers.bucket_documents import LIFECYCLE
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.lifecycle import expiration_header
-from strongroom.s3.handlers.list_keys import EMPTY
+from strongroom.s3.handlers.list_keys import EMPTY, coded
 from strongroom.s3.handlers.sealing import Headers
 from strongroom.s3.wire import object_headers as wire
 
@@ -110,7 +111,8 @@ async def write_up(
     meta, seal = draft.meta, draft.seal
     packed = pack_checksum(checksum)
     under = label(describe(meta.seal) if seal is None else seal.info)
-    kept, kind = etag.encode(), describe(meta.seal).kind if seal is None else seal.kind
+    text = coded(etag, checksum)
+    kept, kind = text.encode(), describe(meta.seal).kind if seal is None else seal.kind
     keys = EMPTY if kind is None else await call.box.sealing.vouching(draft.record, kind)
     if seal is not None:
         seal.authenticate(Record(call.bucket, draft.key, size, meta.headers, meta.user, parts, keys.known > 0))
@@ -119,7 +121,7 @@ async def write_up(
         meta = replace(meta, checksum=packed)
     if keys.known:
         kept = keys.vouch(
-            etag, draft.key, aside(meta, draft.tags, draft.lock), hidden=seal is not None and draft.wants_md5
+            text, draft.key, aside(meta, draft.tags, draft.lock), hidden=seal is not None and draft.wants_md5
         )
     return Written(etag, NewVersion(draft.key, size, kept, pack_meta(meta), draft.tags, draft.lock, sealed_by=under))
 
@@ -131,6 +133,8 @@ async def put_object(call: Call) -> Response:
     if headers.get("x-amz-meta-snowball-auto-extract") == "true":
         raise Refused("NotImplemented")  # rather than an archive stored as it is
     made = intake.plan(call)
+    if made.checksum is None and call.box.settings.checksum:
+        made = replace(made, checksum=wire.WantedChecksum(KINDS[call.box.settings.checksum]))
     meta, tags = described(headers), tags_of(headers)
     record = await call.enter("s3:PutObject")
     lock, meta = locking.for_write(call, record), acl.described(headers, record, meta)
