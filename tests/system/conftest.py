@@ -90,7 +90,7 @@ def port(hostile_server):
 
 
 # what a test may leave behind: buffers that wait for their next use, and the allocator's
-KEPT_BYTES = 128 * 1024 * 1024
+KEPT_BYTES = 64 * 1024 * 1024
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import peers
 import pytest
 import urllib3
 from chain_process import PROGRAM, ChainProcess
-from client_shell import SIZES, plant, same
+from client_shell import files_of, plant, same
 from openbao_chain import OpenBaoChain
 
 
@@ -82,7 +82,7 @@ def test_minio_py(chain, tree, tmp_path):
         http_client=pool,
     )
     client.make_bucket("by-minio-py")
-    for name in SIZES:
+    for name in files_of(tree):
         client.fput_object("by-minio-py", f"t/{name}", str(tree / name), part_size=5 * 1024 * 1024)
     for found in client.list_objects("by-minio-py", "t/", recursive=True):
         client.fget_object("by-minio-py", found.object_name, str(tmp_path / "back" / found.object_name[2:]))
