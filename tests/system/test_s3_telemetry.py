@@ -58,6 +58,35 @@ def test_metrics(served):
     assert "minio_bucket" not in scrape(served, "/minio/v2/metrics/node", token(b"rootpassword"))
 
 
+def test_the_third_set_of_metrics(served):
+    s3 = served.client()
+    s3.create_bucket(Bucket="counted")
+    s3.put_object(Bucket="counted", Key="k", Body=b"x" * 1000)
+    with pytest.raises(ClientError):
+        s3.get_object(Bucket="counted", Key="none")
+    text = scrape(served, "/minio/metrics/v3", token(b"rootpassword"))
+    for line in (
+        'minio_api_requests_total{name="PutObject",type="s3"} 1',
+        'minio_api_requests_4xx_errors_total{name="GetObject",type="s3"} 1',
+        'minio_api_requests_ttfb_seconds_distribution{name="PutObject",type="s3",le="+Inf"} 1',
+        'minio_cluster_usage_buckets_total_bytes{bucket="counted"} 1000',
+        "minio_cluster_usage_objects_count 1",
+        "minio_cluster_health_nodes_online_count 1",
+        "strongroom_kms_online 1",
+    ):
+        assert line + "\n" in text, line
+    part = scrape(served, "/minio/metrics/v3/cluster/usage", token(b"rootpassword"))
+    assert {line.split("{")[0].split(" ")[0][:20] for line in part.splitlines() if line[0] != "#"} == {
+        "minio_cluster_usage_"
+    }
+    assert "resident" in scrape(served, "/minio/metrics/v3/system/process", token(b"rootpassword"))
+    with pytest.raises(urllib.error.HTTPError) as error:
+        scrape(served, "/minio/metrics/v3")
+    assert error.value.code == 403
+    with pytest.raises(urllib.error.HTTPError):
+        scrape(served, "/minio/metrics/v3/api/other", token(b"rootpassword"))
+
+
 @pytest.mark.parametrize(
     "bearer", [None, "x.y.z", token(b"wrong"), token(b"rootpassword", expires=-1), token(b"rootpassword", subject="x")]
 )

@@ -37,6 +37,7 @@ from strongroom.s3.outside.kes_service import KesService
 from strongroom.s3.outside.key_events import LOCK_WITHIN
 from strongroom.s3.outside.lock_watch import LockWatch
 from strongroom.s3.outside.static_key import StaticKey
+from strongroom.s3.spans import Spans
 from strongroom.s3.storage.memory import MemoryStore
 from strongroom.s3.telemetry import Telemetry
 from strongroom.s3.wire.authenticate import Verifier
@@ -77,6 +78,7 @@ class Settings:
     public_metrics: bool = False  # without a token
     webhooks: tuple[Webhook, ...] = ()  # targets of bucket notifications
     cut_running_reads: bool = False  # when their key is locked
+    spans: bool = False  # traces for OpenTelemetry, where its variables say
     checksum: str = ""  # of objects whose writer names none
     lock_within: float = LOCK_WITHIN  # seconds: how long data keys live while no key server tells of locks
 
@@ -144,6 +146,7 @@ async def start(settings: Settings, worker: Worker | None = None) -> Running:
             store, Auditor(audit_log(crew.audit_path(settings.audit, worker))), public=settings.public_metrics
         )
         telemetry.service = service
+        telemetry.spans = Spans() if settings.spans else None
         office = operators.make_office(
             directory,
             store,

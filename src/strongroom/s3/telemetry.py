@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 from strongroom import __version__
 from strongroom.messages import Body, Request, Response, Windows
 from strongroom.observe.metrics import CONTENT_TYPE, Family, Sample, exposition
+from strongroom.s3 import metrics_v3
 from strongroom.s3.auditing import Auditor, now
 from strongroom.s3.domain.ports import ObjectStore
 from strongroom.s3.domain.refusals import Refused
@@ -23,6 +24,7 @@ from strongroom.s3.handlers.hub import Hub
 from strongroom.s3.outside.counted_keys import CountedKeys
 from strongroom.s3.outside.kes_service import KesService
 from strongroom.s3.outside.static_key import StaticKey
+from strongroom.s3.spans import Spans
 from strongroom.s3.wire import bearer
 
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds; the original's buckets for the time to first byte
@@ -73,6 +75,7 @@ class Telemetry:
         self.traces: Hub[dict[str, Any]] = Hub()
         self.keys: CountedKeys | None = None  # set when there is a key service
         self.service: KesService | StaticKey | None = None
+        self.spans: Spans | None = None  # set when a collector is named
         self._store = store
         self._public = public
         self._counts: dict[str, _Counts] = {}
@@ -106,20 +109,26 @@ class Telemetry:
             self._sent += sent
         if call is not None:
             self.audit.request(request, request_id, call, response.status, seconds, sent)
+        if self.spans is not None:
+            self.spans.note(request, request_id, call, response, seconds)
         if self.traces.wanted:
             self.traces.put(_trace(request, request_id, call, body, response, seconds, sent))
 
     def __call__(self, box: Box, request: Request, body: Body, request_id: str) -> Awaitable[Response] | None:
         """Answer the metrics paths; None for other paths."""
-        if request.path not in PATHS or request.method != "GET":
+        if not request.path.startswith("/minio/") or request.method != "GET":
             return None
-        return self._answer(box, request)
+        groups = metrics_v3.wanted(request.path)
+        return self._answer(box, request, groups) if groups or request.path in PATHS else None
 
-    async def _answer(self, box: Box, request: Request) -> Response:
+    async def _answer(self, box: Box, request: Request, groups: list[str]) -> Response:
         if not self._public:
             credential = bearer.verify(request.headers.get("authorization", ""), box.verifier.directory, box.now())
             if not credential.root:
                 raise Refused("AccessDenied")
+        if groups:
+            text = exposition(metrics_v3.families(groups, await self._facts()))
+            return Response(200, [("Content-Type", CONTENT_TYPE)], text)
         families = self._requests() + self._process()
         if request.path.rpartition("/")[2] in ("cluster", "bucket", "metrics"):
             families += await self._usage() + await self._keys()
@@ -162,8 +171,7 @@ class Telemetry:
         ]
 
     def _process(self) -> list[Family]:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        files = len(os.listdir("/proc/self/fd"))
+        resident, files = _own()
         return [
             Family(
                 "minio_software_version_info", "gauge", "The version that runs", [Sample(1, {"version": __version__})]
@@ -175,10 +183,37 @@ class Telemetry:
                 "minio_node_process_resident_memory_bytes",
                 "gauge",
                 "Resident memory",
-                [Sample(pages * os.sysconf("SC_PAGE_SIZE"))],
+                [Sample(resident)],
             ),
             Family("minio_node_file_descriptor_open_total", "gauge", "Open file descriptors", [Sample(files)]),
         ]
+
+    async def _facts(self) -> metrics_v3.Facts:
+        """Return what the third set of metrics is made of."""
+        merged, (received, sent, inflight) = self._merged()
+        operations = [
+            metrics_v3.Operation(
+                name,
+                one.total,
+                one.by_class[4],
+                one.by_class[5],
+                [(s.labels["le"], int(s.value)) for s in one.samples(name)],
+            )
+            for name, one in merged.items()
+        ]
+        resident, files = _own()
+        online = await self._online() if self.service is not None else None
+        usage = await metrics_v3.usage_of(self._store)
+        uptime = time.time() - self._started
+        return metrics_v3.Facts(operations, received, sent, inflight, uptime, resident, files, online, usage)
+
+    async def _online(self) -> bool:
+        assert self.service is not None
+        try:
+            async with asyncio.timeout(STATUS_SECONDS):
+                return "online" in (await self.service.endpoints()).values()
+        except TimeoutError:
+            return False
 
     async def _usage(self) -> list[Family]:
         sizes, objects, versions = [], [], []
@@ -202,11 +237,7 @@ class Telemetry:
         """Return the key service's metrics; none without one. Unlike the original's, `online` tells the truth."""
         if self.keys is None or self.service is None:
             return []
-        try:
-            async with asyncio.timeout(STATUS_SECONDS):
-                online = "online" in (await self.service.endpoints()).values()
-        except TimeoutError:
-            online = False
+        online = await self._online()
         uses = (
             ("success", "that succeeded", self.keys.success),
             ("error", "refused for the key's or the caller's reason", self.keys.error),
@@ -226,8 +257,16 @@ class Telemetry:
         return families
 
     def close(self) -> None:
-        """Write the rest of the audit log."""
+        """Write the rest of the audit log, and send the rest of the spans."""
         self.audit.close()
+        if self.spans is not None:
+            self.spans.close()
+
+
+def _own() -> tuple[int, int]:
+    """Return this process's resident bytes and open descriptors."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir("/proc/self/fd"))
 
 
 def _trace(

@@ -63,6 +63,7 @@ def server(folders: tuple[str, ...], address: str, certs_dir: str, console_addre
             "audit": _audit(environment, folders, others["memory"]),
             "cut_running_reads": _switch(environment, "STRONGROOM_CUT_RUNNING_READS"),
             "checksum": _checksum(environment),
+            "spans": _spans(environment),
             "lock_within": _seconds(environment, "STRONGROOM_LOCK_WITHIN_SECONDS", 5.0),
             "public_metrics": environment.get("MINIO_PROMETHEUS_AUTH_TYPE", "jwt") == "public",
             "webhooks": webhooks(environment),
@@ -116,6 +117,14 @@ def _switch(environment: dict[str, str], name: str) -> bool:
     if text not in ("on", "off"):
         raise BadSettings(f"{name}: {text!r} is neither on nor off")
     return text == "on"
+
+
+def _spans(environment: dict[str, str]) -> bool:
+    if not any(name.startswith("OTEL_") for name in environment):
+        return False
+    from strongroom.s3.spans import asked
+
+    return asked(environment)
 
 
 def _checksum(environment: dict[str, str]) -> str:
