@@ -110,7 +110,14 @@ def test_policies_of_a_source_that_makes_no_archive(shell):
     shell.run("admin", "policy", "create", "kes", "only-here", "policy.json")
     shell.run("admin", "user", "add", "kes", "dora", "dorasecret")
     shell.run("mb", "kes/for-policies")
-    found = _import(shell, "--bucket", "for-policies")
-    assert found["iam"] == {"policies": 1}
+    rights = ["admin:ListUserPolicies", "admin:ListUsers", "s3:*"]
+    statement = {"Effect": "Allow", "Action": rights[:2]}, {**POLICY["Statement"][0], "Action": rights[2:]}
+    (shell.folder / "limited.json").write_text(json.dumps({"Version": "2012-10-17", "Statement": statement}))
+    shell.run("admin", "policy", "create", "kes", "limited", "limited.json")
+    shell.run("admin", "policy", "attach", "kes", "limited", "--user", "dora")
+    shell.environ["MC_HOST_dora"] = f"http://dora:dorasecret@127.0.0.1:{shell.ports['kes']}"
+    out = shell.run("--json", "import", "--bucket", "for-policies", "dora", "tls")
+    found = json.loads(out.splitlines()[-1])
+    assert found["iam"] == {"policies": 2}
     assert found["notes"] == ["users were not imported, the source keeps their secrets: dora (or --iam FILE)"]
     assert "s3:GetObject" in shell.run("admin", "policy", "info", "tls", "only-here")

@@ -285,6 +285,7 @@ def steps(world):
         "ls-incomplete": lambda: my.start_upload("bk1", "inc/one"),
         "head": lambda: put("bk1", "lines.txt", (world.cwd / "lines.txt").read_bytes()),
         "mirror-up": lambda: my.make_bucket("mir"),
+        "version-info-excluded": lambda: world.call(["version", "enable", "my/bk4"]),  # see its override
         "rm-versioned-marker": before_marker,
         "rm-recursive-versions": three,
         "retention-set": lambda: put("lock", "obj", b"test\n"),

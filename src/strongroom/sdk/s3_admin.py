@@ -7,11 +7,13 @@ import json
 from collections.abc import Mapping
 
 from strongroom.net.blocking import Answer
+from strongroom.s3.wire import batch_template
 from strongroom.sdk.s3 import Client
 from strongroom.sdk.s3_body import Bytes
 from strongroom.sdk.s3_call import Upload, expect
 
 ADMIN, KMS, HEALTH = "/minio/admin/v3", "/minio/kms/v1", "/minio/health"
+KEYROTATE = batch_template.KEYROTATE  # for servers that give no template
 REGION = ""  # admin requests are signed for no region (mc.md 6)
 
 

@@ -11,6 +11,8 @@ from strongroom.s3.wire import sse_headers, xml
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # what may be the name of an element
 
+_SHOWN = {"cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires"}
+
 
 async def metadata(call: Call, record: BucketRecord, page: Page) -> dict[str, str]:
     """Return the elements UserMetadata and UserTags of each key that the caller may read."""
@@ -26,7 +28,7 @@ async def metadata(call: Call, record: BucketRecord, page: Page) -> dict[str, st
 
 def _elements(call: Call, version: ObjectVersion) -> str:
     meta = unpack_meta(version.meta)
-    named: list[tuple[str, str]] = [(name, value) for name, value in meta.headers.items() if name == "content-type"]
+    named: list[tuple[str, str]] = [(name, value) for name, value in meta.headers.items() if name in _SHOWN]
     shown = sse_headers.response_headers(call.box.sealing.describe(meta.seal), "") if meta.seal else []
     named += [(_title(name), value) for name, value in (*meta.user.items(), *shown)]
     items: list[xml.Item] = [(name, value) for name, value in named if _NAME.fullmatch(name)]

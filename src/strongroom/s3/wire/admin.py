@@ -97,6 +97,15 @@ def to_json(record: Any) -> bytes:
     return text.encode()
 
 
+def moment_of(text: str) -> float | None:
+    """Return seconds since the epoch of an RFC 3339 time, None for anything else."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return None if moment.tzinfo is None else moment.timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
 def rfc3339(seconds: float) -> str:
     """Return a time as the admin API writes it, UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -70,7 +70,10 @@ async def test_policies_are_attached_and_decide(server):
     assert code(await server.sealed("POST", attach, wish)) == (400, "XMinioAdminPolicyChangeAlreadyApplied")
     assert (await server.call("GET", V3 + "info", who=alice)).status == 200
     found = opened(await server.call("GET", V3 + "idp/builtin/policy-entities"))
-    assert found["policyMappings"] == [{"policy": "consoleAdmin", "users": ["alice"]}]
+    assert list(found) == ["timestamp", "policyMappings"]
+    assert found["policyMappings"] == [{"policy": "consoleAdmin", "users": ["alice"], "groups": None}]
+    found = opened(await server.call("GET", V3 + "idp/builtin/policy-entities", user="alice"))
+    assert found["userMappings"] == [{"user": "alice", "policies": ["consoleAdmin"]}]
     assert opened(await server.sealed("POST", detach, wish))["policiesDetached"] == ["consoleAdmin"]
     missing = {"policies": ["nopol"], "user": "alice"}
     assert code(await server.sealed("POST", attach, missing)) == (404, "XMinioAdminNoSuchPolicy")

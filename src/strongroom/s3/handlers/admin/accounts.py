@@ -15,8 +15,7 @@ from strongroom.s3.domain.policy.document import parse_identity_policy
 from strongroom.s3.handlers.admin.desk import Errand, opt
 from strongroom.s3.handlers.admin.users import check_access_key, check_secret
 from strongroom.s3.handlers.call import Ask
-from strongroom.s3.wire.admin import parse_object, refused, render_json, rfc3339, text_of, to_json
-from strongroom.s3.wire.claims import parse_date
+from strongroom.s3.wire.admin import moment_of, parse_object, refused, render_json, rfc3339, text_of, to_json
 
 _LETTERS = string.ascii_uppercase + string.digits
 NO_EXPIRY = "1970-01-01T00:00:00Z"
@@ -50,7 +49,7 @@ def _expiry(errand: Errand, record: dict[str, Any], name: str) -> int | None:
         return None
     if text == NO_EXPIRY:
         return 0
-    moment = parse_date(text)
+    moment = moment_of(text)
     if moment is None or moment < errand.desk.box.now():
         raise refused("XMinioAdminInvalidArgument", "the expiry must be a time in the future, as 2030-01-02T15:04:05Z")
     return int(moment)

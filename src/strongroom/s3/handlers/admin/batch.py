@@ -1,11 +1,13 @@
 """Batch jobs: start, list, status, describe, cancel (sse.md 15)."""
 
+from strongroom.errors import NotSupported
 from strongroom.messages import Response
 from strongroom.s3.domain.key_errors import NoKeyService
 from strongroom.s3.handlers.admin.desk import Errand
 from strongroom.s3.handlers.jobs import Jobs, NoSuchJob
 from strongroom.s3.wire import batch
 from strongroom.s3.wire.admin import render_json
+from strongroom.s3.wire.batch_template import KEYROTATE
 
 _YAML = ("Content-Type", "text/plain; charset=utf-8")
 
@@ -21,6 +23,14 @@ async def start(errand: Errand) -> Response:
     """Begin the job that the body describes."""
     order = batch.parse(errand.content)
     return render_json(batch.started(await (await _jobs(errand)).start(order, errand.principal.name)))
+
+
+async def generate(errand: Errand) -> Response:
+    """Return a job's template, to be filled in; raise NotSupported for jobs of other types."""
+    kind = errand.query["jobType"]
+    if kind != batch.KIND:
+        raise NotSupported(f"jobs of the type {kind!r} are not supported")
+    return Response(200, [_YAML], KEYROTATE.encode())
 
 
 async def list_jobs(errand: Errand) -> Response:

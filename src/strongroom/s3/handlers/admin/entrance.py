@@ -10,8 +10,10 @@ from strongroom.s3.handlers import documents
 from strongroom.s3.handlers.admin import (
     accounts,
     batch,
+    bucket_archive,
     configuration,
     groups,
+    iam_archive,
     key_usage,
     keys,
     policies,
@@ -23,7 +25,7 @@ from strongroom.s3.handlers.admin import (
 from strongroom.s3.handlers.admin.desk import BODY_LIMIT, Desk, Errand, Errander
 from strongroom.s3.handlers.call import Box, log
 from strongroom.s3.wire import admin as wire
-from strongroom.s3.wire import sigv4
+from strongroom.s3.wire import archives, sigv4
 from strongroom.s3.wire.errors import HOST_ID, status_and_text
 
 
@@ -34,12 +36,14 @@ class Route:
     action  the right to make it; "": the handler decides itself
     needs   query arguments without which it is not served
     alone   it reads an IAM entry and stores another one: two at a time would lose what one of them did
+    limit   bytes of its body
     """
 
     handle: Errander
     action: str = ""
     needs: tuple[str, ...] = ()
     alone: bool = False
+    limit: int = BODY_LIMIT
 
 
 _V3, _KMS = "/minio/admin/v3/", "/minio/kms/v1/"
@@ -75,6 +79,13 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("PUT", _V3 + "set-bucket-quota"): Route(quota.set_quota, "admin:SetBucketQuota", ("bucket",)),
     ("GET", _V3 + "get-bucket-quota"): Route(quota.get_quota, "admin:GetBucketQuota", ("bucket",)),
     ("GET", _V3 + "datausageinfo"): Route(server.data_usage, "admin:DataUsageInfo"),
+    ("GET", _V3 + "export-bucket-metadata"): Route(bucket_archive.export, "admin:ExportBucketMetadata"),
+    ("PUT", _V3 + "import-bucket-metadata"): Route(
+        bucket_archive.load, "admin:ImportBucketMetadata", limit=archives.LIMIT
+    ),
+    ("GET", _V3 + "export-iam"): Route(iam_archive.export, "admin:ExportIAM"),
+    ("PUT", _V3 + "import-iam"): Route(iam_archive.load, "admin:ImportIAM", alone=True, limit=archives.LIMIT),
+    ("PUT", _V3 + "import-iam-v2"): Route(iam_archive.load, "admin:ImportIAM", alone=True, limit=archives.LIMIT),
     ("GET", _V3 + "get-config-kv"): Route(configuration.get, "admin:ConfigUpdate"),
     ("GET", _V3 + "config"): Route(configuration.export, "admin:ConfigUpdate"),
     ("PUT", _V3 + "set-config-kv"): Route(configuration.change, "admin:ConfigUpdate"),
@@ -84,6 +95,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", _V3 + "log"): Route(streams.logs, "admin:ConsoleLog"),
     ("POST", _V3 + "service"): Route(server.service, "", ("action",)),
     ("POST", _V3 + "start-job"): Route(batch.start, "admin:StartBatchJob"),
+    ("GET", _V3 + "generate-job"): Route(batch.generate, "admin:StartBatchJob", ("jobType",)),
     ("GET", _V3 + "list-jobs"): Route(batch.list_jobs, "admin:ListBatchJobs"),
     ("GET", _V3 + "status-job"): Route(batch.status, "admin:ListBatchJobs", ("jobId",)),
     ("GET", _V3 + "describe-job"): Route(batch.describe, "admin:DescribeBatchJob", ("jobId",)),
@@ -157,7 +169,7 @@ class AdminEntrance:
         if signed.principal.credential is None or signed.presigned or not signed.key:
             raise Denied("admin calls are signed in their headers, by SigV4: SigV2 covers neither arguments nor body")
         who.append(signed.principal.name)
-        content = await body.read(BODY_LIMIT)
+        content = await body.read(route.limit)
         documents.check_payload(signed.payload, content)
         query = dict(reversed(pairs))  # the first of a repeated name
         errand = Errand(self._desk, request, body, pairs, query, signed.principal, request_id, content)

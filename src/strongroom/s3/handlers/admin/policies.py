@@ -123,13 +123,11 @@ async def set_policy(errand: Errand) -> Response:
 
 
 async def entities(errand: Errand) -> Response:
-    """Return which users and groups have which policies; user=, group= and policy= narrow it."""
+    """Return who has the policies policy= (all of them, when nothing is asked for), and what user= and group= have."""
     pairs = {name: errand.values(name) for name in ("user", "group", "policy")}
-    everything = not any(pairs.values())
     directory = errand.directory
-    users = sorted(directory.users) if everything else pairs["user"]
-    groups = sorted(directory.groups) if everything else pairs["group"]
-    named = sorted(directory.documents()) if everything else pairs["policy"]
+    users, groups = pairs["user"], pairs["group"]
+    named = pairs["policy"] if any(pairs.values()) else sorted(directory.documents())
     return await errand.sealed(
         to_json(
             opt(
@@ -158,4 +156,4 @@ def _of_policy(directory: Directory, name: str) -> dict[str, Any] | None:
     groups = sorted(group for group, record in directory.groups.items() if name in record.policies)
     if not users and not groups:
         return None
-    return {"policy": name} | opt(users=users, groups=groups)
+    return {"policy": name, "users": users or None, "groups": groups or None}
