@@ -2,8 +2,10 @@
 
 import dataclasses
 import ipaddress
+import json
 import os
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,9 +56,19 @@ def load(file: str | Path, env: Mapping[str, str] | None = None, flags: Flags = 
         raise BadSettings(f"open {file}: {(error.strerror or str(error)).lower()}") from error
     if len(data) > MAX_FILE:
         raise BadSettings(f"{file}: larger than {MAX_FILE} bytes")
-    settings = loads(data.decode(errors="replace"), os.environ if env is None else env, flags)
+    settings = loads(_as_yaml(file, data.decode(errors="replace")), os.environ if env is None else env, flags)
     watched = (str(file), *filter(None, (settings.tls.key, settings.tls.cert)))
     return dataclasses.replace(settings, files=watched)
+
+
+def _as_yaml(file: str | Path, text: str) -> str:
+    """Turn a TOML file, as there were in 2019, into YAML (which JSON is); line numbers are lost. Raises BadSettings."""
+    if not str(file).endswith(".toml"):
+        return text
+    try:
+        return json.dumps(tomllib.loads(text), default=str, indent=1)
+    except tomllib.TOMLDecodeError as error:
+        raise BadSettings(f"{file}: {error}") from error
 
 
 def load_store(file: str | Path, env: Mapping[str, str] | None = None) -> StoreSettings:
@@ -65,7 +77,7 @@ def load_store(file: str | Path, env: Mapping[str, str] | None = None) -> StoreS
         text = Path(file).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise BadSettings(f"open {file}: {(error.strerror or str(error)).lower()}") from error
-    document = parse(text, os.environ if env is None else env, "kesconf.ymlFile")
+    document = parse(_as_yaml(file, text), os.environ if env is None else env, "kesconf.ymlFile")
     _check_version(document)
     found = kes_old.read(document, "")[0] if kes_old.is_old(document) else document.read(kes_schema.CURRENT)
     return read_store(found.get("keystore") or {})

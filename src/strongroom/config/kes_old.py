@@ -6,6 +6,7 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode
 
 from strongroom.config import kes_schema
 from strongroom.config.yaml import Document
+from strongroom.errors import BadSettings
 
 NO_ROOT = "No root identity has been specified; write `admin: { identity: ... }` or give --root"
 _HINTS = {
@@ -15,6 +16,7 @@ _HINTS = {
     "all": "`cache.expiry.all` is written `cache.expiry.any` today",
     "address": "`keystore.vault.address` is written `endpoint` today",
     "name": "`keystore.vault.name` is written `prefix` today",
+    "memory": "no key store: keys are kept in memory, and are lost when the server ends; name one under `keystore`",
 }
 
 
@@ -54,11 +56,22 @@ def read(document: Document, root: str) -> tuple[dict[str, Any], list[str]]:
     if keys_are_store:
         hints.append(_HINTS["keys"])
         found["keystore"] = found.pop("keys")
+    if not found.get("keystore"):
+        _check_no_store(document, "keys" if keys_are_store else "keystore")
+        hints.append(_HINTS["memory"])
     _rename_expiry(found.get("cache", {}).get("expiry", {}), hints)
     _rename_stores(found.get("keystore", {}), hints)
     if any((rules or {}).get("paths") for rules in found.get("policy", {}).values()):
         hints.append(_HINTS["paths"])
     return found, hints
+
+
+def _check_no_store(document: Document, section: str) -> None:
+    """Raise BadSettings when a store is named that we do not know: keys in memory are not what was meant."""
+    node = document.node(section)
+    if isinstance(node, MappingNode) and node.value:
+        names = ", ".join(f"'{key.value}'" for key, _ in node.value)
+        raise BadSettings(f"kesconf: no keystore specified: {names} under `{section}` is none")
 
 
 def _quiet_log_files(document: Document) -> None:

@@ -136,6 +136,7 @@ _OLD_STORES: dict[str, Schema] = {
     **STORES,
     "vault": _OLD_VAULT,
     "aws": Record({"secretsmanager": _OLD_AWS, "secrets_manager": _OLD_AWS}),
+    "generic": Record({"endpoint": Text(), "tls": _texts("key", "cert", "ca")}),
 }
 _OLD: dict[str, Schema] = {
     **_COMMON,

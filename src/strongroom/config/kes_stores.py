@@ -196,4 +196,5 @@ _READERS: dict[str, Callable[[dict[str, Any]], StoreSettings]] = {
     "aws": _aws,
     "azure": _azure,
     "entrust": _entrust,
+    "generic": lambda found: ForeignSettings("generic (a REST plugin)"),
 }

@@ -213,3 +213,25 @@ def test_json_of_what_the_original_says_nothing_about(server: Any, capsys: Any) 
 
 def test_update_says_what_to_use(capsys: Any) -> None:
     assert "pip install --upgrade strongroom" in run("update --downgrade 2024-01-01", capsys, 1)
+
+
+def test_the_words_of_2020(server: Any, capsys: Any) -> None:
+    """`key create NAME KEY` imports; lists have their old names; what is gone says what to use."""
+    run("key create mine pfQZSPpzS2uLW25YZcbnBBXMdZTpXdcqpjBqeqYJIxY=", capsys)
+    run("key create one two", capsys)
+    assert run("key list", capsys) == "Key\nmine\none\ntwo\n"
+    assert run("identity list", capsys) == f"Identity\n{kes_world.clients()['admin'].identity}\n"
+    assert run("policy list", capsys) == ""
+    assert "failed to import" in run("key create mine pfQZSPpzS2uLW25YZcbnBBXMdZTpXdcqpjBqeqYJIxY=", capsys, 1)
+    for words in ("policy add minio minio.json", "policy delete minio", "identity assign minio x", "identity forget x"):
+        said = run(words, capsys, 1)
+        assert f"kes {' '.join(words.split()[:2])} is not supported" in said
+        assert "configuration" in said
+    assert "not supported" in run("--auto-completion", capsys, 1)
+
+
+def test_colours_as_asked(server: Any, capsys: Any) -> None:
+    run("key create mine", capsys)
+    assert run("key ls --color always", capsys) == "\x1b[4mKey\x1b[0m\nmine\n"
+    for when in ("auto", "never"):
+        assert run(f"key ls --color {when}", capsys) == "Key\nmine\n"

@@ -38,4 +38,11 @@ EXAMPLES: dict[tuple[str, ...], str] = {
     ("tool", "identity", "of"): "client.crt",
     ("tool", "migrate"): "--from=fs.yml --to=vault.yml",
     ("key", "derive"): f"minio-key {_CONTEXT}",
+    ("key", "list"): "'minio-*'",
+    ("policy", "list"): "'minio-*'",
+    ("policy", "add"): "minio minio.json",
+    ("policy", "delete"): "minio",
+    ("identity", "list"): "'*'",
+    ("identity", "assign"): "minio 3ecfcdf38fcbe141ae26a1030f81e96b753365a46760ae6b578698a97c59fd22",
+    ("identity", "forget"): "3ecfcdf38fcbe141ae26a1030f81e96b753365a46760ae6b578698a97c59fd22",
 }

@@ -55,7 +55,7 @@ def ls(parsed: Parsed) -> int:
             names = await kes.identities(parsed.words[0] if parsed.words else "*")
         except Error as error:
             raise Failed(f"failed to list identities: {error}") from error
-        print_names(names, "Identity", as_json=parsed.on("json"))
+        print_names(names, "Identity", as_json=parsed.on("json"), color=parsed["color"])
         return 0
 
     return run(work, insecure=parsed.on("insecure"))

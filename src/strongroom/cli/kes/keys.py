@@ -44,6 +44,8 @@ def decode(parsed: Parsed, text: str, what: str) -> bytes:
 
 def create(parsed: Parsed) -> int:
     """Create keys; a second argument that is a key imports it, as in 2020 (kes.md 10.3)."""
+    if len(parsed.words) == 2 and _is_a_key(parsed.words[1]):
+        return import_key(parsed)
 
     async def one(kes: "KesClient", name: str) -> None:
         if parsed.on("force"):
@@ -53,6 +55,14 @@ def create(parsed: Parsed) -> int:
         _done(parsed, name)
 
     return each(parsed, "create key", one)
+
+
+def _is_a_key(text: str) -> bool:
+    """Say whether text is 32 bytes in base64, which end in `=`: no key's name does."""
+    try:
+        return text.endswith("=") and len(base64.b64decode(text, validate=True)) == 32
+    except (binascii.Error, ValueError):
+        return False
 
 
 def import_key(parsed: Parsed) -> int:
@@ -98,14 +108,15 @@ def info(parsed: Parsed) -> int:
     return run(work, insecure=parsed.on("insecure"))
 
 
-def print_names(names: list[str], heading: str, *, as_json: bool, both: bool = True) -> None:
-    """Print a list; both prints the table behind the JSON, as the original's `key ls` does."""
+def print_names(names: list[str], heading: str, *, as_json: bool, both: bool = True, color: str = "auto") -> None:
+    """Print a list; both prints the table behind the JSON, as the original's `key ls` does. color: as in `--color`."""
     if as_json:
         print(json.dumps(names, separators=(",", ":")) if names else "null")
         if not both:
             return
     if names:
-        print(f"\x1b[4m{heading}\x1b[0m" if terminal() and sys.stdout.isatty() else heading)
+        underlined = color == "always" or (color == "auto" and sys.stdout.isatty())
+        print(f"\x1b[4m{heading}\x1b[0m" if underlined else heading)
         print("\n".join(names))
 
 
@@ -124,7 +135,7 @@ def ls(parsed: Parsed) -> int:
             names = await kes.keys(pattern)
         except Error as error:
             raise Failed(f"failed to list keys: {error}") from error
-        print_names(names, "Key", as_json=parsed.on("json"))
+        print_names(names, "Key", as_json=parsed.on("json"), color=parsed["color"])
         return 0
 
     return run(work, insecure=parsed.on("insecure"))
@@ -209,7 +220,7 @@ def dek(parsed: Parsed) -> int:
 _COMMON = (INSECURE, ENCLAVE, JSON)
 CREATE = Command(
     "NAME...",
-    "Create keys.",
+    "Create keys. As in 2020, `NAME KEY` imports 32 bytes in base64.",
     (*_COMMON, Flag("force", switch=True, help="Create a key under the name of a deleted one")),
     create,
 )

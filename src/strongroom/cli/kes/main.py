@@ -45,6 +45,13 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("tool", "identity", "of"): "old:IDENTITY_OF",
     ("tool", "migrate"): "old:MIGRATE",
     ("key", "derive"): "old:DERIVE",
+    ("key", "list"): "keys:LS",
+    ("policy", "list"): "policies:LS",
+    ("policy", "add"): "old:GONE",
+    ("policy", "delete"): "old:GONE",
+    ("identity", "list"): "identities:LS",
+    ("identity", "assign"): "old:GONE",
+    ("identity", "forget"): "old:GONE",
 }
 ABOUT: dict[tuple[str, ...], str] = {
     ("server",): "Start a key server",
@@ -68,6 +75,8 @@ def main(words: list[str], name: str) -> int:
     """Run one command; name is how the program was called, such as `kes` or `strongroom kes`."""
     if words and words[0] in {"-v", "--version"}:
         return _version()
+    if words and words[0] == "--auto-completion":
+        return _fail("--auto-completion is not supported: `kes --help` lists the commands")
     try:
         return _dispatch(words, name)
     except (Usage, Failed, Error) as error:

@@ -1,4 +1,4 @@
-"""Commands of 2020 (kes.md 10.3): `kes tool identity new|of`, `kes tool migrate`, `kes key derive`."""
+"""Commands of 2020 (kes.md 10.3): `kes tool identity new|of`, `kes tool migrate`, `kes key derive`, and those gone."""
 
 import datetime
 import hashlib
@@ -9,7 +9,7 @@ from strongroom.cli.kes.flags import INSECURE, JSON, Command, Failed, Flag, Pars
 from strongroom.cli.kes.identity import alternative_names, print_json, write_file
 from strongroom.cli.kes.keys import DEK
 from strongroom.cli.kes.migrate import MIGRATE as TODAYS_MIGRATE
-from strongroom.errors import BadSettings
+from strongroom.errors import BadSettings, NotSupported
 
 _HASHES = ("SHA256", "SHA384", "SHA512")
 
@@ -61,6 +61,14 @@ def identity_of(parsed: Parsed) -> int:
     return 0
 
 
+def gone(parsed: Parsed) -> int:
+    """Say where policies are written today; raise NotSupported."""
+    raise NotSupported(
+        f"{parsed.command} is not supported: policies, and the identities that have them, are written in the server's "
+        "configuration file (`policy:`); the server reads it again when it changes, and at SIGHUP"
+    )
+
+
 IDENTITY_NEW = Command(
     "[NAME]",
     "Make a private key and certificate; today `kes identity new`.",
@@ -82,3 +90,4 @@ IDENTITY_OF = Command(
 )
 MIGRATE = TODAYS_MIGRATE
 DERIVE = Command("NAME [CONTEXT]", "Make a data key; today `kes key dek`.", (INSECURE, *DEK.flags[1:]), DEK.run)
+GONE = Command("[ARGUMENTS]", "Not supported: policies are in the configuration file.", (INSECURE, JSON), gone)

@@ -22,7 +22,7 @@ def ls(parsed: Parsed) -> int:
             names = await kes.policies(parsed.words[0] if parsed.words else "*")
         except Error as error:
             raise Failed(f"failed to list policies: {error}") from error
-        print_names(names, "Key", as_json=parsed.on("json"))  # the heading is the original's
+        print_names(names, "Key", as_json=parsed.on("json"), color=parsed["color"])  # the heading is the original's
         return 0
 
     return run(work, insecure=parsed.on("insecure"))
