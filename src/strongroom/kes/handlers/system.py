@@ -16,6 +16,7 @@ from strongroom.kes.handlers.call import EMPTY, JSON, NDJSON, Call
 from strongroom.kes.wire import headers
 from strongroom.kes.wire.errors import html_safe
 from strongroom.messages import Response, Stream
+from strongroom.observe import metrics_proto
 from strongroom.observe.metrics import CONTENT_TYPE, Family, Sample, exposition
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "i686": "386", "armv7l": "arm"}  # in Go's words
@@ -74,6 +75,8 @@ def metrics(call: Call) -> Response:
     families = counters.original(call.server.counters, call.server.started)
     if call.request.query.split("&")[0] == "ours":
         families += _ours(call)
+    if metrics_proto.wanted(call.request.headers.get("accept", "")):
+        return Response(200, (("Content-Type", metrics_proto.CONTENT_TYPE),), metrics_proto.exposition(families))
     return Response(200, (("Content-Type", CONTENT_TYPE),), exposition(families))
 
 
