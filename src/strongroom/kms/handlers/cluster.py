@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Protocol, runtime_checkable
 
 from strongroom.errors import Error, Tampered, Unavailable
@@ -125,11 +127,17 @@ class Member:
         except Unavailable as error:
             self.core.warn(str(error))
 
-    async def claim(self) -> None:
-        """Hold the lock for an init, so that two servers cannot both initialise; raise Refused."""
-        if not await asyncio.to_thread(self.election.acquire, self.address):
-            raise Refused("another server is being initialised")
-        self.sealing.reload()
+    @asynccontextmanager
+    async def claimed(self) -> AsyncIterator[None]:
+        """Hold the place for an init, so that two servers cannot both initialise; raise Refused.
+
+        The turns wait meanwhile: a sealed server gives the place back at each of them.
+        """
+        async with self._lock:
+            if not await asyncio.to_thread(self.election.acquire, self.address):
+                raise Refused("another server is being initialised")
+            self.sealing.reload()
+            yield
 
     def serving(self) -> bool:
         """Say whether this server may answer: it is active, and showed so lately."""

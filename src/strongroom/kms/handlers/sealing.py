@@ -166,11 +166,12 @@ class Sealing:
         shares, threshold = self._sizes(request, "recovery" if auto else "secret")
         self._initialising = True
         try:
-            if self.core.cluster is not None:
-                await self.core.cluster.claim()
+            if self.core.cluster is None:
+                return await self._init(shares, threshold)
+            async with self.core.cluster.claimed():
                 if self.config is not None:
                     raise Refused("Vault is already initialized")
-            return await self._init(shares, threshold)
+                return await self._init(shares, threshold)
         finally:
             self._initialising = False
 
