@@ -3,8 +3,8 @@
 import pytest
 from kms_replay import post, unsealed
 
-from strongroom.kms.domain.values import parse_duration
 from strongroom.kms.domain.lockouts import DEFAULT
+from strongroom.kms.domain.values import parse_duration
 from strongroom.kms.handlers.lockout import Lockouts
 
 
