@@ -18,9 +18,20 @@ def running(settings: Settings) -> Iterator[app.App]:
     thread.start()
     try:
         made = asyncio.run_coroutine_threadsafe(app.start(settings, log=Log(OFF + 1)), loop).result(20)
-        yield made
-        asyncio.run_coroutine_threadsafe(made.stop(0), loop).result(20)
+        try:
+            yield made
+        finally:
+            asyncio.run_coroutine_threadsafe(made.stop(0), loop).result(20)
     finally:
+        asyncio.run_coroutine_threadsafe(_end_all(), loop).result(20)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
+
+
+async def _end_all() -> None:
+    """End what a failed start may have left, so that no task is destroyed with the loop."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -235,3 +235,30 @@ def test_colours_as_asked(server: Any, capsys: Any) -> None:
     assert run("key ls --color always", capsys) == "\x1b[4mKey\x1b[0m\nmine\n"
     for when in ("auto", "never"):
         assert run(f"key ls --color {when}", capsys) == "Key\nmine\n"
+
+
+def test_the_live_view_shows_rates_and_what_only_ours_counts(server: Any) -> None:
+    import asyncio
+    import io
+
+    from rich.console import Console
+
+    from strongroom.cli.kes import metric
+
+    async def ask() -> str:
+        async with connect.client(insecure=False) as kes:
+            return await kes.metrics(ours=True)
+
+    text = asyncio.run(ask())
+    now = metric.document(text) | metric._ours(text)
+    before = now | {"strongroom_kes_audit_lines": 0}
+    for shown, rows in ((now, {"Cached keys", "Key store", "Uptime"}), (metric.document(text), {"Uptime"})):
+        console = Console(file=io.StringIO(), width=80)
+        console.print(metric._table(shown, before, 2.0))
+        printed = console.file.getvalue()
+        assert all(row in printed for row in rows)
+        assert ("Cached keys" in printed) == ("Cached keys" in rows)
+    lines = float(str(now["strongroom_kes_audit_lines"]))
+    console = Console(file=io.StringIO(), width=80)
+    console.print(metric._table(now, before, 2.0))
+    assert f"{lines / 2:.1f}" in next(row for row in console.file.getvalue().splitlines() if "Audit lines" in row)

@@ -33,6 +33,7 @@ _SYSTEM = tuple(
         "mem_stack_used",
     )
 )
+_OURS = "strongroom_kes_"
 _REQUESTS = ("kes_http_request_success", "kes_http_request_error", "kes_http_request_failure")
 
 
@@ -60,10 +61,20 @@ async def _live(kes: "KesClient", seconds: float) -> int:
     before: dict[str, object] = {}
     with Live(auto_refresh=False) as live:
         while True:
-            now = document(await kes.metrics())
+            text = await kes.metrics(ours=True)
+            now = document(text) | _ours(text)
             live.update(_table(now, before, seconds), refresh=True)
             before = now
             await asyncio.sleep(seconds)
+
+
+def _ours(text: str) -> dict[str, object]:
+    """Return the numbers that an original does not have; {} from one."""
+    sums: dict[str, float] = {}
+    for name, _, value in _LINE.findall(text):
+        if name.startswith(_OURS):
+            sums[name] = sums.get(name, 0.0) + float(value)
+    return dict(sums)
 
 
 def document(text: str) -> dict[str, object]:
@@ -89,14 +100,28 @@ def _whole(value: float) -> float:
 def _table(now: dict[str, object], before: dict[str, object], seconds: float) -> "Table":
     from rich.table import Table
 
+    def value(name: str, of: dict[str, object] = now) -> float:
+        return float(str(of.get(name, 0)))
+
+    def counted(label: str, name: str) -> None:
+        rate = (value(name) - (value(name, before) if name in before else value(name))) / seconds
+        table.add_row(label, f"{value(name):.0f}", f"{rate:.1f}")
+
     table = Table("Metric", "Value", "Per second")
     for name in _REQUESTS:
-        value, earlier = float(str(now[name])), float(str(before.get(name, now[name])))
-        label = name.removeprefix("kes_http_request_")
-        table.add_row(f"Requests: {label}", f"{value:.0f}", f"{(value - earlier) / seconds:.1f}")
-    table.add_row("Requests: active", str(now["kes_http_request_active"]), "")
-    table.add_row("Uptime", spoken(float(str(now["kes_system_up_time"]))), "")
-    table.add_row("Memory", size(float(str(now["kes_system_mem_heap_used"]))), "")
+        counted(f"Requests: {name.removeprefix('kes_http_request_')}", name)
+    table.add_row("Requests: active", f"{value('kes_http_request_active'):.0f}", "")
+    table.add_row("Uptime", spoken(value("kes_system_up_time")), "")
+    table.add_row("Memory", size(value("kes_system_mem_heap_used")), "")
+    if _OURS + "cache_keys" in now:
+        counted("Requests: denied", _OURS + "denied")
+        counted("Audit lines", _OURS + "audit_lines")
+        counted("Cache hits", _OURS + "cache_hits")
+        counted("Cache misses", _OURS + "cache_misses")
+        table.add_row("Cached keys", f"{value(_OURS + 'cache_keys'):.0f}", "")
+        away = value(_OURS + "store_offline")
+        table.add_row("Key store", "away" if away else f"{value(_OURS + 'store_latency_seconds') * 1000:.1f} ms", "")
+        table.add_row("Key states known", f"{value(_OURS + 'lock_age_seconds'):.1f} s ago", "")
     return table
 
 
