@@ -39,6 +39,8 @@ def kms_settings(paths: Sequence[str], environment: Mapping[str, str], **flags: 
     warnings += beyond(storage.members, STORAGE_USED.get(storage.kind, ()), f"storage {storage.kind}:", storage.place)
     duration = _time(top, "default_max_request_duration", REQUEST_SECONDS) or REQUEST_SECONDS
     listeners = tuple(listener_of(block, warnings, duration) for block in blocks(entries, "listener"))
+    if not listeners:
+        warnings.append(f"{'; '.join(paths)}: no listener: nobody can reach this server")
     seal, old = _seals(entries)
     for block in filter(None, (seal, old)):
         used = SEAL_USED.get(block.kind, set()) | {"disabled"}

@@ -19,7 +19,7 @@ TCP = 'listener "tcp" {{ tls_disable = true\n{} }}\n'
 
 def read(tmp_path, text, environment=None):
     path = tmp_path / "kms.hcl"
-    path.write_text(text)
+    path.write_text(text if "listener" in text else text + TCP.format(""))
     return kms_settings([str(path)], environment or {})
 
 
@@ -49,6 +49,10 @@ def test_a_name_without_effect_is_a_warning(tmp_path, text, said):
         assert found == ()
     else:
         assert said in found[0]
+
+
+def test_a_server_without_a_listener_says_so(tmp_path):
+    assert "no listener" in read(tmp_path, '# listener\nstorage "inmem" {}\n').warnings[0]
 
 
 def test_members_of_a_storage_without_effect_are_warnings(tmp_path):
