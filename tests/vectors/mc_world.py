@@ -15,7 +15,7 @@ from pathlib import Path
 from unittest import mock
 
 from strongroom.chain.certificates import Pair, make_authority, make_identity, make_server
-from strongroom.cli.mc import cmd_ping
+from strongroom.cli.mc import admin_service, cmd_ping
 from strongroom.cli.mc import main as program
 from strongroom.config.environment import RootCredentials
 from strongroom.config.kms_environment import KesSettings, KmsSettings, StaticSettings
@@ -207,7 +207,8 @@ class World:
 
         blocking.Pool.request = watched
         try:
-            code = program.main(list(words), "mc")
+            with mock.patch.object(admin_service, "GONE_SECONDS", 0.05):  # these servers do not go down
+                code = program.main(list(words), "mc")
         finally:
             blocking.Pool.request = send
             sys.stdin, sys.stdout, sys.stderr = kept[:3]
