@@ -24,14 +24,14 @@ from strongroom.s3.domain.records import (
 )
 from strongroom.s3.storage import rows, transaction
 from strongroom.s3.storage.bodies import FileBody, Holds, InlineBody
-from strongroom.s3.storage.checkpoints import Checkpoints, CheckpointThread
-from strongroom.s3.storage.committer import Committer, Figures, Hooks, Job
+from strongroom.s3.storage.checkpoints import CheckpointThread
+from strongroom.s3.storage.committer import Figures, Hooks, Job
 from strongroom.s3.storage.folders import BodyFiles
 from strongroom.s3.storage.schema import check_format, connect
 from strongroom.s3.storage.staging import INLINE, FileStaged
 from strongroom.s3.storage.transaction import Known, Transaction
-from strongroom.s3.storage.turns import Turns
 from strongroom.s3.storage.writes import Stored
+from strongroom.s3.storage.writing import Writing
 
 T = TypeVar("T")
 
@@ -79,12 +79,10 @@ class OpenBucket:
         self._known = Known()
         self._fresh = False
         self.recent = True  # used since open_buckets.py last looked
-        name = self.record.name
-        self._writer = connect(path, vfs=vfs)
-        self._turns = Turns(folder)
-        self._log = Checkpoints(path, self._writer, vfs, self._stop_writing)
         self._checkpoints = checkpoints
-        self._committer = Committer(self._writer, self._turns, loop, Hooks(self._unlink, self._committed), name)
+        self._path, self._vfs = path, vfs
+        self._name = self.record.name
+        self._writing: Writing | None = None  # from the first write on
         self._pending = 0
         self._pending_bytes = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -111,7 +109,7 @@ class OpenBucket:
     @property
     def figures(self) -> Figures:
         """What the committer has done."""
-        return self._committer.figures
+        return self._pen().committer.figures
 
     @property
     def pending(self) -> int:
@@ -121,12 +119,12 @@ class OpenBucket:
     @property
     def log_pages(self) -> int:
         """Pages in the write-ahead log after the last commit."""
-        return self._log.pages
+        return self._writing.log.pages if self._writing is not None else 0
 
     @property
     def closed(self) -> str:
         """Why writing has stopped; empty while it goes on."""
-        return self._committer.closed
+        return self._writing.committer.closed if self._writing is not None else ""
 
     def usage(self) -> BucketUsage:
         """Return the totals."""
@@ -139,14 +137,22 @@ class OpenBucket:
 
     # Writing
 
+    def _pen(self) -> Writing:
+        """Return what it takes to write, opened at the first write: most buckets of a process are only read."""
+        if self._writing is None:
+            hooks = Hooks(self._unlink, self._committed)
+            self._writing = Writing(self._path, self._loop, hooks, self._name, self._vfs)
+        return self._writing
+
     async def write(self, apply: Callable[[Transaction], T], cost: int = 0) -> T:
         """Run apply in a group commit and return what it returns, once that is durable.
 
         A caller that is cancelled does not hear what became of the write, which goes on.
         """
+        committer = self._pen().committer
         await self._admit(cost)
         future: asyncio.Future[T] = self._loop.create_future()
-        self._committer.submit_soon(Job(apply, self._settle(future, cost), cost))
+        committer.submit_soon(Job(apply, self._settle(future, cost), cost))
         return await future
 
     async def write_staged(self, staged: FileStaged, apply: Callable[[Transaction, Stored], T]) -> T:
@@ -155,6 +161,7 @@ class OpenBucket:
         if body is not None:
             inline = Stored(staged.stored, staged.crc, body, None)
             return await self.write(lambda tx: apply(tx, inline), inline.size)
+        committer = self._pen().committer
         await self._admit(0)
         future: asyncio.Future[T] = self._loop.create_future()
         settle = self._settle(future, 0)
@@ -168,7 +175,7 @@ class OpenBucket:
                 self._loop.call_soon_threadsafe(settle, None, self._judge(error))
                 return
             stored = Stored(staged.stored, staged.crc, None, staged.name)
-            self._committer.submit(Job(lambda tx: apply(tx, stored), finish))
+            committer.submit(Job(lambda tx: apply(tx, stored), finish))
 
         def finish(result: Any, error: BaseException | None) -> None:
             if error is not None and not isinstance(error, StoreClosed):  # closed: the row may have reached the disk
@@ -184,8 +191,8 @@ class OpenBucket:
             return error
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return DiskFull(f"{self.folder}: {error}")
-        self._stop_writing(f"{self.folder}: {error}")
-        return StoreClosed(self._committer.closed)
+        self._pen().stop(f"{self.folder}: {error}")
+        return StoreClosed(self.closed)
 
     def _settle(self, future: asyncio.Future[T], cost: int) -> Callable[[Any, BaseException | None], None]:
         def settle(result: Any, error: BaseException | None) -> None:
@@ -221,9 +228,6 @@ class OpenBucket:
                 turn.set_result(None)
                 room -= 1
 
-    def _stop_writing(self, why: str) -> None:
-        self._committer.closed = why
-
     def _unlink(self, names: list[str]) -> None:
         self._remove(self._holds.removable(names))
 
@@ -231,7 +235,7 @@ class OpenBucket:
         self._pool.submit(self.files.remove_all, names)
 
     def _committed(self) -> None:
-        self._log.after_commit(self._checkpoints)
+        self._pen().log.after_commit(self._checkpoints)
 
     # Reading
 
@@ -324,11 +328,9 @@ class OpenBucket:
         if self._ended:
             return
         self._ended = True
-        self._committer.stop()
-        self._log.close()
-        self._writer.close()
+        if self._writing is not None:
+            self._writing.close()
         self.reader.close()
-        self._turns.close()
 
 
 def _pieces(version: ObjectVersion, place: rows.Place, inline: bytes) -> list[tuple[int, str | bytes]]:

@@ -151,7 +151,7 @@ async def test_foreign_folders_and_formats_are_refused(tmp_path):
 
 async def test_nobody_waits_for_ever_when_even_rolling_back_fails(tmp_path, monkeypatch):
     _, store = await named("failing-rollback", tmp_path)
-    committer = store._bucket("b")._committer
+    committer = store._bucket("b")._pen().committer
 
     def fail(*arguments):
         raise apsw.IOError("disk")
