@@ -93,6 +93,8 @@ class Response(msgspec.Struct, frozen=True):
     For HEAD give the body that GET would have (or `Windows(length, iter(()))`): its length is announced.
     `lines` are further header lines, each with its CRLF, for what differs in every answer: `headers` is rendered only
     once while it is the same tuple.
+    `before` is called when the answer is about to leave, at the end of a turn of the event loop, and again for nothing
+    if several answers share it. What it raises becomes the answer, and the connection ends.
     """
 
     status: int
@@ -101,6 +103,7 @@ class Response(msgspec.Struct, frozen=True):
     close: bool = False  # end the connection after this answer
     after: Callable[[], None] | None = None  # called once the answer is sent or cut
     lines: bytes = b""
+    before: Callable[[], None] | None = None
 
 
 Handler: TypeAlias = Callable[[Request, Body], Response | Awaitable[Response]]

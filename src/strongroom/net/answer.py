@@ -53,17 +53,17 @@ async def send_large(link: "Exchange", head: "Head", body: "Body", response: Res
         keep = link.keeps(head, body, response) and not (head.http10 and isinstance(payload, Stream))
         block = link.shared.renderer.head(response, http10=head.http10, keep_alive=keep)
         if head.method == "HEAD" or response.status in NO_BODY:
-            link.out.write(block)
+            link.out.write_later(block, response.before)
         elif isinstance(payload, Windows):
             pieces = _counted(payload)
             first = next(pieces, b"")
             begun = True
-            link.out.write(block)
+            link.out.write_later(block, response.before)
             await _send_windows(link, payload.length, chain((first,), pieces))
         else:
             first = await anext(payload.source, b"")
             begun = True
-            link.out.write(block)
+            link.out.write_later(block, response.before)
             await _send_stream(link, payload.source, first, chunked=not head.http10)
     except (Exception, asyncio.CancelledError) as error:
         if begun or isinstance(error, (ConnectionError, Broken, asyncio.CancelledError)):

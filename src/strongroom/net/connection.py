@@ -38,7 +38,7 @@ class Connection(Exchange):
         shared = self.shared
         self._transport = cast("asyncio.Transport", transport)
         self._channel = None if shared.tls is None else shared.tls.channel()
-        self.out = Outlet(self._transport, self._channel, shared.turn)
+        self.out = Outlet(self._transport, self._channel, shared.turn, shared.instead)
         if len(shared.connections) >= shared.limits.connections or shared.stopping:
             self._state = CLOSED
             self._transport.abort()

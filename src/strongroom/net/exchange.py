@@ -107,11 +107,11 @@ class Exchange(Inlet):
         payload = cast("bytes", response.body)  # or a HEAD's Windows, of which nothing is sent
         try:
             if head.method == "HEAD" or not payload or response.status in NO_BODY:
-                self.out.write_later(block)
+                self.out.write_later(block, response.before)
             elif len(payload) <= TOGETHER:
-                self.out.write_later(block + payload)
+                self.out.write_later(block + payload, response.before)
             else:
-                self.out.write(block)
+                self.out.write_later(block, response.before)
                 self.out.write(payload)
         except Broken as broken:
             log.info("TLS with %s: %s", self._peer.address, broken)

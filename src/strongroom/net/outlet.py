@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import struct
+from collections.abc import Callable
 from typing import cast
 
 from ..messages import Buffer
-from .channel import Channel
+from .channel import Broken, Channel
 from .turn import Turn
 
+log = logging.getLogger("strongroom.net")
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: closing sends a reset
 _SLICE = 128 * 1024  # bytes encrypted at a time in the event loop
 _HELD = 64 * 1024  # bytes of answers that wait for the end of the turn
@@ -23,15 +26,25 @@ class Outlet:
     """
 
     __slots__ = (
-        "_drained", "_fd", "_finished", "_held", "_stuck_at", "_stuck_size", "_turn", "channel", "paused", "transport",
+        "_before", "_drained", "_fd", "_finished", "_held", "_instead", "_stuck_at", "_stuck_size", "_turn", "channel",
+        "paused", "transport",
     )  # fmt: skip
 
-    def __init__(self, transport: asyncio.Transport, channel: Channel | None, turn: Turn) -> None:
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        channel: Channel | None,
+        turn: Turn,
+        instead: Callable[[Exception], bytes] = lambda error: b"",
+    ) -> None:
+        """instead: renders the answer to what a `Response.before` has raised."""
         self.transport = transport
         self.channel = channel
         self.paused = False
         self._turn = turn
-        self._held = b""  # as it goes onto the wire
+        self._instead = instead
+        self._held = b""  # plaintext
+        self._before: list[Callable[[], None]] = []  # to be called before it leaves
         self._fd = cast("socket.socket", transport.get_extra_info("socket")).fileno()
         self._drained: asyncio.Future[None] | None = None
         self._finished = False  # close_notify and FIN are out
@@ -40,7 +53,9 @@ class Outlet:
 
     def write(self, data: Buffer) -> None:
         """Send now. Raises Broken."""
-        self.write_raw(data if self.channel is None else self.channel.protect(data))
+        if self._held:
+            self.flush()  # before data is protected: records are numbered
+        self.transport.write(data if self.channel is None else self.channel.protect(data))
 
     def write_raw(self, data: Buffer) -> None:
         """Send what is no plaintext of this connection: TLS records, or an answer in front of TLS."""
@@ -48,22 +63,38 @@ class Outlet:
             self.flush()
         self.transport.write(data)
 
-    def write_later(self, data: bytes) -> None:
-        """Send at the end of this turn, or now when much waits already. Raises Broken."""
-        wire = data if self.channel is None else self.channel.protect(data)
+    def write_later(self, data: bytes, before: Callable[[], None] | None = None) -> None:
+        """Send at the end of this turn, or now when much waits already; before is called first."""
         if self._held:
-            self._held += wire
+            self._held += data
         else:
-            self._held = wire
+            self._held = data
             self._turn.add(self)
+        if before is not None:
+            self._before.append(before)
         if len(self._held) > _HELD:
             self.flush()
 
     def flush(self) -> None:
-        """Send what waits for the end of the turn."""
+        """Send what waits for the end of the turn. Raises nothing: whoever flushes is busy with something else."""
         held, self._held = self._held, b""
-        if held:
-            self.transport.write(held)
+        if not held:
+            return
+        fits = True
+        if self._before:
+            calls, self._before = self._before, []
+            try:
+                for call in calls:
+                    call()
+            except Exception as error:
+                held, fits = self._instead(error), False
+        try:
+            self.transport.write(held if self.channel is None else self.channel.protect(held))
+        except Broken as broken:
+            log.info("TLS: %s", broken)
+            self.cut()
+        if not fits:
+            self.close()
 
     def pause(self) -> None:
         """The transport holds more than its limit."""
@@ -78,7 +109,7 @@ class Outlet:
 
     def lost(self) -> None:
         """The connection is gone; whoever waits gets ConnectionResetError."""
-        self._held = b""
+        self._held, self._before = b"", []
         self.paused = False
         if self._drained is not None and not self._drained.done():
             self._drained.set_exception(ConnectionResetError())

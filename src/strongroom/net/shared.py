@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import Error, Incomplete, Malformed, TooLarge
+from ..errors import Error, Incomplete, Malformed, TooLarge, Unavailable
 from ..messages import Handler, Response
 from .channel import TlsContext
 from .head import Refused
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .connection import Connection
 
 log = logging.getLogger("strongroom.net")
-_ROWS: dict[type[Error], int] = {TooLarge: 413, Incomplete: 400, Malformed: 400}
+_ROWS: dict[type[Error], int] = {TooLarge: 413, Incomplete: 400, Malformed: 400, Unavailable: 500}
 
 
 @dataclass(slots=True)
@@ -55,6 +55,12 @@ class Shared:
                 return self.refuse(_ROWS[kind], str(error))
         log.error("a handler failed: %s", where(error))
         return self.refuse(500, "internal error")
+
+    def instead(self, error: Exception) -> bytes:
+        """Return, as it is sent, the answer to what a `Response.before` has raised."""
+        response = self.failed(error)
+        body = response.body if isinstance(response.body, bytes) else b""
+        return self.renderer.head(response, http10=False, keep_alive=False) + body
 
 
 def where(error: BaseException) -> str:

@@ -153,3 +153,69 @@ def test_subscribers_hear_every_line() -> None:
     log.add('{"n":2')
     assert len(heard) == 1
     assert not log.subscribed
+
+
+# ---- the lines of one turn
+def members(number: int) -> str:
+    return f'{{"n":{number}'
+
+
+class Counting(FileSink):
+    writes = 0
+
+    def write(self, data: bytes) -> None:
+        self.writes += 1
+        super().write(data)
+
+
+def test_lines_of_a_turn_are_made_and_written_together_by_whoever_leaves_first(tmp_path: Path) -> None:
+    sink = Counting(tmp_path / "a")
+    log = AuditLog(sink)
+    first, second = log.later(members, 1), log.later(members, 2)
+    assert sink.writes == 0
+    second()
+    first()
+    assert (sink.writes, log.lines) == (1, 2)
+    third = log.later(members, 3)
+    assert sink.writes == 1
+    third()
+    log.close()
+    assert verify((tmp_path / "a").read_bytes().splitlines(keepends=True)).lines == 3
+
+
+def test_lines_keep_their_order_when_one_is_written_at_once(tmp_path: Path) -> None:
+    log = AuditLog(FileSink(tmp_path / "a"), key=KEY)
+    log.later(members, 1)
+    log.add(members(2))
+    log.later(members, 3)
+    log.checkpoint("2026-01-01T00:00:00Z")
+    log.later(members, 4)
+    log.close()
+    lines = (tmp_path / "a").read_bytes().splitlines(keepends=True)
+    assert [b'"n":' in line for line in lines] == [True, True, True, False, True]
+    assert verify(lines, KEY).lines == 5
+
+
+def test_every_answer_of_a_turn_that_cannot_be_written_is_refused() -> None:
+    log = AuditLog(Full(), refuse_when_full=True, warn=lambda text: None)
+    leaves = [log.later(members, number) for number in range(3)]
+    for leave in (*leaves, *leaves):
+        with pytest.raises(Unavailable):
+            leave()
+    assert (log.lines, log.lost, log.failing) == (0, 3, True)
+
+
+def test_answers_leave_when_lines_may_be_lost_and_the_gap_is_told(tmp_path: Path) -> None:
+    sink = Filling(tmp_path / "a")
+    log = AuditLog(sink, refuse_when_full=False, warn=lambda text: None)
+    sink.full = True
+    log.later(members, 1)
+    log.later(members, 2)()
+    assert (log.lost, log.failing) == (2, True)
+    sink.full = False
+    log.add(members(3))
+    assert not log.failing
+    log.close()
+    written = (tmp_path / "a").read_bytes().splitlines(keepends=True)
+    assert written[0].startswith(b'{"event":"lost","lines":2,')
+    assert verify(written).lines == 2

@@ -2,7 +2,10 @@
 
 import os
 
-from strongroom.messages import Response
+import pytest
+
+from strongroom.errors import Unavailable
+from strongroom.messages import Response, Stream
 from strongroom.net.channel import Broken
 from strongroom.net.outlet import Outlet
 from strongroom.net.turn import Turn
@@ -78,7 +81,7 @@ def test_records_keep_their_order(in_memory, ok):
     out.write(b"c")
     out.write_later(b"d")
     out.close()
-    assert bytes(transport.written) == b"<1 a><2 b><3 c><4 d><bye>"
+    assert bytes(transport.written) == b"<1 ab><2 c><3 d><bye>"
 
 
 def test_one_call_for_all_outlets_of_a_turn(in_memory, ok):
@@ -108,3 +111,43 @@ async def test_a_piece_sent_directly_comes_after_what_waits(in_memory, ok, monke
     out.write_later(b"head ")
     await out.push(b"piece")
     assert bytes(transport.written) == b"head piece"
+
+
+# ---- what an answer calls before it leaves
+def test_before_is_called_when_the_answer_leaves_not_sooner(in_memory):
+    calls = []
+    connection, transport = in_memory(lambda request, body: Response(200, before=lambda: calls.append(len(calls))))
+    connection.data_received(GET)
+    connection.data_received(GET)
+    assert calls == []
+    assert transport.written.count(b"HTTP/1.1 200") == 2
+    assert calls == [0, 1]
+
+
+@pytest.mark.parametrize("size", [0, 10, 100_000])
+def test_what_before_raises_becomes_the_answer(in_memory, size):
+    def full():
+        raise Unavailable("the audit log cannot be written")
+
+    connection, transport = in_memory(lambda request, body: Response(200, (), b"x" * size, before=full))
+    connection.data_received(GET)
+    written = bytes(transport.written)
+    assert written.startswith(b"HTTP/1.1 500 ")
+    assert written.count(b"HTTP/1.1") == 1
+    assert b"the audit log cannot be written" in written
+    assert transport.closed
+
+
+async def test_a_stream_that_may_not_leave_is_refused(serve, connect):
+    async def source():
+        yield b"secret"
+
+    def full():
+        raise Unavailable("full")
+
+    server = await serve(lambda request, body: Response(200, (), Stream(source()), before=full))
+    wire = await connect(server)
+    wire.writer.write(GET)
+    answer = await wire.reader.read()
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert b"secret" not in answer

@@ -10,12 +10,15 @@ _second = 0
 _prefix = ""
 
 
-def audit_line(call: Call, route: Route, status: int, nanoseconds: int) -> str:
-    """Return the line's JSON without its closing brace; nanoseconds is how long the answer took."""
+def audit_line(call: Call, route: Route, status: int, nanoseconds: int, at: int) -> str:
+    """Return the line's JSON without its closing brace; nanoseconds is how long the answer took.
+
+    at: when, in nanoseconds since 1970.
+    """
     request = call.request
     decision = "deny" if status == 403 or (call.refused and not call.identity) else "allow"
     line = (
-        f'{{"time":"{_now()}","request":{{"ip":"{call.address}","path":{call.quoted}'
+        f'{{"time":"{_text(at)}","request":{{"ip":"{call.address}","path":{call.quoted}'
         f',"identity":"{call.identity}"}},"response":{{"code":{status},"time":{nanoseconds}}}'
         f',"id":"{call.request_id}"'
         f',"method":"{request.method}","route":"{route.path}","decision":"{decision}"'
@@ -29,10 +32,10 @@ def audit_line(call: Call, route: Route, status: int, nanoseconds: int) -> str:
     return line
 
 
-def _now() -> str:
-    """Return the time in UTC with nanoseconds; the seconds' text is kept while they last."""
+def _text(at: int) -> str:
+    """Return a time in UTC with nanoseconds; the seconds' text is kept while they last."""
     global _second, _prefix  # noqa: PLW0603 (a cache of one)
-    seconds, nanos = divmod(time.time_ns(), 10**9)
+    seconds, nanos = divmod(at, 10**9)
     if seconds != _second:
         _prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(seconds))
         _second = seconds

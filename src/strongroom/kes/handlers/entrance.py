@@ -239,21 +239,31 @@ class Entrance:
         return Response(status, headers, error_body(text), close=close)
 
     def _finish(self, call: Call, route: Route, start: int, response: Response, *, counted: bool = True) -> Response:
-        """Write the audit line, count, and hand the answer over. An audit log that cannot be written refuses."""
+        """See to the audit line, count, and hand the answer over. An audit log that cannot be written refuses.
+
+        The line is written at the end of the turn, before the answer leaves; one by one while that fails.
+        """
         spent = time.perf_counter_ns() - start
-        counters, status = self.server.counters, response.status
-        if self._audited or self.server.audit.subscribed:
-            try:
-                self.server.audit.add(audit_line(call, route, status, spent))
-            except Error as error:
-                self.server.log.error(str(error))
-                status, response = 500, Response(500, response.headers[:1], error_body("failed to write audit log"))
+        counters, status, audit, before = self.server.counters, response.status, self.server.audit, None
+        if self._audited or audit.subscribed:
+            if audit.failing:
+                status, response = self._audit_now(call, route, spent, response)
+            else:
+                before = audit.later(audit_line, call, route, status, spent, time.time_ns())
         counters.answers[route.path, status] += 1
         if route.counted and counted and (not call.refused or call.identity or not route.auth) and status != 403:
             counters.counted[status] += 1
             counters.times.observe(spent / 1e9)
         line = b"X-Request-Id: %b\r\n" % call.request_id.encode()
-        return Response(status, response.headers, response.body, response.close, response.after, line)
+        return Response(status, response.headers, response.body, response.close, response.after, line, before)
+
+    def _audit_now(self, call: Call, route: Route, spent: int, response: Response) -> tuple[int, Response]:
+        try:
+            self.server.audit.add(audit_line(call, route, response.status, spent, time.time_ns()))
+        except Error as error:
+            self.server.log.error(str(error))
+            return 500, Response(500, response.headers[:1], error_body("failed to write audit log"))
+        return response.status, response
 
 
 async def _read(body: Body, limit: int) -> bytes:
