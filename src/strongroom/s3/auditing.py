@@ -1,12 +1,12 @@
 """The S3 server's audit log: one line for every request, admin call and key that a job seals anew.
 
 Lines are chained (docs/formats/audit-log.md); those of one turn of the event loop are written together, and reach the
-file before the turn ends.
+file before the answers leave.
 """
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,40 +21,12 @@ CHECKPOINT_SECONDS = 1.0
 _encode = msgspec.json.Encoder().encode
 
 
-class TurnFile(FileSink):
-    """An audit file that gathers what is written in one turn of the event loop, for one write."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, rotate_bytes=256 * 1024 * 1024, keep=16)
-        self._waiting: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        """Take whole lines."""
-        if not self._waiting:
-            asyncio.get_running_loop().call_soon(self.flush)
-        self._waiting.append(data)
-
-    def flush(self) -> None:
-        """Write what is waiting; what cannot be written is gone, and the gap shows in the numbers of the lines."""
-        if self._waiting:
-            data, self._waiting = b"".join(self._waiting), []
-            try:
-                super().write(data)
-            except OSError as error:
-                log.error("audit file %s: %s", self.path, error.strerror)
-
-    def close(self) -> None:
-        """Write the rest and end."""
-        self.flush()
-        super().close()
-
-
 def audit_log(where: str) -> AuditLog | None:
     """Return the log that a setting names: a file, `-` for standard output, "" or `off` for none."""
     if where in ("", "off"):
         return None
-    sink: Sink = StreamSink() if where == "-" else TurnFile(Path(where))
-    return AuditLog(sink)
+    sink: Sink = StreamSink() if where == "-" else FileSink(Path(where), rotate_bytes=256 * 1024 * 1024, keep=16)
+    return AuditLog(sink, refuse_when_full=False, warn=log.error)
 
 
 class Auditor:
@@ -63,31 +35,13 @@ class Auditor:
     def __init__(self, audit: AuditLog | None) -> None:
         self.log = audit
 
-    def request(self, request: Request, request_id: str, call: Call, status: int, seconds: float, sent: int) -> None:
-        """Note who did what to which object, under which key, with what result."""
+    def request(
+        self, request: Request, request_id: str, call: Call, status: int, seconds: float, sent: int
+    ) -> Callable[[], None] | None:
+        """Note who did what to which object, under which key, with what result; return what the answer calls first."""
         if self.log is None:
-            return
-        event: dict[str, object] = {
-            "time": now(),
-            "request_id": request_id,
-            "operation": call.operation,
-            "bucket": _text(call.bucket),
-            "key": _text(call.key),
-            "status": status,
-            "who": _text(call.principal.name),
-            "from": request.peer.address,
-            "seconds": round(seconds, 6),
-            "bytes": sent,
-        }
-        if version := call.args.get("versionId"):
-            event["version"] = _text(version)
-        if call.used is not None and call.used.kind is not None:
-            event["encryption"] = _key(call.used)
-        if call.source is not None:
-            source = call.source
-            sealed = {"encryption": _key(source.info)} if source.info.kind is not None else {}
-            event["source"] = {"bucket": _text(source.bucket), "key": _text(source.key), **sealed}
-        self._add(event)
+            return None
+        return self.log.later(_request, request, request_id, call, status, seconds, sent, time.time_ns())
 
     def admin(self, request: Request, request_id: str, who: str, query: Mapping[str, str], status: int) -> None:
         """Note a call of the admin API with its arguments; secrets travel in bodies, which are not noted."""
@@ -123,7 +77,7 @@ class Auditor:
 
     def _add(self, event: dict[str, object]) -> None:
         if self.log is not None:
-            self.log.add(_encode(event)[:-1].decode())
+            self.log.add(_members(event))
 
     async def checkpoints(self) -> None:
         """Seal the log once a second, for ever."""
@@ -137,9 +91,18 @@ class Auditor:
             self.log.close()
 
 
+def _members(event: dict[str, object]) -> str:
+    return _encode(event)[:-1].decode()
+
+
 def now() -> str:
     """Return the time, RFC 3339 with microseconds."""
-    seconds, rest = divmod(time.time_ns(), 1_000_000_000)
+    return text_of(time.time_ns())
+
+
+def text_of(at: int) -> str:
+    """Return a time in nanoseconds since 1970 as RFC 3339 with microseconds."""
+    seconds, rest = divmod(at, 1_000_000_000)
     return f"{_second(seconds)}.{rest // 1000:06d}Z"
 
 
@@ -155,3 +118,28 @@ def _key(info: SealInfo) -> dict[str, object]:
 def _text(text: str) -> str:
     """Return text without what UTF-8 cannot write."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _request(request: Request, request_id: str, call: Call, status: int, seconds: float, sent: int, at: int) -> str:
+    """Return the members of a request's line."""
+    event: dict[str, object] = {
+        "time": text_of(at),
+        "request_id": request_id,
+        "operation": call.operation,
+        "bucket": _text(call.bucket),
+        "key": _text(call.key),
+        "status": status,
+        "who": _text(call.principal.name),
+        "from": request.peer.address,
+        "seconds": round(seconds, 6),
+        "bytes": sent,
+    }
+    if version := call.args.get("versionId"):
+        event["version"] = _text(version)
+    if call.used is not None and call.used.kind is not None:
+        event["encryption"] = _key(call.used)
+    if call.source is not None:
+        source = call.source
+        sealed = {"encryption": _key(source.info)} if source.info.kind is not None else {}
+        event["source"] = {"bucket": _text(source.bucket), "key": _text(source.key), **sealed}
+    return _members(event)

@@ -86,8 +86,8 @@ class Telemetry:
 
     def note(
         self, request: Request, request_id: str, call: Call | None, body: Body, response: Response, seconds: float
-    ) -> None:
-        """Count a request that was answered; what it carries is counted as announced."""
+    ) -> Callable[[], None] | None:
+        """Count a request that was answered; what it carries is counted as announced. Returns what `before` has."""
         operation = call.operation if call is not None else "Other"
         counts = self._counts.get(operation)
         if counts is None:
@@ -107,12 +107,13 @@ class Telemetry:
         )
         if request.method != "HEAD":
             self._sent += sent
-        if call is not None:
-            self.audit.request(request, request_id, call, response.status, seconds, sent)
         if self.spans is not None:
             self.spans.note(request, request_id, call, response, seconds)
         if self.traces.wanted:
             self.traces.put(_trace(request, request_id, call, body, response, seconds, sent))
+        if call is None:
+            return None
+        return self.audit.request(request, request_id, call, response.status, seconds, sent)
 
     def __call__(self, box: Box, request: Request, body: Body, request_id: str) -> Awaitable[Response] | None:
         """Answer the metrics paths; None for other paths."""

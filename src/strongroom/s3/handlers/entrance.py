@@ -31,8 +31,11 @@ class Observer(Protocol):
 
     def note(
         self, request: Request, request_id: str, call: Call | None, body: Body, response: Response, seconds: float
-    ) -> None:
-        """Take a request, the call it became (None: it never was one) and its answer, of which nothing is sent yet."""
+    ) -> Callable[[], None] | None:
+        """Take a request, the call it became (None: it never was one) and its answer, of which nothing is sent yet.
+
+        Returns what is to be called before the answer leaves.
+        """
 
 
 class Entrance:
@@ -70,8 +73,10 @@ class Entrance:
             observer.inflight -= 1
         request_id = response.headers[_ID_PLACE][1]
         call = calls[0] if calls else None
-        observer.note(request, request_id, call, body, response, time.perf_counter() - begun)
-        return response
+        before = observer.note(request, request_id, call, body, response, time.perf_counter() - begun)
+        return Response(
+            response.status, response.headers, response.body, response.close, response.after, response.lines, before
+        )
 
     def _request_id(self) -> str:
         """Return upper-case hex of the time, never twice."""
