@@ -1,6 +1,7 @@
 """What a token does not give: a place to pour bytes into, a seal from elsewhere."""
 
 import io
+import json
 
 from kms_replay import ask, post, unsealed
 
@@ -41,3 +42,77 @@ async def test_a_token_bound_to_an_address_does_not_seal_from_another(tmp_path):
     assert (await post(replay, "sys/seal", {}, token))[0] == 403
     assert replay.core.unsealed is not None
     assert (await post(replay, "sys/seal", {}, replay.known["root"]))[0] == 204
+
+
+async def world_of_teams(folder):
+    """Return a server with secrets of teams, and a login that names a team."""
+    replay = await unsealed(folder)
+    await ask(replay, "POST", "sys/mounts/kv", {"type": "kv"})
+    await ask(replay, "POST", "sys/auth/approle", {"type": "approle"})
+    alias = "identity.entity.aliases." + (await ask(replay, "GET", "sys/auth"))["data"]["approle/"]["accessor"]
+    text = f'path "kv/{{{{{alias}.metadata.team}}}}/*" {{ capabilities = ["read"] }}\n'
+    text += 'path "kv/{{identity.entity.id}}/*" { capabilities = ["read"] }\n'
+    text += 'path "auth/token/*" { capabilities = ["create", "update", "sudo"] }'
+    await ask(replay, "PUT", "sys/policies/acl/p", {"policy": text})
+    await ask(replay, "POST", "auth/approle/role/r", {"token_policies": "p", "role_id": "r"})
+    for team in ("a", "b", "c"):
+        await ask(replay, "PUT", f"kv/{team}/s", {"team": team})
+
+    async def login(team):
+        wish = {"metadata": json.dumps({"team": team})}
+        made = await ask(replay, "POST", "auth/approle/role/r/secret-id", wish)
+        body = {"role_id": "r", "secret_id": made["data"]["secret_id"]}
+        return (await ask(replay, "POST", "auth/approle/login", body))["auth"]
+
+    async def read(token):
+        found = []
+        for team in ("a", "b", "c"):
+            answer = await replay.request("GET", f"/v1/kv/{team}/s", {"X-Vault-Token": token}, b"")
+            found += [team] if answer.status == 200 else []
+        return found
+
+    return replay, login, read
+
+
+async def test_two_logins_of_one_role_have_the_rights_of_their_own_metadata(tmp_path):
+    _, login, read = await world_of_teams(tmp_path)
+    first, second = await login("a"), await login("b")
+    assert first["entity_id"] == second["entity_id"]
+    for _ in range(2):
+        assert await read(first["client_token"]) == ["a"]
+        assert await read(second["client_token"]) == ["b"]
+
+
+async def test_a_child_is_of_its_parent_s_entity_and_cannot_name_a_team_itself(tmp_path):
+    replay, login, read = await world_of_teams(tmp_path)
+    parent = await login("a")
+    wish = {"meta": {"team": "c"}}
+    for path, kin in (("create", True), ("create-orphan", False)):
+        child = (await ask(replay, "POST", f"auth/token/{path}", wish, parent["client_token"]))["auth"]
+        assert child["entity_id"] == (parent["entity_id"] if kin else "")
+        assert await read(child["client_token"]) == (["a"] if kin else [])
+    alone = (await ask(replay, "POST", "auth/token/create", {"policies": "p", "meta": {"team": "c"}}))["auth"]
+    assert await read(alone["client_token"]) == []
+
+
+async def test_a_name_that_looks_like_a_template_or_a_pattern_opens_nothing(tmp_path):
+    replay, login, read = await world_of_teams(tmp_path)
+    alias = "identity.entity.aliases." + (await ask(replay, "GET", "sys/auth"))["data"]["approle/"]["accessor"]
+    for team in (f"{{{{{alias}.metadata.team}}}}", "{{identity.entity.id}}", "*", "+", "a/s", ""):
+        assert await read((await login(team))["client_token"]) == []
+
+
+async def test_what_is_remembered_of_rights_ends_with_them(tmp_path):
+    replay, login, read = await world_of_teams(tmp_path)
+    token = (await login("a"))["client_token"]
+    assert await read(token) == ["a"]
+    await ask(replay, "PUT", "sys/policies/acl/p", {"policy": 'path "kv/b/*" { capabilities = ["read"] }'})
+    assert await read(token) == ["b"]
+    await ask(replay, "DELETE", "sys/policies/acl/p")
+    assert await read(token) == []
+    await ask(replay, "PUT", "sys/policies/acl/p", {"policy": 'path "kv/+/s" { capabilities = ["read"] }'})
+    assert await read(token) == ["a", "b", "c"]
+    await ask(replay, "POST", "auth/token/revoke", {"token": token})
+    assert await read(token) == []
+    few = (await ask(replay, "POST", "auth/token/create", {"policies": "p", "num_uses": 2}))["auth"]["client_token"]
+    assert await read(few) == ["a", "b"]

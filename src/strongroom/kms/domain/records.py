@@ -61,7 +61,7 @@ class Token(msgspec.Struct, omit_defaults=True):
     Times are seconds since 1970 (created, expires, renewed) or nanoseconds (issued); ttl and period are seconds.
     parent: hash of the parent's text, "" for an orphan. num_uses: 0 without limit, -1 when the last use is spent.
     granted: the TTL of the last renewal. source: the auth mount's path for tokens made by a login; internal: the role
-    and what else a renewal needs.
+    and what else a renewal needs. inherited: a child's traits, those of the token that made it.
     """
 
     hash: str
@@ -88,6 +88,12 @@ class Token(msgspec.Struct, omit_defaults=True):
     granted: int = 0
     source: str = ""
     internal: dict[str, Any] = msgspec.field(default_factory=dict)
+    inherited: dict[str, str] | None = None
+
+    @property
+    def traits(self) -> dict[str, str]:
+        """What the login said about the caller, for policy templates; never what a caller wrote into `meta`."""
+        return (self.meta if self.source else self.inherited) or {}
 
     def __repr__(self) -> str:
         return f"Token({self.display_name!r}, {self.policies})"

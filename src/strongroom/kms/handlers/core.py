@@ -189,8 +189,9 @@ class Core:
 
     def acl_of(self, work: Work, token: Token) -> Acl:
         """Return what a token may do."""
-        identity = self.identity.template(work, token) if token.entity_id else {}
-        return self.live.policies.acl(work, token.policies, identity, token.entity_id)
+        return self.live.policies.acl_of(token) or self.live.policies.make_acl(
+            work, token, self.identity.template(work, token) if token.entity_id else {}
+        )
 
     def check_cidrs(self, blocks: list[str], address: str) -> None:
         """Raise Forbidden unless address lies in one of the blocks."""

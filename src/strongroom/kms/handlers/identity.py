@@ -47,6 +47,6 @@ class Identity:
         base = f"identity.entity.aliases.{entity.accessor}"
         found = {"identity.entity.id": entity.id, "identity.entity.name": entity.name, f"{base}.name": entity.alias}
         found[f"{base}.id"] = hashlib.sha256(entity.alias.encode()).hexdigest()
-        for key, value in (token.meta or {}).items():
+        for key, value in token.traits.items():
             found[f"{base}.metadata.{key}"] = value
         return found

@@ -1,14 +1,17 @@
 """Stored policies and the ACLs made of them, cached until a policy changes (vault.md 7.6)."""
 
+import re
 from dataclasses import replace
 
 from strongroom.errors import Malformed
 from strongroom.kms.domain.acl import Acl, Policy
 from strongroom.kms.domain.entries import Work
-from strongroom.kms.domain.records import PolicyRecord
+from strongroom.kms.domain.records import PolicyRecord, Token
 from strongroom.kms.wire.policies import parse_policy
 
 PREFIX = "sys/policy/"
+CACHED = 4096
+_TEMPLATE = re.compile(r"\{\{(.*?)\}\}")
 RESPONSE_WRAPPING = "response-wrapping"
 DEFAULT_TEXT = """# Attached to every token unless it is suppressed. It may be edited, not deleted.
 
@@ -44,7 +47,8 @@ class Policies:
     """The policy store of an unsealed server."""
 
     def __init__(self) -> None:
-        self._acls: dict[tuple[tuple[str, ...], str], Acl] = {}
+        self._acls: dict[tuple[tuple[str, ...], tuple[tuple[str, str], ...]], Acl] = {}
+        self._tokens: dict[int, tuple[Token, Acl]] = {}
         self._parsed: dict[str, Policy | None] = {}
 
     def set_up(self, work: Work, now: int) -> None:
@@ -74,6 +78,7 @@ class Policies:
         """Drop what was made of a policy."""
         self._parsed.pop(name, None)
         self._acls.clear()
+        self._tokens.clear()
 
     def names(self, work: Work) -> list[str]:
         """Return all names: sorted, those with `/` after the others, `root` last (vault.md 2.7)."""
@@ -81,15 +86,25 @@ class Policies:
         shown = sorted((name for name in found if name != RESPONSE_WRAPPING), key=lambda n: ("/" in n, n))
         return [*shown, "root"]
 
-    def acl(self, work: Work, names: list[str], identity: dict[str, str], key: str) -> Acl:
-        """Return the united rules of policies; identity fills templates, key tells identities apart."""
-        found = self._acls.get((tuple(names), key))
+    def acl_of(self, token: Token) -> Acl | None:
+        """Return what was made for this very record of a token, until a policy changes."""
+        known = self._tokens.get(id(token))
+        return known[1] if known is not None and known[0] is token else None
+
+    def make_acl(self, work: Work, token: Token, identity: dict[str, str]) -> Acl:
+        """Return the united rules of a token's policies; identity fills their templates."""
+        names = tuple(token.policies)
+        key = names, tuple(sorted(identity.items()))
+        found = self._acls.get(key)
         if found is None:
-            if len(self._acls) > 4096:
+            if len(self._acls) > CACHED:
                 self._acls.clear()
             policies = [policy for policy in (self._policy(work, name) for name in names) if policy is not None]
-            found = Acl([_filled(policy, identity) for policy in policies], root="root" in names)
-            self._acls[tuple(names), key] = found
+            found = self._acls[key] = Acl([_filled(policy, identity) for policy in policies], root="root" in names)
+        if token.kind == "service":  # a batch token is another record each time
+            if len(self._tokens) > CACHED:
+                self._tokens.clear()
+            self._tokens[id(token)] = token, found
         return found
 
     def _policy(self, work: Work, name: str) -> Policy | None:
@@ -104,21 +119,25 @@ class Policies:
     def forget(self) -> None:
         """Drop the caches."""
         self._acls.clear()
+        self._tokens.clear()
         self._parsed.clear()
 
 
 def _filled(policy: Policy, identity: dict[str, str]) -> Policy:
-    """Return the policy with templates replaced; a rule whose template has no value is dropped (vault.md 7.5)."""
+    """Return the policy with templates replaced; a rule whose template has no value is dropped (vault.md 7.5).
+
+    A value is put in once and not looked at again: it is a caller's name, and may hold braces itself. One with a
+    character that patterns know counts as none.
+    """
     rules = []
     for rule in policy.rules:
-        pattern = rule.pattern
-        while "{{" in pattern and "}}" in pattern:
-            head, _, rest = pattern.partition("{{")
-            name, _, tail = rest.partition("}}")
-            value = identity.get(name.strip())
-            if not value or "/" in value or "*" in value or "+" in value:
-                break
-            pattern = head + value + tail
-        if "{{" not in pattern:
-            rules.append(rule if pattern == rule.pattern else replace(rule, pattern=pattern))
+        if "{{" not in rule.pattern:
+            rules.append(rule)
+            continue
+        values = [identity.get(name.strip(), "") for name in _TEMPLATE.findall(rule.pattern)]
+        if all(value and not set(value) & set("/*+") for value in values):
+            filled = iter(values)
+            pattern = _TEMPLATE.sub(lambda _, filled=filled: next(filled), rule.pattern)  # type: ignore[misc]
+            if "{{" not in _TEMPLATE.sub("", rule.pattern):
+                rules.append(replace(rule, pattern=pattern))
     return Policy(policy.name, tuple(rules))

@@ -118,6 +118,8 @@ class TokenAuth(TokenRoles):
         if call.get("display_name"):
             token.display_name = "token-" + re.sub("[^a-zA-Z0-9-]", "-", call.get("display_name"))
         token.parent, token.orphan = "" if orphan else parent.hash, orphan
+        if not orphan:
+            token.entity_id, token.inherited = parent.entity_id, parent.traits or None
         token.num_uses = call.get("num_uses") or (role.token_num_uses if role else 0)
         if token.num_uses < 0:
             raise Refused("number of uses cannot be negative")
