@@ -15,7 +15,8 @@ from strongroom.s3.domain.iam.records import KINDS, Account, Entry, Group, User
 from strongroom.s3.domain.ports import SystemStore
 
 ROOT = "iam/"
-REVISION = "iam-revision"  # the system entry that tells other processes of changes: random bytes, new each time
+REVISION = "iam-revision"  # the system entry that tells other processes of the last changes (docs/formats/iam.md)
+REMEMBERED = 100  # changes that it names; who has missed more reads all entries again
 
 
 class EntrySeal(Protocol):
@@ -67,6 +68,18 @@ class IamStore:
                 self._drop(path)
             self._revision = revision
 
+    async def _catch_up(self) -> None:
+        """Read the entries that were changed since the last look, or all when that is too long ago to tell."""
+        async with self._one:
+            revision = await self._stored_revision()
+            missed = _missed(self._revision, revision)
+            for path in missed or ():
+                await self._read(path)
+            if missed is not None:
+                self._revision = revision
+        if missed is None:
+            await self.load()
+
     @contextlib.asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
         """Be the only one, of all processes, who reads entries and stores what follows from them."""
@@ -77,7 +90,7 @@ class IamStore:
     async def reload(self) -> None:
         """Take over what other processes changed; nothing before the first `load`."""
         if self.directory.ready and await self._stored_revision() != self._revision:
-            await self.load()
+            await self._catch_up()
 
     async def _stored_revision(self) -> bytes:
         try:
@@ -92,7 +105,9 @@ class IamStore:
         try:
             stored = await self._system.load(path)
         except NotFound:
-            return  # removed meanwhile: the revision tells
+            if path in self._stored:
+                self._drop(path)
+            return
         if stored != self._stored.get(path):
             self.directory.put(kind, name, KINDS[kind].from_bytes(await self._seal.open(path, stored)))
             self._stored[path] = stored
@@ -102,9 +117,12 @@ class IamStore:
         self.directory.drop(kind, name)
         self._stored.pop(path, None)
 
-    async def _changed(self) -> None:
+    async def _changed(self, path: str) -> None:
         """Tell the other processes, before the answer. Not noted here: it may stand over a change of theirs."""
-        await self._system.save(REVISION, os.urandom(8))
+        async with self._system.alone(REVISION):
+            before = _changes(await self._stored_revision())
+            after = [*before, (os.urandom(8), path)][-REMEMBERED:]
+            await self._system.save(REVISION, msgspec.msgpack.encode(after))
 
     async def save(self, kind: str, name: str, entry: Entry) -> None:
         """Store an entry with the time of now, then let requests see it."""
@@ -115,7 +133,7 @@ class IamStore:
             await self._system.save(path, sealed)
             self.directory.put(kind, name, entry)
             self._stored[path] = sealed
-            await self._changed()
+            await self._changed(path)
 
     async def remove(self, kind: str, name: str) -> None:
         """Take an entry away from requests, then from the store."""
@@ -123,7 +141,7 @@ class IamStore:
         async with self._one:
             self._drop(path)
             await self._system.remove(path)
-            await self._changed()
+            await self._changed(path)
 
     async def remove_user(self, name: str) -> None:
         """Remove a user, its memberships and its accounts."""
@@ -144,6 +162,23 @@ class IamStore:
     def time(self) -> str:
         """Return now as entries keep it."""
         return datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _changes(revision: bytes) -> list[tuple[bytes, str]]:
+    """Return the last changes, oldest first: a random mark and the entry's name; none of a revision without names."""
+    try:
+        return msgspec.msgpack.decode(revision, type=list[tuple[bytes, str]])
+    except msgspec.DecodeError:
+        return []
+
+
+def _missed(seen: bytes, now: bytes) -> list[str] | None:
+    """Return the names of the entries that were changed between two revisions, None when that cannot be told."""
+    last, changes = _changes(seen)[-1:], _changes(now)
+    marks = [mark for mark, _ in changes]
+    if not last or last[0][0] not in marks:
+        return None
+    return list(dict.fromkeys([path for _, path in changes[marks.index(last[0][0]) + 1 :]]))
 
 
 def without_members(group: Group, names: list[str]) -> Group:

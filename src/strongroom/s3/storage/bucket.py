@@ -109,7 +109,7 @@ class OpenBucket:
     @property
     def figures(self) -> Figures:
         """What the committer has done."""
-        return self._pen().committer.figures
+        return self._writing.committer.figures if self._writing is not None else Figures()
 
     @property
     def pending(self) -> int:

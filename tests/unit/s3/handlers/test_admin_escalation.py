@@ -79,3 +79,16 @@ async def test_accountinfo_tells_of_no_bucket_that_the_caller_may_not_list(serve
     assert seen["Buckets"] == []
     seen = json.loads((await server.call("GET", V3 + "accountinfo", who=ALICE)).body)
     assert [bucket["name"] for bucket in seen["Buckets"]] == ["secret-tenant"]
+
+
+@pytest.mark.parametrize(("action", "remove"), [("admin:AddUserToGroup", False), ("admin:RemoveUserFromGroup", True)])
+async def test_members_are_added_and_removed_by_rights_of_their_own(server, action, remove):
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": [action]}]}
+    await server.call("PUT", V3 + "add-canned-policy", json.dumps(policy).encode(), name="members")
+    await server.iam.save("users", "bob", User(secret=BOB[1], policies=("members",)))
+    members = {"group": "devs", "members": ["alice"], "groupStatus": "", "isRemove": False}
+    assert (await server.call("PUT", V3 + "update-group-members", json.dumps(members).encode())).status == 200
+    for asked in (False, True):
+        body = json.dumps({**members, "isRemove": asked}).encode()
+        answer = await server.call("PUT", V3 + "update-group-members", body, who=BOB)
+        assert answer.status == (200 if asked is remove else 403)

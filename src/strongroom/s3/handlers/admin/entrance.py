@@ -53,7 +53,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", _V3 + "user-info"): Route(users.user_info, "", ("accessKey",)),
     ("PUT", _V3 + "set-user-status"): Route(users.set_user_status, "", ("accessKey", "status"), alone=True),
     ("DELETE", _V3 + "remove-user"): Route(users.remove_user, "admin:DeleteUser", ("accessKey",), alone=True),
-    ("PUT", _V3 + "update-group-members"): Route(groups.update_members, "admin:AddUserToGroup", alone=True),
+    ("PUT", _V3 + "update-group-members"): Route(groups.update_members, "", alone=True),
     ("GET", _V3 + "groups"): Route(groups.list_groups, "admin:ListGroups"),
     ("GET", _V3 + "group"): Route(groups.group_info, "admin:GetGroup", ("group",)),
     ("PUT", _V3 + "set-group-status"): Route(

@@ -20,13 +20,15 @@ def find_group(directory: Directory, name: str) -> Group:
 
 
 async def update_members(errand: Errand) -> Response:
-    """Add members (making the group when it is new), remove members, or remove an empty group."""
+    """Add members (making the group when it is new), or remove members or an empty group: each has its own right."""
     record = parse_object(errand.content)
     name, members = text_of(record, "group"), names_of(record, "members")
     if not name or "/" in name:
         raise refused("XMinioAdminInvalidArgument")
     if record.get("isRemove") is True:
+        errand.authorise("admin:RemoveUserFromGroup")
         return await _remove(errand, name, members)
+    errand.authorise("admin:AddUserToGroup")
     if missing := [member for member in members if member not in errand.directory.users]:
         raise NoSuchUser(missing[0])
     group = errand.directory.groups.get(name, Group())
