@@ -11,7 +11,7 @@ SETTINGS_UNUSED = {
     "ui": "there are no pages",
     "raw_storage_endpoint": "sys/raw is not there",
     "introspection_endpoint": "there is no such path",
-    "cache_size": "up to 32,768 entries are kept in memory",
+    "cache_size": "up to 32,768 entries and 64 MiB are kept in memory",
     "disable_cache": "entries are kept in memory while unsealed",
     "disable_printable_check": "paths must be printable",
     "plugin_directory": "there are no plugins",

@@ -23,7 +23,7 @@ OLD_POLICIES = {
     "sudo": CREATE | READ | UPDATE | DELETE | LIST | SUDO,
 }
 ANY = CREATE | READ | UPDATE | DELETE | LIST | PATCH | SCAN
-CACHED_PATHS = 8192
+CACHED_PATHS, CACHED_LENGTH = 8192, 512  # decisions that are remembered, characters of their paths
 Values = Mapping[str, Sequence[Any]]
 
 
@@ -161,9 +161,10 @@ class Acl:
             found = self._pattern(path)
         if found is None and listing and path.endswith("/"):
             found = self._pattern(path[:-1])
-        if len(self._found) >= CACHED_PATHS:
-            self._found.clear()
-        self._found[path, listing] = found
+        if len(path) <= CACHED_LENGTH:
+            if len(self._found) >= CACHED_PATHS:
+                self._found.clear()
+            self._found[path, listing] = found
         return found
 
     def _pattern(self, path: str) -> Rule | None:

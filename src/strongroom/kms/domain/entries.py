@@ -16,6 +16,8 @@ from strongroom.kms.domain.barrier import Keyring
 from strongroom.kms.domain.ports import EntryStore, Write
 
 CACHE_ENTRIES = 32768
+CACHE_BYTES = 64 * 1024 * 1024  # of keys and values that are kept
+LARGEST = 1024 * 1024  # bytes of a value that is kept after it was read
 MISSING = object()
 
 
@@ -27,6 +29,7 @@ class Entries:
         self.keyring = keyring
         self.failed: BaseException | None = None
         self._cache: OrderedDict[str, bytes | None] = OrderedDict()
+        self._held = 0  # bytes in the cache
         self._pending: dict[str, Ticket] = {}
 
     def get(self, key: str) -> bytes | None:
@@ -36,7 +39,8 @@ class Entries:
             return value  # type: ignore[return-value]
         sealed = self.store.get(key)
         plain = None if sealed is None else self.keyring.open(key, sealed)
-        self._remember(key, plain)
+        if plain is None or len(plain) <= LARGEST:
+            self._remember(key, plain)
         return plain
 
     def waits(self, key: str) -> "Ticket | None":
@@ -52,11 +56,25 @@ class Entries:
         return self._cache.get(key)
 
     def _remember(self, key: str, value: bytes | None) -> None:
+        self._drop(key)
         self._cache[key] = value
-        if len(self._cache) > CACHE_ENTRIES:
-            for old in list(self._cache)[: CACHE_ENTRIES // 8]:
-                if old not in self._pending:
-                    del self._cache[old]
+        self._held += len(key) + (0 if value is None else len(value))
+        if len(self._cache) > CACHE_ENTRIES or self._held > CACHE_BYTES:
+            self._shrink()
+
+    def _drop(self, key: str) -> None:
+        value = self._cache.pop(key, MISSING)
+        if value is not MISSING:
+            self._held -= len(key) + (0 if value is None else len(value))  # type: ignore[arg-type]
+
+    def _shrink(self) -> None:
+        """Drop the oldest eighth, but nothing that is not durable yet: the storage does not have it."""
+        entries, held = CACHE_ENTRIES - CACHE_ENTRIES // 8, CACHE_BYTES - CACHE_BYTES // 8
+        for old in list(self._cache):
+            if len(self._cache) <= entries and self._held <= held:
+                break
+            if old not in self._pending:
+                self._drop(old)
 
     def commit(self, writes: "dict[str, Write]", raw: "Sequence[Write]" = ()) -> "Ticket":
         """Queue the batch, with writes that are not under the barrier; the ticket is done when it is durable."""
@@ -65,9 +83,8 @@ class Entries:
         ticket = Ticket()
         sealed = list(raw)
         for key, write in writes.items():
-            self._cache.pop(key, None)
-            self._remember(key, write.value)
             self._pending[key] = ticket
+            self._remember(key, write.value)
             value = None if write.value is None else self.keyring.seal(key, write.value)
             sealed.append(Write(key, value, write.erase))
         self.store.submit(sealed, lambda error: self._settle(ticket, list(writes), error))
@@ -78,7 +95,7 @@ class Entries:
             if self._pending.get(key) is ticket:
                 del self._pending[key]
                 if error is not None:
-                    self._cache.pop(key, None)
+                    self._drop(key)
         if error is not None:
             self.failed = error
         ticket.finish(error)
@@ -86,6 +103,7 @@ class Entries:
     def forget(self) -> None:
         """Drop every plaintext (at seal)."""
         self._cache.clear()
+        self._held = 0
 
 
 class Ticket:

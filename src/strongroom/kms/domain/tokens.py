@@ -140,6 +140,8 @@ class Tokens:
         work.put(f"sys/lease/{token.path}/{token.hash}", b"")
         if token.expires:
             work.put(_expiry(token), b"")
+        if max(len(self._by_text), len(self._by_hash)) >= CACHED:
+            self.forget()
         self._by_text[text] = self._by_hash[token.hash] = token
         return text
 

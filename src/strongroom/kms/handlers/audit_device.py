@@ -17,7 +17,7 @@ from strongroom.kms.wire import gojson
 from strongroom.request_id import HEADER, valid_id
 
 VERSION = "v2.7.2+builtin.bao"
-CACHED = 4096
+CACHED, SHORT = 4096, 256  # texts that are kept in their quoted form, characters of one
 _ID = HEADER.lower()
 NOBODY, OPEN = b'{"token_type":"default"}', b'{"policy_results":{"allowed":true},"token_type":"default"}'
 KEPT_BYTES = 2048  # a longer value is hashed anew each time
@@ -102,9 +102,11 @@ class Device:
         """Return a member's name as JSON with its colon; kept, for names repeat."""
         known = self._names.get(name)
         if known is None:
-            if len(self._names) >= CACHED:
-                self._names.clear()
-            known = self._names[name] = _quoted(name) + b":"
+            known = _quoted(name) + b":"
+            if len(name) <= SHORT:
+                if len(self._names) >= CACHED:
+                    self._names.clear()
+                self._names[name] = known
         return known
 
     def secret(self, text: str) -> str:
@@ -305,8 +307,12 @@ def _members(found: dict[str, Any]) -> bytes:
     return gojson.escape(encode(found)[1:-1])
 
 
-@lru_cache(CACHED)
 def _quoted(text: str) -> bytes:
+    return _quoted_short(text) if len(text) <= SHORT else gojson.escape(encode(text))
+
+
+@lru_cache(CACHED)
+def _quoted_short(text: str) -> bytes:
     return gojson.escape(encode(text))
 
 

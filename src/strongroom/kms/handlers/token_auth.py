@@ -160,7 +160,7 @@ class TokenAuth(TokenRoles):
     def _policies(self, call: Call, parent: Token, role: Role | None, *, sudo: bool) -> list[str]:
         given = call.get("policies", "plain")
         default = not call.get("no_default_policy") and not (role is not None and role.token_no_default_policy)
-        if RESPONSE_WRAPPING in given:
+        if any(name.strip().lower() == RESPONSE_WRAPPING for name in given):
             raise Refused(f'cannot assign policy "{RESPONSE_WRAPPING}"')
         if role is not None:
             return self._role_policies(given, parent, role, default=default)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 KEYS, CONFIG = "key/", "config/keys"
 NAME = r"(?P<name>\w(?:[\w.-]*\w)?)"
 HOUR = 3600
+LOADED = 16384  # keys that are kept ready
 NOT_FOUND = "encryption key not found"
 CREATE = {
     "type": "text",
@@ -83,6 +84,8 @@ class TransitKeys(Backend):
             key = view.load(KEYS + name, Key)
             if key is None:
                 return None
+            if len(self._loaded) >= LOADED:
+                self._loaded.clear()
             found = self._loaded[name] = Ciphers(key)
         ticket = view.work.entries.waits(view.prefix + KEYS + name)
         if ticket is not None:
