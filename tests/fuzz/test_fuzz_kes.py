@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from urllib.parse import quote
 
 import kes_world
 from hypothesis import HealthCheck, given, settings
@@ -28,6 +29,35 @@ _bodies = st.one_of(
         st.one_of(st.text(max_size=10), st.integers(), st.none(), st.sampled_from(["e30=", "AES256", "ChaCha20"])),
     ).map(lambda members: json.dumps(members).encode()),
 )
+_json = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=10), st.sampled_from(["e30=", "eA"])
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(st.sampled_from(["ciphertext", "context", "bytes", "KEY", "plaintext"]), inner, max_size=4),
+    ),
+    max_leaves=8,
+)
+_all_bodies = st.one_of(
+    _bodies,
+    _json.map(lambda value: json.dumps(value).encode()),
+    st.integers(1, 3000).map(lambda depth: b"[" * depth + b"{}" * (depth % 2)),
+    st.builds(lambda body, tail: body + tail, _bodies, st.binary(max_size=20)),
+    st.integers(0, 3000).map(lambda count: json.dumps([{"ciphertext": "e30="}] * count).encode()),
+)
+_PEM = quote((kes_world.clients()["app"].cert).decode(), safe="")
+_headers = st.dictionaries(
+    st.sampled_from(
+        ["accept", "x-request-id", "x-tls-client-cert", "x-forwarded-for", "content-type", "content-encoding", "te"]
+    ),
+    st.one_of(
+        st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=40),
+        st.sampled_from(["application/x-ndjson", "*/*;q=x", _PEM, f"{_PEM}, {_PEM}", "%A-----BEGIN", "1.2.3.4, ::1"]),
+        st.integers(1, 70_000).map("x".__mul__),
+    ),
+    max_size=4,
+)
 _methods = st.sampled_from(["GET", "PUT", "POST", "DELETE", "HEAD", "PATCH", "OPTIONS"])
 
 
@@ -47,7 +77,7 @@ def test_any_request(tmp_path: Path) -> None:
         port=0,
         admin=clients["admin"].identity,
         policies=(Policy("all", ("*",), (), (clients["app"].identity,)),),
-        tls=TlsSettings(str(tmp_path / "kes.key"), str(tmp_path / "kes.crt")),
+        tls=TlsSettings(str(tmp_path / "kes.key"), str(tmp_path / "kes.crt"), proxies=(clients["nopolicy"].identity,)),
         store=FsSettings(str(tmp_path / "keys")),
         keys=("mine",),
         audit=AuditSettings(console=False, file=str(tmp_path / "audit.log")),
@@ -56,16 +86,23 @@ def test_any_request(tmp_path: Path) -> None:
     ders = {name: _der(one.cert) for name, one in clients.items()} | {"none": ()}
 
     @settings(deadline=None, suppress_health_check=list(HealthCheck))
-    @given(_methods, _paths, _bodies, st.booleans(), st.sampled_from(["admin", "app", "nopolicy", "ca", "two", "none"]))
-    def one(method: str, path: str, body: bytes, chunked: bool, who: str) -> None:
+    @given(
+        _methods,
+        _paths,
+        _all_bodies,
+        st.booleans(),
+        st.sampled_from(["admin", "app", "nopolicy", "ca", "two", "none"]),
+        _headers,
+    )
+    def one(method: str, path: str, body: bytes, chunked: bool, who: str, headers: dict[str, str]) -> None:
         raw, _, query = path.partition("?")
         target = "".join(letter if letter.isascii() else "%E2%98%B0" for letter in raw)
         peer = Peer("127.0.0.1", 1, True, ders[who])
-        request = Request(method, target, target, query, {"host": "x"}, (), peer)
+        request = Request(method, target, target, query, {"host": "x", **headers}, (), peer)
         answer = running.entrance(request, Whole(body, chunked=chunked))
         if not isinstance(answer, Response):
             answer = loop.run_until_complete(answer)
-        assert answer.status in DOCUMENTED, (method, path, body, answer)
+        assert answer.status in DOCUMENTED, (method, path, body, headers, answer)
 
     try:
         one()

@@ -55,9 +55,15 @@ async def test_lists_line_by_line(path: str, member: str, first: str, two: Two) 
         url = f"https://127.0.0.1:{two.apps[0].port}{path}"
         answer = await http.request("GET", url, headers=(("Accept", "application/x-ndjson"),))
     assert answer.headers["content-type"] == "application/x-ndjson"
-    names = [json.loads(line)[member] for line in answer.body.splitlines()]
+    lines = [json.loads(line) for line in answer.body.splitlines()]
+    names = [line[member] for line in lines]
     assert names == sorted(names)
     assert names[0].startswith(first)
+    if member == "identity":
+        assert {line["identity"]: line.get("policy", line.get("admin")) for line in lines} == {
+            two.admin.identity: True,
+            two.user.identity: "user",
+        }
 
 
 async def test_enclaves_are_ignored(two: Two) -> None:

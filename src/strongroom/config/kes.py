@@ -57,7 +57,7 @@ def load(file: str | Path, env: Mapping[str, str] | None = None, flags: Flags = 
     if len(data) > MAX_FILE:
         raise BadSettings(f"{file}: larger than {MAX_FILE} bytes")
     settings = loads(_as_yaml(file, data.decode(errors="replace")), os.environ if env is None else env, flags)
-    watched = (str(file), *filter(None, (settings.tls.key, settings.tls.cert)))
+    watched = (str(file), *filter(None, (settings.tls.key, settings.tls.cert, settings.tls.ca)))
     return dataclasses.replace(settings, files=watched)
 
 

@@ -74,11 +74,16 @@ EMPTY = Response(200)
 NDJSON = (("Content-Type", "application/x-ndjson"),)
 
 
-def listed(call: Call, member: str, names: list[str]) -> Response | None:
-    """Return a list as clients of 2021 to 2023 read it, one object a line, if this one accepts that (kes.md 1.7)."""
+def listed(
+    call: Call, member: str, names: list[str], more: Callable[[str], dict[str, object]] = lambda name: {}
+) -> Response | None:
+    """Return a list as clients of 2021 to 2023 read it, one object a line, if this one accepts that (kes.md 1.7).
+
+    more returns the further members of a name's line.
+    """
     if "application/x-ndjson" not in call.request.headers.get("accept", ""):
         return None
-    return Response(200, NDJSON, b"".join(msgspec.json.encode({member: name}) + b"\n" for name in names))
+    return Response(200, NDJSON, b"".join(msgspec.json.encode({member: name, **more(name)}) + b"\n" for name in names))
 
 
 @contextmanager

@@ -47,7 +47,12 @@ def list_identities(call: Call) -> Response:
     """`GET /v1/identity/list/<pattern>`, the admin among them."""
     policies = call.state.policies
     names = _selected(call, {policies.admin, *policies.by_identity})
-    return listed(call, "identity", names) or _answer({"identities": names, "continue_at": ""})
+
+    def policy(name: str) -> dict[str, object]:
+        found = policies.by_identity.get(name)
+        return {"policy": found.name} if found is not None else {"admin": True}
+
+    return listed(call, "identity", names, policy) or _answer({"identities": names, "continue_at": ""})
 
 
 def describe_self(call: Call) -> Response:
