@@ -1,24 +1,29 @@
 """What the S3 box reaches: requests or MiB a second, and the server's CPU for each, plain and encrypted.
 
-    python benchmarks/s3.py [--seconds 3] [--only NAME] [--modes plain,sse-s3,sse-kms] [--static]
+    python benchmarks/s3.py [--seconds 3] [--only NAME] [--modes seaweedfs,plain,sse-s3,sse-kms] [--static]
 
 The server is a process of its own, pinned to one core, in a folder on disk; the load comes from this process on the
 other. Every request is signed (SigV4), bodies with UNSIGNED-PAYLOAD as clients send them over TLS. CPU is the
-server's own, so that a busy machine disturbs it little. The keys come from a `strongroom kes` on the other core, through
-Bucket Keys: one call in five minutes. `--static` uses a key in the server's settings instead, which knows no Bucket
-Keys: each object has a data key of its own.
+server's own, so that a busy machine disturbs it little. The keys come from a `strongroom kes` on the other core,
+through Bucket Keys: one call in five minutes. `--static` uses a key in the server's settings instead, which knows
+no Bucket Keys: each object has a data key of its own. The mode `seaweedfs` puts the same load
+on SeaweedFS, plain, where it is installed (`.ci/peers`), for a ratio.
 """
 
 import argparse
 import contextlib
 import datetime
+import json
 import os
+import random
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from itertools import count, cycle
 from pathlib import Path
@@ -42,6 +47,7 @@ keystore: {{ fs: {{ path: {folder}/keys }} }}
 """
 KIB4, MIB, MIB64 = os.urandom(4096), os.urandom(1 << 20), os.urandom(1 << 20) * 64
 MODES = {
+    "seaweedfs": {},
     "plain": {},
     "sse-s3": {"x-amz-server-side-encryption": "AES256"},
     "sse-kms": {"x-amz-server-side-encryption": "aws:kms"},
@@ -165,6 +171,7 @@ async def run(server: Server, mode: str, only: str, seconds: float) -> None:
             report(mode, "list-1000", result, cpu, 0)
 
 
+PEERS = Path(__file__).resolve().parent.parent / ".peers" / "bin"
 PROGRAM = str(Path(sys.executable).with_name("strongroom"))
 
 
@@ -195,11 +202,38 @@ def key_server() -> Iterator[dict[str, str]]:
             server.stop()
 
 
+def seaweedfs(folder: str, weed: str) -> Server:
+    """Start SeaweedFS: master, volume, filer and S3 in one process, plain."""
+    identity = {"name": "a", "credentials": [{"accessKey": ACCESS, "secretKey": SECRET}], "actions": ["Admin"]}
+    Path(folder, "s3.json").write_text(json.dumps({"identities": [identity]}))
+    Path(folder, "data").mkdir()
+    first = random.randrange(12000, 25000, 10)
+    ports = [f"-{part}.port={first + place}" for place, part in enumerate(("master", "volume", "filer", "s3"))]
+    words = [weed, "server", f"-dir={folder}/data", "-ip=127.0.0.1", "-s3", f"-s3.config={folder}/s3.json", *ports]
+    words += ["-volume.max=200", "-master.volumeSizeLimitMB=64"]
+    server = Server(words, {}, r"client .s3@127.0.0.1:(\d+)")
+    server.port = first + 3  # what it has said is the port of its gRPC
+    threading.Thread(target=server.process.stdout.read, daemon=True).start()  # it says more than a pipe holds
+    time.sleep(5)  # until the volume server has told the master of itself
+    return server
+
+
+def server_for(mode: str, folder: str, keys: dict[str, str]) -> Server | None:
+    """Start the server of a mode; None when it is not installed."""
+    if mode != "seaweedfs":
+        return strongroom(folder, keys)
+    weed = shutil.which("weed", path=os.pathsep.join([str(PEERS), os.environ.get("PATH", "")]))
+    if weed is None:
+        print("seaweedfs  not installed: .ci/peers", flush=True)
+        return None
+    return seaweedfs(folder, weed)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--only", default="", help="4k, 1m or 64m")
-    parser.add_argument("--modes", default="plain,sse-s3,sse-kms")
+    parser.add_argument("--modes", default=",".join(MODES))
     parser.add_argument("--folder", default=None, help="on the disk to measure; the default is the temporary folder")
     parser.add_argument("--static", action="store_true", help="a key in the settings instead of a key server")
     arguments = parser.parse_args()
@@ -208,7 +242,9 @@ def main() -> None:
     with static if arguments.static else key_server() as keys:
         for mode in arguments.modes.split(","):
             folder = tempfile.mkdtemp(prefix="bench-s3-", dir=arguments.folder)
-            server = strongroom(folder, keys)
+            server = server_for(mode, folder, keys)
+            if server is None:
+                continue
             try:
                 uvloop.run(run(server, mode, arguments.only, arguments.seconds))
                 print(f"{mode:10} resident   {server.memory():8} MiB", flush=True)
