@@ -140,7 +140,8 @@ class AuditLog:
             self._sealed = self.lines
 
     def subscribe(self, subscriber: Callable[[bytes], None]) -> Callable[[], None]:
-        """Give every line to subscriber too; call what is returned to end that."""
+        """Give every line from now on to subscriber too; call what is returned to end that."""
+        self._settle()
         self._subscribers.append(subscriber)
         return lambda: self._subscribers.remove(subscriber)
 
