@@ -181,7 +181,7 @@ def _background(
     settings: Settings, box: Box, office: operators.Office, telemetry: Telemetry, worker: Worker | None
 ) -> "list[asyncio.Task[None]]":
     """Start what runs beside the requests; of several processes the first alone does what one must do."""
-    works = [telemetry.audit.checkpoints()]
+    works = [telemetry.audit.checkpoints(), box.sealing.opened.tidy()]
     if worker is None or worker.first:
         vouching = box.sealing.list_keys
         rules = Lifecycle(box.store, time.time, day_seconds=settings.day_seconds, list_keys=vouching)

@@ -258,8 +258,11 @@ class DataKeys(Protocol):
     async def unseal(self, key_name: str, ciphertext: bytes, context: bytes) -> Secret:
         """Open a data key; raise Tampered for a wrong key, context or changed bytes."""
 
-    def kept(self, key_name: str, ciphertext: bytes, context: bytes) -> Secret | None:
-        """Return the data key if it is open already and may be used now, always the same object; ask nobody."""
+    def kept(self, key_name: str, ciphertext: bytes, context: bytes, *, use: bool = False) -> Secret | None:
+        """Return the data key if it is open already and may be used now, always the same object; ask nobody.
+
+        use: it will be used, which is to be counted.
+        """
 
     def kept_shared(self, key_name: str, context: bytes) -> DataKey | None:
         """Return the data key that `generate` would share now, if there is one; ask nobody."""

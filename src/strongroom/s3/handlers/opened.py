@@ -5,12 +5,14 @@ seal holds exactly as long as the data key cache still gives out the key that op
 limit that drops the data key drops the seal, because the key that comes after it is another object.
 """
 
+import asyncio
 from collections import OrderedDict
 
 from strongroom.s3.domain.ports import DataKeys
 from strongroom.s3.domain.records import ObjectVersion
 from strongroom.s3.domain.sealing import ObjectSeal
 
+TIDY_SECONDS = 5.0
 LIMIT = 4096  # seals; about 3 KiB each
 Place = tuple[str, str, int, bytes, bytes]  # bucket, key, size, record and ETag as stored: all that a seal vouches for
 
@@ -28,9 +30,9 @@ class OpenedSeals:
             return None
         place = _place(bucket, version)
         seal = self._kept.get(place)
-        if seal is None or seal.under is None:
+        if seal is None:
             return None
-        if self._keys.kept(seal.under.name, seal.under.ciphertext, seal.under.context) is not seal.under.data_key:
+        if not _usable(self._keys, seal, use=True):
             del self._kept[place]
             return None
         self._kept.move_to_end(place)
@@ -38,14 +40,23 @@ class OpenedSeals:
 
     def put(self, bucket: str, version: ObjectVersion, seal: ObjectSeal) -> None:
         """Keep a verified seal, if its data key is kept."""
-        under = seal.under
-        if self._keys is None or under is None or version.parts:
-            return
-        if self._keys.kept(under.name, under.ciphertext, under.context) is not under.data_key:
+        if self._keys is None or version.parts or not _usable(self._keys, seal):
             return
         self._kept[_place(bucket, version)] = seal
         if len(self._kept) > LIMIT:
             self._kept.popitem(last=False)
+
+    async def tidy(self) -> None:
+        """Drop, now and then and for ever, what cannot be used any more, so that no key stays in memory for nothing."""
+        while self._keys is not None:
+            await asyncio.sleep(TIDY_SECONDS)
+            for place in [place for place, seal in self._kept.items() if not _usable(self._keys, seal)]:
+                del self._kept[place]
+
+
+def _usable(keys: DataKeys, seal: ObjectSeal, *, use: bool = False) -> bool:
+    under = seal.under
+    return under is not None and keys.kept(under.name, under.ciphertext, under.context, use=use) is under.data_key
 
 
 def _place(bucket: str, version: ObjectVersion) -> Place:

@@ -30,9 +30,10 @@ class CountedKeys:
         """Open a data key; raises what the others raise."""
         return await self._count(self._keys.unseal(key_name, ciphertext, context))
 
-    def kept(self, key_name: str, ciphertext: bytes, context: bytes) -> Secret | None:
+    def kept(self, key_name: str, ciphertext: bytes, context: bytes, *, use: bool = False) -> Secret | None:
         """Return what the others keep."""
-        return self._at_once(self._keys.kept(key_name, ciphertext, context))
+        found = self._keys.kept(key_name, ciphertext, context)
+        return self._at_once(found) if use else found
 
     def kept_shared(self, key_name: str, context: bytes) -> DataKey | None:
         """Return what the others keep."""

@@ -37,7 +37,7 @@ class KesKeys:
         self._check(name, opened.generation)
         return Secret(opened.plaintext)
 
-    def kept(self, key_name: str, ciphertext: bytes, context: bytes) -> Secret | None:
+    def kept(self, key_name: str, ciphertext: bytes, context: bytes, *, use: bool = False) -> Secret | None:
         """Return None: keeping is the business of whoever caches."""
         return None
 

@@ -130,7 +130,7 @@ class CachedKeys:
             found = await self._opened.fetch(place, now, lambda: self._keys.unseal(name, ciphertext, context))
         return found
 
-    def kept(self, key_name: str, ciphertext: bytes, context: bytes) -> Secret | None:
+    def kept(self, key_name: str, ciphertext: bytes, context: bytes, *, use: bool = False) -> Secret | None:
         """Return a data key that was opened a short while ago."""
         return self._opened.get((key_name or self._default, ciphertext, context), self._now() - self._keep_seconds())
 

@@ -48,7 +48,7 @@ class StaticKey:
         except Tampered as error:
             raise WrongCiphertext(str(error)) from error
 
-    def kept(self, key_name: str, ciphertext: bytes, context: bytes) -> Secret | None:
+    def kept(self, key_name: str, ciphertext: bytes, context: bytes, *, use: bool = False) -> Secret | None:
         """Return None: nothing is kept."""
         return None
 

@@ -1,5 +1,6 @@
 """A seal is opened once while its data key is at hand, and not one moment longer."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -66,11 +67,23 @@ async def test_time_ends_a_seal_with_its_data_key(world):
     assert world.seals.get("b", VERSION) is None
 
 
+async def test_seals_that_cannot_be_used_do_not_stay_in_memory(world, monkeypatch):
+    monkeypatch.setattr(opened, "TIDY_SECONDS", 0.001)
+    world.seals.put("b", VERSION, await world.opened())
+    world.cached.forget("my-key")
+    tidying = asyncio.create_task(world.seals.tidy())
+    while world.seals._kept:
+        await asyncio.sleep(0.001)
+    tidying.cancel()
+
+
 async def test_uses_are_counted_like_those_of_the_data_key(world):
     world.seals.put("b", VERSION, await world.opened())
     before = world.keys.success
     world.seals.get("b", VERSION)
     assert world.keys.success == before + 1
+    world.seals.put("b", VERSION, await world.opened())
+    assert world.keys.success == before + 3  # making and opening
 
 
 async def test_nothing_is_kept_where_data_keys_are_not(world):
