@@ -151,3 +151,20 @@ async def test_a_stream_that_may_not_leave_is_refused(serve, connect):
     answer = await wire.reader.read()
     assert answer.startswith(b"HTTP/1.1 500 ")
     assert b"secret" not in answer
+
+
+@pytest.mark.parametrize(
+    "request_line", [GET, GET * 3, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), GET + b"x\r\n\r\n"]
+)
+async def test_a_refusal_at_the_end_of_a_turn_ends_any_connection_cleanly(serve, connect, request_line, caplog):
+    def full():
+        raise Unavailable("full")
+
+    server = await serve(lambda request, body: Response(200, (), b"secret", before=full))
+    wire = await connect(server)
+    wire.writer.write(request_line)
+    answer = await wire.reader.read()
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert b"secret" not in answer
+    assert answer.count(b"HTTP/1.1") == 1
+    assert not caplog.records
