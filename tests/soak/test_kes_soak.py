@@ -1,6 +1,6 @@
 """Mixed load for minutes with the key store taken away and given back at random. Run by `make soak`.
 
-KES_SOAK_SECONDS says how long (600).
+KES_SOAK_SECONDS says how long (600), KES_SOAK_PAUSE the seconds between a client's requests (0).
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from strongroom.errors import AlreadyExists, Unavailable
 from strongroom.kes.domain.settings import CacheSettings, LockSettings
 
 SECONDS = float(os.environ.get("KES_SOAK_SECONDS", "600"))
+PAUSE = float(os.environ.get("KES_SOAK_PAUSE", "0"))
 CACHED = [f"cached-{number}" for number in range(20)]
 
 
@@ -68,7 +69,7 @@ async def test_mixed_load_over_a_flapping_store(tmp_path: Path, monkeypatch: pyt
                 counts["refused"] += 1
                 reasons.add(str(error))
             counts["slowest_ms"] = max(counts["slowest_ms"], int((time.monotonic() - start) * 1000))
-            await asyncio.sleep(0)
+            await asyncio.sleep(PAUSE)
 
     async def create_new() -> None:
         number = 0

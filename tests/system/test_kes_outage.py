@@ -1,7 +1,9 @@
 """A key store that goes away and comes back; two servers on one OpenBao."""
 
 import asyncio
+import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import bao_world
@@ -209,6 +211,20 @@ async def test_a_reload_during_an_outage_loses_no_key(tmp_path: Path, monkeypatc
     await world.stop()
 
 
+async def test_a_look_at_the_generation_ends_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read that hangs must not keep the next one, over another connection, from seeing a lock."""
+    world = await World().start(tmp_path, monkeypatch, lock=LockSettings(within=0.2))
+    looking = world.app.state.watch
+    world.store.back = asyncio.Event()
+    await asyncio.sleep(0.3)
+    world.store.back = None  # what hangs goes on hanging
+    seen = looking.read_at
+    await asyncio.sleep(1.5)
+    assert looking.read_at > seen
+    assert looking.failures > 0
+    await world.stop()
+
+
 async def test_offline_mode_ends_when_its_time_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = CacheSettings(any=60, unused=0, offline=0.6)
     world = await World().start(tmp_path, monkeypatch, cache=cache, lock=LockSettings(within=60))
@@ -366,6 +382,39 @@ async def test_sealing_and_unsealing_openbao(tmp_path: Path) -> None:
         else:
             pytest.fail("the store did not come back")
         await store.close()
+
+
+async def test_a_frozen_openbao_takes_no_cached_key_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that accepts connections and answers none: the worst kind of outage."""
+    monkeypatch.setattr(watch, "PROBE_SECONDS", 0.5)
+    monkeypatch.setattr(keyring_module, "PATIENCE_SECONDS", 0.2)
+    async with bao_world.bao(tmp_path) as bao:
+        cache = CacheSettings(any=0.3, unused=0, offline=60)
+        two = Two(tmp_path, bao.store(prefix="minio"))
+        monkeypatch.setattr(two, "settings", lambda name, make=two.settings: replace(make(name), cache=cache))
+        await two.start()
+        made = {}
+        for name in ("mine", "mine-2"):
+            await two.one.create(name)
+            made[name] = await two.one.generate(name)
+        bao.process.send_signal(signal.SIGSTOP)
+        try:
+            end = time.monotonic() + 3
+            while time.monotonic() < end:
+                for name, sealed in made.items():
+                    assert (await two.one.decrypt(name, sealed.ciphertext)).plaintext == sealed.plaintext
+                await asyncio.sleep(0.01)
+            assert not (await two.one.status()).store_reachable
+        finally:
+            bao.process.send_signal(signal.SIGCONT)
+        for _ in range(100):
+            if two.apps[0].state.watch.offline is None:
+                break
+            await asyncio.sleep(0.1)
+        await two.one.disable("mine")
+        with pytest.raises(KeyDisabled):
+            await two.one.decrypt("mine", made["mine"].ciphertext)
+        await two.stop()
 
 
 async def test_an_exact_vault_policy_still_serves_its_key(tmp_path: Path) -> None:

@@ -29,10 +29,10 @@ from strongroom.kes.domain.lifecycle import (
 from strongroom.kes.domain.names import valid_name, valid_pattern
 from strongroom.kes.domain.records import WIRE_NAMES
 from strongroom.kes.handlers.call import JSON, NDJSON, Call, failing
+from strongroom.kes.handlers.generation import encode
 from strongroom.kes.handlers.keyring import maybe
 from strongroom.kes.handlers.keys import all_names
 from strongroom.kes.handlers.making import delete_now, new_value, sweep
-from strongroom.kes.handlers.watch import encode
 from strongroom.kes.wire import json
 from strongroom.messages import Response, Stream
 

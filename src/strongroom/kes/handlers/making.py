@@ -31,8 +31,9 @@ from strongroom.kes.domain.names import valid_name
 from strongroom.kes.domain.ports import KeyStore
 from strongroom.kes.domain.records import CIPHERS, Moment, StoredKey
 from strongroom.kes.handlers.call import EMPTY, Call, failing
+from strongroom.kes.handlers.generation import encode
 from strongroom.kes.handlers.keyring import Keyring, maybe
-from strongroom.kes.handlers.watch import Watch, encode
+from strongroom.kes.handlers.watch import Watch
 from strongroom.kes.wire import json
 from strongroom.messages import Response
 

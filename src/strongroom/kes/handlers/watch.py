@@ -7,13 +7,11 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 
-import msgspec
-
 from strongroom.errors import Error, Unavailable
-from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreDenied, StoreUnreachable
+from strongroom.kes.domain.errors import KeyNotFound, StoreDenied, StoreUnreachable
 from strongroom.kes.domain.lifecycle import GENERATION, STATES, Event, Generation, MasterKey, decode_entry
-from strongroom.kes.domain.ports import KeyStore
 from strongroom.kes.domain.settings import CacheSettings, LockSettings
+from strongroom.kes.handlers.generation import replace_generation
 from strongroom.kes.handlers.keyring import Keyring
 from strongroom.observe.log import Log
 
@@ -85,7 +83,7 @@ class Watch:
     async def look(self) -> None:
         """Read `generation-`; when it changed, make every cached key be read again before its next use."""
         async with self._reading:
-            found = await self._read_generation()
+            found = await self._read_in_time()
             self.read_at = time.monotonic()
             self.keyring.store_answers()
             if self.offline is not None:
@@ -108,6 +106,14 @@ class Watch:
             self.keyring.with_states = True
             self.keyring.forget(name)
         self.tell(kind, name)
+
+    async def _read_in_time(self) -> Generation:
+        """Read the generation within the bound: over a connection that is dead, a client would wait for minutes."""
+        try:
+            async with asyncio.timeout(max(1.0, self.lock.within)):
+                return await self._read_generation()
+        except TimeoutError:
+            raise StoreUnreachable("the key store's generation was not read within lock.within") from None
 
     async def _read_generation(self) -> Generation:
         store = self.keyring.store
@@ -274,28 +280,6 @@ class Watch:
             except Error as error:
                 self.failures += 1
                 self.log.debug(f"watching the key store: {error}")
-
-
-async def replace_generation(store: KeyStore, known: Generation) -> Generation:
-    """Put a new `generation-` in the place of the old one. Somebody else's newer one serves as well."""
-    with contextlib.suppress(KeyExists):  # the store had states before
-        await store.create(STATES, b"{}")
-    try:
-        old = decode_entry(await store.get(GENERATION), Generation)
-        await store.delete(GENERATION)
-    except KeyNotFound:
-        old = known
-    new = old.next()
-    try:
-        await store.create(GENERATION, encode(new))
-    except KeyExists:  # written after our marker, so it tells everybody to look at it
-        return decode_entry(await store.get(GENERATION), Generation)
-    return new
-
-
-def encode(record: object) -> bytes:
-    """Return a state entry's value."""
-    return msgspec.json.encode(record)
 
 
 def _offer(queue: "asyncio.Queue[Event | None]", event: Event | None) -> None:
