@@ -166,8 +166,11 @@ class Keyring:
         try:
             key = await load(self.store, name, with_states=self.with_states, warn=self._warn_once)
         except KeyNotFound:
-            gone = self.entries.pop(name, None)
+            gone = self.entries.get(name)
+            if gone is not None and gone.read_under > epoch:
+                return gone.key  # made again: a read that began later has ended before
             if gone is not None:
+                del self.entries[name]
                 self.noticed(gone.key, None)
             self.fallback.confirmed(name, epoch)
             raise
