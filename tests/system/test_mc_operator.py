@@ -47,7 +47,7 @@ def test_what_a_key_protects(shell):
     shell.run("pipe", "kes/counted/f", stdin=b"again")
     out = shell.run("admin", "kms", "key", "usage", "kes", "counted")
     assert re.search(r"counted +│ 1 +│ 2 +│ 11 B +│ yes", out)
-    assert "Key `counted` protects 1 objects, 2 versions, 11 B, in 1 buckets." in out
+    assert "Key `counted` protects 1 object, 2 versions, 11 B, in 1 bucket." in out
     shell.run("rm", "-r", "--force", "--versions", "kes/counted")
     shell.run("encrypt", "clear", "kes/counted")
     out = shell.run("admin", "kms", "key", "usage", "kes", "counted")

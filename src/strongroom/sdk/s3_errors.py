@@ -111,6 +111,8 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes, bucket: st
                     key=fields.get("Key", ""), resource=fields.get("Resource", ""),
                     server=headers.get("server", ""), **common)  # fmt: skip
     code, message = BARE.get(status, (str(status), f"{status}"))
+    if b"HTTP request to an HTTPS server" in body:  # what TLS servers say to those who do not speak TLS
+        message = "Client sent an HTTP request to an HTTPS server."
     if status == 404:
         missing = "NoSuchKey" if key else "NoSuchBucket"
         texts = {

@@ -146,6 +146,10 @@ def _associate(shell: Shell, desk: Desk, verb: str, names: list[str], user: str,
             raise
         if not (isinstance(error, S3Error) and error.code == ALREADY):
             raise Fatal(desk.failed, error) from error
+    _associated(shell, verb, names, user, group)
+
+
+def _associated(shell: Shell, verb: str, names: list[str], user: str, group: str) -> None:
     done, way = ("Attached", "To") if verb == "attach" else ("Detached", "From")
     member = "policiesAttached" if verb == "attach" else "policiesDetached"
     who = ("User", user) if user else ("Group", group)
@@ -171,23 +175,27 @@ def detach(shell: Shell, line: Line) -> None:
     _attach_or_detach(shell, line, "detach")
 
 
-def _old(shell: Shell, line: Line, verb: str) -> None:
+def _whom(line: Line) -> tuple[str, str]:
+    """Return the user and the group, one of them "", of `user=NAME` or `group=NAME`."""
     kind, equals, name = line.args[2].partition("=")
     if not equals or kind not in {"user", "group"}:
         raise Fatal(f"`{line.args[2]}` is not of the form user=NAME or group=NAME.", INVALID)
-    desk = Desk(shell, line, "Unable to make user/group policy association")
-    user, group = (name, "") if kind == "user" else ("", name)
-    _associate(shell, desk, verb, line.args[1].split(","), user, group)
+    return (name, "") if kind == "user" else ("", name)
 
 
 def policy_set(shell: Shell, line: Line) -> None:
-    """mc admin policy set ALIAS NAME user=U|group=G (the form before 2023)."""
-    _old(shell, line, "attach")
+    """mc admin policy set ALIAS NAME user=U|group=G (the form before 2023): instead of what they had."""
+    desk = Desk(shell, line, "Unable to make user/group policy association")
+    user, group = _whom(line)
+    query = {"policyName": line.args[1], "userOrGroup": user or group, "isGroup": "true" if group else "false"}
+    desk.call("PUT", "set-user-or-group-policy", query, b"")
+    _associated(shell, "attach", line.args[1].split(","), user, group)
 
 
 def policy_unset(shell: Shell, line: Line) -> None:
     """mc admin policy unset ALIAS NAME user=U|group=G."""
-    _old(shell, line, "detach")
+    desk = Desk(shell, line, "Unable to make user/group policy association")
+    _associate(shell, desk, "detach", line.args[1].split(","), *_whom(line))
 
 
 def entities(shell: Shell, line: Line) -> None:

@@ -32,6 +32,12 @@ def _expiry(line: Line) -> str:
         raise Fatal("Unable to parse the expiry.", str(error)) from error
 
 
+def _until(account: dict[str, object]) -> object:
+    """Return when an access key expires; servers write the epoch's start for never."""
+    found = account.get("expiration")
+    return found if found and not str(found).startswith("1970-01-01") else "no-expiry"
+
+
 def _make(shell: Shell, line: Line, user: str) -> None:
     desk = Desk(shell, line, "Unable to add service account.")
     document: dict[str, object] = {"targetUser": user, "accessKey": line.text("access-key"),
@@ -40,7 +46,7 @@ def _make(shell: Shell, line: Line, user: str) -> None:
                                    "expiration": _expiry(line)}  # fmt: skip
     answer = mapping(desk.sealed("PUT", "add-service-account", None, {k: v for k, v in document.items() if v}))
     made = mapping(answer.get("credentials"))
-    access, secret, expiry = made.get("accessKey", ""), made.get("secretKey", ""), made.get("expiration") or "no-expiry"
+    access, secret, expiry = made.get("accessKey", ""), made.get("secretKey", ""), _until(made)
     record = {"status": "success", "accessKey": access, "secretKey": secret, "expiration": expiry}
     shell.console.say(record, f"Access Key: {access}\nSecret Key: {secret}\nExpiration: {expiry}")
 
@@ -62,7 +68,7 @@ def list_(shell: Shell, line: Line) -> None:
     found = mapping(desk.sealed("GET", "list-service-accounts", query))
     accounts = found.get("accounts")
     for each in map(mapping, accounts if isinstance(accounts, list) else []):
-        expiry = each.get("expiration") or "no-expiry"
+        expiry = _until(each)
         record = {"status": "success", "accessKey": each.get("accessKey", ""), "expiration": expiry}
         shell.console.say(record, f"{each.get('accessKey', ''):<20} | {expiry}")
 
@@ -90,7 +96,7 @@ def info(shell: Shell, line: Line) -> None:
               ("Status", found.get("accountStatus", "")), ("Name", found.get("name", "")),
               ("Description", found.get("description", "")),
               ("Policy", "implied" if found.get("impliedPolicy") else "embedded"),
-              ("Expiration", found.get("expiration") or "no-expiry"))  # fmt: skip
+              ("Expiration", _until(found)))  # fmt: skip
     text = "\n".join(f"{label + ':':<13}{value}" for label, value in labels)
     shell.console.say({"status": "success", "accessKey": key, **found}, text)
 

@@ -1,6 +1,7 @@
 """mc admin kms key: keys of the server's key service (mc.md 10.4; states and usage: settled.md, s3)."""
 
 from strongroom.cli.mc.admin_calls import Desk, mapping
+from strongroom.cli.mc.admin_info import plural
 from strongroom.cli.mc.failures import Fatal
 from strongroom.cli.mc.flags import Line
 from strongroom.cli.mc.formats import parse_duration, size, table
@@ -106,7 +107,8 @@ def info(shell: Shell, line: Line) -> None:
     key = line.args[1]
     desk = Desk(shell, line, f"Failed to describe key `{key}`")
     found = mapping(desk.json("GET", "key/info", {"key-id": key}, base=KMS))
-    members = {str(name): value for name, value in found.items() if name != "key-id" and value not in ("", None)}
+    members = {str(name): value for name, value in found.items()
+               if name not in {"key-id", "name"} and value not in ("", None)}  # fmt: skip
     rows = [("Key", key), *((_label(name), _cell(value)) for name, value in members.items() if not _rows(value))]
     lists = [f"\n{_label(name)}:\n{_grid(value)}" for name, value in members.items() if _rows(value)]
     shell.console.say({"status": "success", "target": desk.name, "keyId": key, **found},
@@ -151,9 +153,9 @@ def usage(shell: Shell, line: Line) -> None:
         default = _cell(bucket.get("prefixes") or bool(bucket.get("default")))
         rows.append((str(bucket.get("name", "")), str(_int(bucket.get("objects"))), str(_int(bucket.get("versions"))),
                      size(_int(bucket.get("bytes"))), default))  # fmt: skip
-    objects, count = _int(found.get("objects")), size(_int(found.get("bytes")))
-    versions = _int(found.get("versions"))
-    total = f"Key `{key}` protects {objects} objects, {versions} versions, {count}, in {len(rows) - 1} buckets."
+    parts = [plural(_int(found.get(f"{word}s")), word) for word in ("object", "version")]
+    total = f"Key `{key}` protects {', '.join(parts)}, {size(_int(found.get('bytes')))}, "
+    total += f"in {plural(len(rows) - 1, 'bucket')}."
     text = f"{table(rows)}\n{total}" if len(rows) > 1 else total
     shell.console.say({"status": "success", "target": desk.name, "keyId": key, **found}, text)
 

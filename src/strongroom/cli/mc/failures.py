@@ -67,6 +67,8 @@ def s3_text(error: S3Error) -> str:
     """Return the server's message, with what to do about it where we know more than the server."""
     if error.code == "RequestTimeTooSkewed":
         return f"{error.message} Set this machine's clock (or the server's): they differ by more than 15 minutes."
+    if error.message.endswith("to an HTTPS server."):
+        return f"{error.message} Give its alias an address with https://"
     return error.message or error.code
 
 
@@ -85,6 +87,8 @@ def _s3_record(error: S3Error) -> dict[str, object]:
 def _lost_text(error: Lost) -> str:
     if error.untrusted and "unknown authority" in error.reason:
         return f"{error.reason}. Trust its CA with --ca FILE, or put the file into the folder certs/CAs of the configuration folder"  # noqa: E501
+    if "WRONG_VERSION_NUMBER" in error.reason:
+        return "http: server gave HTTP response to HTTPS client. Give its alias an address with http://"
     return error.reason
 
 
