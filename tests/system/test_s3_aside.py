@@ -1,5 +1,6 @@
 """Tags, locks and access control lists of encrypted objects cannot be changed in the database unnoticed."""
 
+import asyncio
 import base64
 import contextlib
 import datetime
@@ -7,6 +8,8 @@ import json
 import os
 import sqlite3
 import subprocess
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import msgspec
@@ -30,15 +33,16 @@ MODES = {"sse-s3": {"ServerSideEncryption": "AES256"}, "sse-kms": {"ServerSideEn
 TAGS = {"TagSet": [{"Key": "class", "Value": "secret"}]}
 
 
-def settings(folder):
+def settings(folder, **changes):
     name, _, text = KEY.partition(":")
     kms = KmsSettings(static=StaticSettings(name, Secret(base64.b64decode(text))))
-    return app.Settings(RootCredentials(ROOT[0], Secret(ROOT[1].encode())), folder, "127.0.0.1", 0, kms=kms)
+    root = RootCredentials(ROOT[0], Secret(ROOT[1].encode()))
+    return app.Settings(root, folder, "127.0.0.1", 0, kms=kms, **changes)
 
 
 @contextlib.asynccontextmanager
-async def serving(folder):
-    running = await app.start(settings(folder))
+async def serving(folder, **changes):
+    running = await app.start(settings(folder, **changes))
     try:
         yield running
     finally:
@@ -202,3 +206,68 @@ async def test_while_the_key_box_is_away_reads_go_on_and_changes_do_not(tmp_path
     change(folder, tags=b"")
     async with chain.kes() as kes, serving_chain(chain, kes.port) as running:
         assert await code(client(running).get_object_tagging, Bucket="bucket", Key="o") == TAMPERED
+
+
+def over_tls(s3):
+    """Make a client's requests count as come over TLS, by a trusted proxy."""
+    s3.meta.events.register(
+        "before-sign.s3", lambda request, **_: request.headers.add_header("x-forwarded-proto", "https")
+    )
+    # boto3 itself sends a customer's key over plain HTTP to an address that was given to it
+    return s3
+
+
+async def test_what_more_is_vouched_for_and_what_is_not(tmp_path):
+    folder, key = tmp_path / "data", {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": b"k" * 32}
+    async with serving(folder, trusted_proxies=("127.0.0.1",)) as running:
+        s3 = over_tls(client(running))
+        await off(s3.create_bucket, Bucket="bucket")
+        await off(s3.put_object, Bucket="bucket", Key="c-alone", Body=b"x", Tagging="class=secret", **key)
+        await off(s3.put_object, Bucket="bucket", Key="plain", Body=b"x", Tagging="class=secret")
+        await off(fill, s3, "sse-s3", "s3")
+        await off(s3.put_object, Bucket="bucket", Key="c", Body=b"x", Tagging="class=secret", **key)
+        dual = {"ServerSideEncryption": "aws:kms:dsse"}
+        await off(s3.put_object, Bucket="bucket", Key="dsse", Body=b"x", Tagging="class=secret", **dual)
+        for name, mode, part_key in (("parts-s3", MODES["sse-s3"], {}), ("parts-c", key, key)):
+            made = await off(s3.create_multipart_upload, Bucket="bucket", Key=name, Tagging="class=secret", **mode)
+            where = {"Bucket": "bucket", "Key": name, "UploadId": made["UploadId"]}
+            part = await off(s3.upload_part, **where, PartNumber=1, Body=b"part", **part_key)
+            parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+            await off(s3.complete_multipart_upload, **where, MultipartUpload=parts)  # without the customer's key
+        for name in ("c-alone", "c", "parts-c"):
+            assert await code(s3.get_object, Bucket="bucket", Key=name, **key) == ""
+        for name in ("plain", "s3", "dsse", "parts-s3"):
+            assert await code(s3.get_object, Bucket="bucket", Key=name) == ""
+    found = report(folder, MINIO_KMS_SECRET_KEY=KEY)[1]
+    assert (found["checked_tags"], found["unsealed_tags"], found["problems"]) == (5, 1, [])  # c-alone came too early
+    change(folder, tags=pack_tags({"class": "free"}))
+    async with serving(folder, trusted_proxies=("127.0.0.1",)) as running:
+        s3 = over_tls(client(running))
+        for name in ("s3", "c", "dsse", "parts-s3", "parts-c"):
+            assert await code(s3.get_object_tagging, Bucket="bucket", Key=name) == TAMPERED, name
+        for name in ("c-alone", "plain"):
+            assert await code(s3.get_object_tagging, Bucket="bucket", Key=name) == "", name
+
+
+async def test_rules_and_policies_do_not_go_by_changed_tags(tmp_path, caplog):
+    folder = tmp_path / "data"
+    async with serving(folder) as running:
+        s3 = client(running)
+        await off(s3.create_bucket, Bucket="bucket")
+        await off(fill, s3, "sse-s3")
+        rule = {"ID": "r", "Status": "Enabled", "Expiration": {"Days": 1}}
+        rule["Filter"] = {"Tag": {"Key": "class", "Value": "free"}}
+        await off(s3.put_bucket_lifecycle_configuration, Bucket="bucket", LifecycleConfiguration={"Rules": [rule]})
+        condition = {"StringEquals": {"s3:ExistingObjectTag/class": "free"}}
+        allow = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/*"}
+        policy = {"Version": "2012-10-17", "Statement": [{**allow, "Condition": condition}]}
+        await off(s3.put_bucket_policy, Bucket="bucket", Policy=json.dumps(policy))
+    change(folder, tags=pack_tags({"class": "free"}))
+    async with serving(folder, day_seconds=0.1) as running:
+        await asyncio.sleep(0.6)
+        assert "stays" in caplog.text
+        assert (await off(client(running).list_objects_v2, Bucket="bucket"))["KeyCount"] == 1
+        request = urllib.request.Request(f"{running.url}/bucket/o")
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            await off(urllib.request.urlopen, request)
+        assert caught.value.code == 500

@@ -10,13 +10,12 @@ from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
 
 from strongroom import __version__
 from strongroom.messages import Body, Request, Response, Windows
 from strongroom.observe.metrics import CONTENT_TYPE, Family, Sample, exposition
 from strongroom.s3 import metrics_v3
-from strongroom.s3.auditing import Auditor, now
+from strongroom.s3.auditing import Auditor
 from strongroom.s3.domain.ports import ObjectStore
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers.call import Box, Call
@@ -25,6 +24,7 @@ from strongroom.s3.outside.counted_keys import CountedKeys
 from strongroom.s3.outside.kes_service import KesService
 from strongroom.s3.outside.static_key import StaticKey
 from strongroom.s3.spans import Spans
+from strongroom.s3.trace_records import trace
 from strongroom.s3.wire import bearer
 
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds; the original's buckets for the time to first byte
@@ -32,9 +32,6 @@ PATHS = frozenset(
     {"/minio/v2/metrics/cluster", "/minio/v2/metrics/node", "/minio/v2/metrics/bucket", "/minio/prometheus/metrics"}
 )
 STATUS_SECONDS = 2.0  # that a scrape waits for the key service
-SECRETS = ("authorization", "cookie", "x-amz-security-token", "x-amz-server-side-encryption-customer-key",
-           "x-amz-copy-source-server-side-encryption-customer-key")  # fmt: skip
-SECRET_QUERY = ("x-amz-signature", "x-amz-security-token", "x-amz-credential", "signature")
 
 
 class _Counts:
@@ -110,7 +107,7 @@ class Telemetry:
         if self.spans is not None:
             self.spans.note(request, request_id, call, response, seconds)
         if self.traces.wanted:
-            self.traces.put(_trace(request, request_id, call, body, response, seconds, sent))
+            self.traces.put(trace(request, request_id, call, body, response, seconds, sent))
         if call is None:
             return None
         return self.audit.request(request, request_id, call, response.status, seconds, sent)
@@ -268,40 +265,3 @@ def _own() -> tuple[int, int]:
     """Return this process's resident bytes and open descriptors."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir("/proc/self/fd"))
-
-
-def _trace(
-    request: Request, request_id: str, call: Call | None, body: Body, response: Response, seconds: float, sent: int
-) -> dict[str, Any]:
-    """Return what `mc admin trace` shows of a request; durations in nanoseconds."""
-    took = int(seconds * 1e9)
-    name = f"s3.{call.operation}" if call is not None else "internal." + request.path.rpartition("/")[2]
-    client = request.peer.address
-    sent_headers = {header: [value] for header, value in response.headers}
-    return {
-        "nodename": request.headers.get("host", ""),
-        "funcname": name,
-        "time": now(),
-        "path": request.path,
-        "dur": took,
-        "http": {
-            "reqInfo": {
-                "method": request.method,
-                "path": request.path,
-                "rawquery": _without_secrets(request.query),
-                "headers": {n: ["*REDACTED*" if n in SECRETS else value] for n, value in request.headers.items()},
-                "client": client,
-            },
-            "respInfo": {"headers": sent_headers, "statuscode": response.status, "requestId": request_id},
-            "callStats": {
-                "inputBytes": body.length or 0, "outputBytes": sent, "latency": took, "timeToFirstByte": took
-            },
-        },
-    }  # fmt: skip
-
-
-def _without_secrets(query: str) -> str:
-    pairs = parse_qsl(query, keep_blank_values=True)
-    if not any(name.lower() in SECRET_QUERY for name, _ in pairs):
-        return query
-    return urlencode([(name, "*REDACTED*" if name.lower() in SECRET_QUERY else value) for name, value in pairs])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from strongroom.s3.telemetry import _without_secrets
+from strongroom.s3.trace_records import without_secrets
 
 
 @pytest.mark.parametrize(
@@ -15,10 +15,10 @@ from strongroom.s3.telemetry import _without_secrets
     ],
 )
 def test_signatures_and_tokens_are_left_out(query):
-    shown = _without_secrets(query)
+    shown = without_secrets(query)
     assert "topsecret" not in shown
     assert "a=b" in shown
 
 
 def test_other_queries_are_shown_as_they_came():
-    assert _without_secrets("list-type=2&prefix=a%2Fb&x") == "list-type=2&prefix=a%2Fb&x"
+    assert without_secrets("list-type=2&prefix=a%2Fb&x") == "list-type=2&prefix=a%2Fb&x"
