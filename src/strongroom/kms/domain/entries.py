@@ -7,6 +7,7 @@ A write is visible to later requests at once; who reads it before it is durable 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -41,6 +42,8 @@ class Entries:
         plain = None if sealed is None else self.keyring.open(key, sealed)
         if plain is None or len(plain) <= LARGEST:
             self._remember(key, plain)
+            if self._full():
+                self._shrink()
         return plain
 
     def waits(self, key: str) -> "Ticket | None":
@@ -59,8 +62,9 @@ class Entries:
         self._drop(key)
         self._cache[key] = value
         self._held += len(key) + (0 if value is None else len(value))
-        if len(self._cache) > CACHE_ENTRIES or self._held > CACHE_BYTES:
-            self._shrink()
+
+    def _full(self) -> bool:
+        return len(self._cache) > CACHE_ENTRIES or self._held > CACHE_BYTES
 
     def _drop(self, key: str) -> None:
         value = self._cache.pop(key, MISSING)
@@ -70,7 +74,7 @@ class Entries:
     def _shrink(self) -> None:
         """Drop the oldest eighth, but nothing that is not durable yet: the storage does not have it."""
         entries, held = CACHE_ENTRIES - CACHE_ENTRIES // 8, CACHE_BYTES - CACHE_BYTES // 8
-        for old in list(self._cache):
+        for old in list(islice(self._cache, CACHE_ENTRIES // 4)):
             if len(self._cache) <= entries and self._held <= held:
                 break
             if old not in self._pending:
@@ -87,6 +91,8 @@ class Entries:
             self._remember(key, write.value)
             value = None if write.value is None else self.keyring.seal(key, write.value)
             sealed.append(Write(key, value, write.erase))
+        if self._full():
+            self._shrink()
         self.store.submit(sealed, lambda error: self._settle(ticket, list(writes), error))
         return ticket
 

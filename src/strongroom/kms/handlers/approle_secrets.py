@@ -3,6 +3,7 @@
 import hmac
 import json
 import uuid
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,6 +17,7 @@ from strongroom.kms.domain.values import rfc3339
 from strongroom.kms.handlers import logins
 from strongroom.kms.handlers.call import Backend, Call, Reply, Route, route
 from strongroom.kms.handlers.logins import TokenRules
+from strongroom.kms.handlers.rounds import Round
 
 if TYPE_CHECKING:
     from strongroom.kms.handlers.core import Core
@@ -86,6 +88,7 @@ class AppRoleSecrets(Backend):
     def __init__(self, core: "Core", mount: Mount) -> None:
         super().__init__(mount)
         self.core = core
+        self._round = Round()
 
     def secret_routes(self) -> list[Route]:
         """Return the routes."""
@@ -242,20 +245,20 @@ class AppRoleSecrets(Backend):
 
     def tidy(self, call: Call) -> Reply:
         """Remove the secret ids whose time is over."""
-        self._sweep(call.view, call.seconds)
+        self._sweep(call.view, call.view.walk(SECRET), call.seconds)
         return Reply(status=202, warnings=[TIDY])
 
-    def _sweep(self, view: View, now: int) -> None:
-        for key in view.walk(SECRET):
+    def _sweep(self, view: View, keys: Iterable[str], now: int) -> None:
+        for key in keys:
             record = view.load(key, SecretId)
             if record is not None and record.expires and now >= record.expires:
                 view.delete(ACCESSOR + digest(record.accessor))
                 view.delete(key, erase=True)
 
     def tick(self, work: Work, now: int) -> None:
-        """Remove secret ids whose time is over, once a minute."""
-        if now // 1_000_000_000 % 60 == 0:
-            self._sweep(View(work, self.mount.prefix), now // 1_000_000_000)
+        """Remove secret ids whose time is over: a page at each tick, a round a minute."""
+        view, seconds = View(work, self.mount.prefix), now // 1_000_000_000
+        self._sweep(view, self._round.page(view, SECRET, seconds), seconds)
 
 
 def digest(text: str) -> str:

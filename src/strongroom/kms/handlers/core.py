@@ -29,6 +29,7 @@ from strongroom.kms.handlers.passwords import Passwords
 from strongroom.kms.handlers.policies import Policies
 from strongroom.kms.handlers.quotas import PREFIX as QUOTAS
 from strongroom.kms.handlers.quotas import Quota, Quotas
+from strongroom.kms.handlers.removal import Removal
 from strongroom.kms.settings import Settings
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class Core:
         self.identity = Identity()
         self.lockouts = Lockouts()
         self.passwords = Passwords()
+        self.removal = Removal(self)
         self.quotas = Quotas()
         self.on_seal: list[Callable[[], None]] = []
         self.standby = False
@@ -225,6 +227,7 @@ class Core:
             live.tokens.revoke(work, name)
         for backend in live.backends.values():
             backend.tick(work, now)
+        self.removal.resume(work)
         if live.entries.keyring.due(now):
             live.entries.keyring.rotate(now)
             self.save_keyring()

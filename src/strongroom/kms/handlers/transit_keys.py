@@ -10,6 +10,7 @@ from strongroom.kms.domain.records import Mount
 from strongroom.kms.domain.transit.record import KINDS, Key, add_version, new_material
 from strongroom.kms.domain.transit.symmetric import Ciphers
 from strongroom.kms.handlers.call import Backend, Call, Reply, Route, route
+from strongroom.kms.handlers.rounds import Round
 
 if TYPE_CHECKING:
     from strongroom.kms.handlers.core import Core
@@ -49,6 +50,8 @@ class TransitKeys(Backend):
         super().__init__(mount)
         self.core = core
         self._loaded: dict[str, Ciphers] = {}
+        self._round = Round()
+        self._rotating: dict[str, asyncio.Task[None]] = {}
 
     def key_routes(self) -> list[Route]:
         """Return the routes about keys."""
@@ -276,19 +279,47 @@ class TransitKeys(Backend):
         return Reply(data=key.shown())
 
     def tick(self, work: Work, now: int) -> None:
-        """Rotate keys whose period is over, once a minute; RSA keys are rotated by hand."""
-        seconds = now // 1_000_000_000
-        if seconds % 60:
-            return
-        view = View(work, self.mount.prefix)
-        for name in view.names(KEYS):
-            found = self._find(view, name)
-            if found is None or not found.key.auto_rotate_period or found.key.kind.startswith("rsa-"):
+        """Rotate keys whose period is over: a page of keys at each tick, a round a minute."""
+        view, seconds = View(work, self.mount.prefix), now // 1_000_000_000
+        for path in self._round.page(view, KEYS, seconds):
+            key: Key | None = view.load(path, Key)
+            if key is None or not _due(key, seconds):
                 continue
-            if seconds - found.key.versions[found.key.latest].created >= found.key.auto_rotate_period:
-                key = view.load(KEYS + name, Key)
+            if key.kind.startswith("rsa-"):
+                self._rotate_slowly(key.name, seconds)
+            else:
                 add_version(key, new_material(key.kind, key.key_size), seconds)
                 self._save(view, key)
+
+    def _rotate_slowly(self, name: str, seconds: int) -> None:
+        """Make an RSA key's next version in a thread; it counts once it is there."""
+        if name in self._rotating:
+            return
+
+        async def rotate() -> None:
+            core, live = self.core, self.core.unsealed
+            work = core.work()
+            key: Key | None = View(work, self.mount.prefix).load(KEYS + name, Key)
+            if key is None:
+                return
+            material = await asyncio.to_thread(new_material, key.kind)
+            if core.unsealed is not live or core.standby or self.mount.uuid not in core.live.backends:
+                return
+            work = core.work()
+            view = View(work, self.mount.prefix)
+            key = view.load(KEYS + name, Key)  # as it is now
+            if key is not None and _due(key, seconds):
+                add_version(key, material, seconds)
+                self._save(view, key)
+                work.commit()
+
+        task = self._rotating[name] = asyncio.get_running_loop().create_task(rotate())
+        task.add_done_callback(lambda _: self._rotating.pop(name, None))
+
+
+def _due(key: Key, seconds: int) -> bool:
+    period = key.auto_rotate_period
+    return bool(period) and seconds - key.versions[key.latest].created >= period
 
 
 def _period(call: Call) -> int:

@@ -20,6 +20,7 @@ from strongroom.kms.storage.memory import children
 FILE = "kms.db"
 FOREIGN = ("core", "sys", "logical")  # folders of another program's file storage (settled.md, kms)
 CHECKPOINT_PAGES = 4000  # WAL pages after which the committer checkpoints (architecture.md 4c)
+FIRST_PAGE, LARGE_PAGE = 64, 4096  # keys of a page: where folders may be skipped, among plain names
 ROWS = 100  # rows in one statement at most
 PUT = ("INSERT INTO entries VALUES ", "(?,?)", " ON CONFLICT DO UPDATE SET value=excluded.value")
 DELETE = ("DELETE FROM entries WHERE key IN (", "?", ")")
@@ -98,23 +99,23 @@ class SqliteStore:
 
     def keys(self, prefix: str, after: str, limit: int) -> list[str]:
         """Return up to limit keys below prefix after `after`, in byte order."""
-        sql = "SELECT key FROM entries WHERE key>=? AND key<? AND key>? ORDER BY key LIMIT ?"
+        # one lower bound: of two SQLite seeks to the first and walks, so that n pages would cost n * n
+        sql = f"SELECT key FROM entries WHERE key{'>' if after >= prefix else '>='}? AND key<? ORDER BY key LIMIT ?"  # noqa: S608
         try:
-            return [row[0] for row in self._reader.execute(sql, (prefix, prefix + HIGH, after, limit))]
+            return [row[0] for row in self._reader.execute(sql, (max(after, prefix), prefix + HIGH, limit))]
         except apsw.Error as error:
             raise Unavailable(f"storage: {error}") from error
 
     def names(self, prefix: str) -> list[str]:
         """Return the names directly below prefix: one index seek per name, whatever lies below a folder."""
-        names: list[str] = []
-        after = prefix
-        while page := self.keys(prefix, after, 256):
-            found = children(page, prefix)
-            names += [name for name in found if not names or name not in names[-2:]]
+        names: set[str] = set()
+        after, size = prefix, FIRST_PAGE
+        while page := self.keys(prefix, after, size):
+            names.update(children(page, prefix))
             last = page[-1]
             head, slash, _ = last[len(prefix) :].partition("/")
-            after = prefix + head + "/" + HIGH if slash else last
-        return sorted(set(names), key=str.encode)
+            after, size = (prefix + head + "/" + HIGH, FIRST_PAGE) if slash else (last, LARGE_PAGE)
+        return sorted(names, key=str.encode)
 
     def dump(self) -> Iterator[tuple[str, bytes]]:
         """Yield every entry of one moment, over a connection of its own."""

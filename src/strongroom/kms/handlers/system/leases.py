@@ -1,11 +1,13 @@
 """sys/leases: token leases, the only ones there are (vault.md 2.13)."""
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from strongroom.kms.domain import acl
 from strongroom.kms.domain.errors import Nothing, Refused
 from strongroom.kms.domain.values import rfc3339, rfc3339_seconds
 from strongroom.kms.handlers.call import Call, Reply, Route, route
+from strongroom.kms.handlers.removal import Doomed
 
 if TYPE_CHECKING:
     from strongroom.kms.handlers.core import Core
@@ -80,11 +82,14 @@ class Leases:
         if call.work.get(f"sys/lease/{lease}") is not None:
             self.core.live.tokens.revoke(call.work, lease.rpartition("/")[2])
 
-    def revoke_prefix(self, call: Call) -> None:
+    def revoke_prefix(self, call: Call) -> Awaitable[None] | None:
         """Revoke every token whose lease lies below a prefix."""
         prefix = call.captures["prefix"].rstrip("/") + "/"
-        for key in call.work.walk(f"sys/lease/{prefix}"):
-            self.core.live.tokens.revoke(call.work, key.rpartition("/")[2])
+        doomed, removal = Doomed("", f"sys/lease/{prefix}"), self.core.removal
+        if removal.small(doomed):
+            removal.at_once(call.work, doomed)
+            return None
+        return removal.in_slices(call.work, call.request_id, doomed)
 
     def tidy(self, call: Call) -> Reply:
         """Answer as the original does; expiry runs by itself."""

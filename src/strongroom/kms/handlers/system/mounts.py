@@ -2,6 +2,7 @@
 
 import copy
 import uuid
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from strongroom.kms.domain import acl
@@ -10,6 +11,7 @@ from strongroom.kms.domain.fields import convert, to_seconds
 from strongroom.kms.domain.mounts import FIXED, SPECIAL_TYPES, TOKEN, new_mount
 from strongroom.kms.domain.records import Mount, MountConfig
 from strongroom.kms.handlers.call import Call, Reply, Route, route
+from strongroom.kms.handlers.removal import Doomed
 from strongroom.kms.handlers.system.lockout_tuning import lockout_shown, take_lockout
 
 if TYPE_CHECKING:
@@ -198,7 +200,7 @@ class MountRoutes:
         if not config.max_lease_ttl and config.default_lease_ttl > system:
             raise Refused(f"given default lease TTL greater than system max lease TTL of {system}")
 
-    def disable(self, call: Call) -> None:
+    def disable(self, call: Call) -> Awaitable[None] | None:
         """Unmount: all data of the mount goes, and the tokens that an auth method made."""
         path = self.path(call)
         if path == TOKEN:
@@ -208,14 +210,15 @@ class MountRoutes:
         live = self.core.live
         mount = live.mounts.get(path)
         if mount is None:
-            return
-        for key in call.work.walk(mount.prefix):
-            call.work.delete(key, erase=True)
-        for key in call.work.walk(f"sys/lease/{path}"):
-            live.tokens.revoke(call.work, key.rpartition("/")[2])
+            return None
+        doomed, removal = Doomed(mount.prefix, f"sys/lease/{path}" if self.head else ""), self.core.removal
+        small = removal.small(doomed)
+        if small:
+            removal.at_once(call.work, doomed)
         live.backends.pop(mount.uuid).forget()
         live.mounts.remove(mount)
         self.core.save_mounts(call.work)
+        return None if small else removal.in_slices(call.work, mount.uuid, doomed)
 
     def read_tune(self, call: Call) -> Reply:
         """Return a mount's effective tuning."""
