@@ -73,6 +73,22 @@ async def test_many_changes_at_once_leave_a_whole_key_or_none(tmp_path: Path, mo
     await world.stop()
 
 
+async def test_a_key_that_cannot_be_read_now_is_not_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deletion without the fingerprint would forget what the name once was; a damaged entry can be deleted."""
+    world = await World().start(tmp_path, monkeypatch, lock=LockSettings(within=60))
+    await world.kes.create("mine")
+    world.store.failing = True
+    with pytest.raises(Unavailable):
+        await world.kes.delete("mine")
+    world.store.failing = False
+    assert await world.kes.generate("mine")
+    assert "mine-deleted-" not in world.store._values
+    world.store._values["mine"] = b"rubbish"
+    await world.kes.delete("mine")
+    assert "mine" not in world.store._values
+    await world.stop()
+
+
 async def test_a_stream_that_its_client_leaves_is_closed_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,7 +40,6 @@ class Deletions:
                 await self._finish(name)
 
     async def _search(self) -> None:
-        self._listed_at = time.monotonic()
         after = ""
         try:
             while page := await self.keyring.store.names("", after, PAGE):
@@ -50,6 +49,7 @@ class Deletions:
                 after = page[-1]
         except StoreFailed as error:  # a policy without the right to list, as the first guide's
             self.watch.log.debug(f"keys that wait for their deletion cannot be listed: {error}")
+        self._listed_at = time.monotonic()
 
     async def _note(self, name: str) -> Deletion | None:
         """Remember when a key is due as the store has it now."""

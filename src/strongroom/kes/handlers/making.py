@@ -15,8 +15,6 @@ from strongroom.kes.domain.errors import (
     KeyExists,
     KeyNotFound,
     StoredKeyDamaged,
-    StoreFailed,
-    StoreUnreachable,
 )
 from strongroom.kes.domain.lifecycle import (
     Deleted,
@@ -106,19 +104,15 @@ async def erase(keyring: Keyring, watch: Watch, name: str, by: str, at: float) -
     store = keyring.store
     keyring.with_states = True
     try:
-        marks = _fingerprints(await store.get(name))
+        marks = await _marks(keyring, name)
     except KeyNotFound:
         if await maybe(store, deleted_entry(name), keyring.warn) is not None:
             await sweep(keyring, name)
             await watch.changed("deleted", name)
         raise
-    except StoreUnreachable:
-        raise
-    except StoreFailed:
-        marks = []  # what cannot be read can be deleted all the same
     number = 2
-    while (value := await maybe(store, version_entry(name, number), keyring.warn)) is not None:
-        marks += _fingerprints(value)
+    while await _is_there(keyring, version_entry(name, number)):
+        marks += await _marks(keyring, version_entry(name, number))
         number += 1
     await _write_tombstone(keyring, name, marks, by, at)
     await store.delete(name)
@@ -128,21 +122,32 @@ async def erase(keyring: Keyring, watch: Watch, name: str, by: str, at: float) -
 
 async def sweep(keyring: Keyring, name: str) -> None:
     """Delete what belongs to a key that is gone: further versions, the newest first, and markers."""
-    store, number = keyring.store, 2
-    while await maybe(store, version_entry(name, number), keyring.warn) is not None:
+    number = 2
+    while await _is_there(keyring, version_entry(name, number)):
         number += 1
     entries = [version_entry(name, one) for one in range(number - 1, 1, -1)]
     for entry in (*entries, disabled_entry(name), deletion_entry(name)):
-        await _delete_if_there(store, entry)
+        await _delete_if_there(keyring.store, entry)
     keyring.forget(name)
 
 
-def _fingerprints(value: bytes) -> list[str]:
-    """Return a stored key's fingerprint; a damaged one has none, and can be deleted as well."""
+async def _marks(keyring: Keyring, entry: str) -> list[str]:
+    """Return the fingerprint of the key in an entry; a damaged one has none, and can be deleted as well.
+
+    Raises KeyNotFound, and what else the store raises: a key that cannot be read just now must not be deleted without
+    a trace of what it was.
+    """
     try:
-        return [fingerprint(storedkey.decode(value).key).hex()]
+        return [fingerprint(storedkey.decode(await keyring.store.get(entry)).key).hex()]
     except StoredKeyDamaged:
         return []
+
+
+async def _is_there(keyring: Keyring, entry: str) -> bool:
+    try:
+        return await maybe(keyring.store, entry, keyring.warn) is not None
+    except StoredKeyDamaged:
+        return True
 
 
 async def _write_tombstone(keyring: Keyring, name: str, marks: list[str], by: str, at: float) -> None:

@@ -18,7 +18,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from strongroom.errors import BadSettings, Error, Unavailable
-from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreDenied, StoreFailed, StoreUnreachable
+from strongroom.kes.domain.errors import (
+    KeyExists,
+    KeyNotFound,
+    StoreDenied,
+    StoredKeyDamaged,
+    StoreFailed,
+    StoreUnreachable,
+)
 from strongroom.kes.domain.pages import page
 from strongroom.kes.domain.settings import GcpSettings
 from strongroom.kes.outside.rest import Rest, Token, fetch_token
@@ -101,7 +108,7 @@ class GcpStore:
         try:
             return base64.b64decode(answer.document["payload"]["data"], validate=True)
         except (KeyError, TypeError, binascii.Error) as error:
-            raise StoreFailed(f"gcp: '{name}' holds no value") from error
+            raise StoredKeyDamaged(f"gcp: '{name}' holds no value") from error
 
     async def delete(self, name: str) -> None:
         """See KeyStore."""

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from strongroom.errors import BadSettings
-from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreFailed, StoreUnreachable
+from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoredKeyDamaged, StoreFailed, StoreUnreachable
 from strongroom.kes.domain.pages import page
 
 MAX_VALUE = 1 << 20  # bytes
@@ -103,7 +103,7 @@ class FileStore:
         except OSError as error:
             raise StoreFailed(f"fs: failed to read '{path}': {error}") from error
         if len(value) > MAX_VALUE:
-            raise StoreFailed(f"fs: '{path}' is larger than {MAX_VALUE} bytes")
+            raise StoredKeyDamaged(f"fs: '{path}' is larger than {MAX_VALUE} bytes")
         try:
             self._sync_folder()  # its creator may not have come so far: no key is used that a power cut takes away
         except OSError as error:

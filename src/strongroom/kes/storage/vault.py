@@ -11,7 +11,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from strongroom.errors import BadSettings, Denied, Error, Malformed, NotFound, Unavailable
-from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreDenied, StoreFailed, StoreUnreachable
+from strongroom.kes.domain.errors import (
+    KeyExists,
+    KeyNotFound,
+    StoreDenied,
+    StoredKeyDamaged,
+    StoreFailed,
+    StoreUnreachable,
+)
 from strongroom.kes.domain.pages import page
 from strongroom.kes.domain.settings import VaultSettings
 from strongroom.kes.storage.vault_token import TokenKeeper
@@ -125,13 +132,13 @@ class VaultStore:
         try:
             data = await self._client.read(self._path("data", name), query)
         except SoftDeleted as error:
-            raise StoreFailed(f"vault: '{name}' is deleted but its metadata is not") from error
+            raise StoredKeyDamaged(f"vault: '{name}' is deleted but its metadata is not") from error
         if self._settings.version == "v2":
             data = data.get("data") or {}
         if name not in data:
-            raise StoreFailed(f"vault: failed to read '{name}': entry exists but no secret key is present")
+            raise StoredKeyDamaged(f"vault: failed to read '{name}': entry exists but no secret key is present")
         if not isinstance(data[name], str):
-            raise StoreFailed(f"vault: failed to read '{name}': invalid K/V format")
+            raise StoredKeyDamaged(f"vault: failed to read '{name}': invalid K/V format")
         return str(data[name])
 
     async def _write(self, name: str, document: dict[str, Any]) -> None:
@@ -186,7 +193,7 @@ class VaultStore:
                 if not await self._keeper.login_again():
                     raise
                 return await work()
-        except (KeyExists, KeyNotFound, StoreFailed):
+        except (KeyExists, KeyNotFound, StoreFailed, StoreUnreachable):
             raise
         except NotFound as error:
             raise KeyNotFound(str(error)) from error
@@ -195,8 +202,8 @@ class VaultStore:
         except VaultSealed as error:
             self._sealed = True
             raise StoreUnreachable("vault: key store is sealed") from error
-        except Unavailable as error:
-            raise StoreFailed(f"vault: {error}") from error
+        except Unavailable as error:  # no answer, or one of the 500s
+            raise StoreUnreachable(f"vault: {error}") from error
         except Malformed as error:
             raise StoreFailed(f"vault: {error}") from error
 
