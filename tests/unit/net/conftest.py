@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -19,6 +20,15 @@ from strongroom.net.shared import Shared
 from strongroom.net.tls import server_tls
 from strongroom.net.tls_openssl import any_client_tls
 from strongroom.net.transfer import Pool
+
+LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+BOTH = {"test_net_answers.py", "test_net_bodies.py"}  # what these try depends on how a loop reads and writes
+
+
+def pytest_asyncio_loop_factories(config, item):
+    """Run the tests of some files on uvloop, as the servers are, and on asyncio's own loop; the others on that."""
+    return LOOPS if item.path.name in BOTH else {"asyncio": LOOPS["asyncio"]}
+
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 

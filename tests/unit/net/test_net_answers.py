@@ -6,17 +6,10 @@ import socket
 import ssl
 
 import pytest
-import uvloop
 
 from strongroom.errors import Incomplete, Tampered
 from strongroom.messages import WINDOW, Response, Stream, Windows
 from strongroom.net.server import Limits
-
-
-@pytest.fixture(params=["uvloop", "asyncio"])
-def event_loop_policy(request):
-    return uvloop.EventLoopPolicy() if request.param == "uvloop" else asyncio.DefaultEventLoopPolicy()
-
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 

@@ -5,16 +5,10 @@ import hashlib
 import threading
 
 import pytest
-import uvloop
 
 from strongroom.errors import Error, Incomplete, Malformed, TooLarge
 from strongroom.messages import WINDOW, Response
 from strongroom.net.server import Limits
-
-
-@pytest.fixture(params=["uvloop", "asyncio"])
-def event_loop_policy(request):
-    return uvloop.EventLoopPolicy() if request.param == "uvloop" else asyncio.DefaultEventLoopPolicy()
 
 
 class Digesting:

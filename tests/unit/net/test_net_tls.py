@@ -249,6 +249,7 @@ async def test_sessions_are_never_resumed_so_that_every_connection_shows_its_cer
     assert answer.endswith(digest(pairs["client"]))
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")  # which is what is tried
 @pytest.mark.parametrize("make", [server_tls, any_client_tls])
 async def test_old_versions_are_refused(serve, connect, files, make):
     server = await serve(who, tls=make(*files))
