@@ -314,7 +314,13 @@ class TransitKeys(Backend):
                 work.commit()
 
         task = self._rotating[name] = asyncio.get_running_loop().create_task(rotate())
-        task.add_done_callback(lambda _: self._rotating.pop(name, None))
+
+        def done(ended: "asyncio.Task[None]") -> None:
+            self._rotating.pop(name, None)
+            if not ended.cancelled() and ended.exception() is not None:
+                self.core.warn(f"rotating {self.mount.path}{name}: {type(ended.exception()).__name__}")
+
+        task.add_done_callback(done)
 
 
 def _due(key: Key, seconds: int) -> bool:
