@@ -13,7 +13,7 @@ from test_kes_states import WITHIN, Two
 
 from strongroom.errors import Unavailable
 from strongroom.kes import app
-from strongroom.kes.domain.errors import KeyDisabled, KeyNotFound, StoreFailed, StoreUnreachable
+from strongroom.kes.domain.errors import KeyDisabled, KeyExists, KeyNotFound, StoreFailed, StoreUnreachable
 from strongroom.kes.domain.settings import AuditSettings, CacheSettings, LockSettings, Settings, TlsSettings
 from strongroom.kes.handlers import keyring as keyring_module
 from strongroom.kes.handlers import watch
@@ -347,6 +347,30 @@ async def test_a_revoked_token_is_replaced(tmp_path: Path) -> None:
         await store.create("mine", b"value")
         await bao.root.write("auth/token/revoke", {"token": store._client.token})
         assert await store.get("mine") == b"value"
+        await store.close()
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+async def test_a_write_that_meets_itself_has_created_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    """As after a lost answer, when the client tries again."""
+    async with bao_world.bao(tmp_path) as bao:
+        from strongroom.kes.storage.vault import VaultStore
+
+        engine = "kv" if version == "v1" else "kv2"
+        store = await VaultStore.connect(bao.store(engine=engine, version=version), print)
+        write = store._client.write
+
+        async def twice(path: str, document: object) -> object:
+            await write(path, document)
+            return await write(path, document)
+
+        monkeypatch.setattr(store._client, "write", twice)
+        await store.create("mine", b"value")
+        assert await store.get("mine") == b"value"
+        with pytest.raises(KeyExists):
+            await store.create("mine", b"other")
         await store.close()
 
 

@@ -67,7 +67,8 @@ class AzureStore:
             answer = await self._call("PUT", name, {"value": value.decode()}, accept=(409,))
         if answer.status == 409:
             raise StoreFailed(f"azure: '{name}' is being deleted")
-        if await self._oldest(name) != str(answer.document.get("id", "")).rpartition("/")[2]:
+        ours = str(answer.document.get("id", "")).rpartition("/")[2]
+        if await self._oldest(name) != ours and await self.get(name) != value:  # ours, if an answer was lost on the way
             raise KeyExists(f"{name}: somebody else was a moment earlier")
 
     async def get(self, name: str) -> bytes:

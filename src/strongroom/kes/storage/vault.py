@@ -90,19 +90,26 @@ class VaultStore:
             document = {"options": {"cas": 0}, "data": document}
         try:
             await self._do(lambda: self._write(name, document))
-        except StoreDenied:
-            await self._refuse_if_there(name)
-            raise
-        if self._settings.version == "v1" and await self._do(lambda: self._read(name)) != text:
-            raise KeyExists(f"{name}: somebody else was a moment later")
-
-    async def _refuse_if_there(self, name: str) -> None:
-        """A policy without `update` denies writing to what somebody else has made a moment ago: that is no denial."""
-        try:
-            await self._do(lambda: self._read(name))
-        except KeyNotFound:
+        except (KeyExists, StoreDenied):
+            if not await self._is_ours(name, text):
+                raise
             return
-        raise KeyExists(name)
+        if self._settings.version == "v1" and not await self._is_ours(name, text):
+            raise StoreFailed(f"vault: '{name}' was written and is not there")
+
+    async def _is_ours(self, name: str, text: str) -> bool:
+        """Say whether the entry, if there is one, is what we have written; raise KeyExists for another one.
+
+        A write whose answer was lost is tried again, and then meets itself: as a mismatch, or, under a policy without
+        `update`, as a denial.
+        """
+        try:
+            found = await self._do(lambda: self._read(name))
+        except KeyNotFound:
+            return False
+        if found != text:
+            raise KeyExists(f"{name}: somebody else was a moment earlier")
+        return True
 
     async def get(self, name: str) -> bytes:
         """See KeyStore."""
