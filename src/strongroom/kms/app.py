@@ -11,9 +11,10 @@ from typing import Protocol, runtime_checkable
 
 from strongroom.errors import BadSettings, Error
 from strongroom.kms.backends import FACTORIES
+from strongroom.kms.banner import banner, dev_banner
 from strongroom.kms.domain.ports import EntryStore
 from strongroom.kms.handlers.cluster import Election, Member
-from strongroom.kms.handlers.core import PROTOCOL_VERSION, Core
+from strongroom.kms.handlers.core import Core
 from strongroom.kms.handlers.front import Front
 from strongroom.kms.handlers.pipeline import VERBS, Pipeline
 from strongroom.kms.handlers.render import error_body, json_response
@@ -230,24 +231,6 @@ async def _develop(running: Running) -> None:
     work.commit()
 
 
-def banner(running: Running) -> str:
-    """Return what people see when a server has started (vault.md 10.4)."""
-    settings = running.core.settings
-    rows = {
-        "Api Address": settings.api_addr or "(derived)",
-        "Log Level": settings.log_level,
-        "Storage": settings.storage + (" (HA available)" if running.core.ha_enabled else ""),
-        "Seal": settings.seal,
-        "Version": f"Strongroom kms, protocol {PROTOCOL_VERSION}",
-    }
-    for number, listener in enumerate(settings.listeners, 1):
-        tls = "disabled" if listener.tls_disable else "enabled"
-        rows[f"Listener {number}"] = f'tcp (addr: "{listener.host}:{listener.port}", tls: "{tls}")'
-    lines = [f"{name:>24}: {rows[name]}" for name in sorted(rows)]
-    head = "==> Vault server configuration:\n\n"
-    return head + "\n".join(lines) + "\n\n==> Vault server started! Log data will stream in below:\n"
-
-
 def _write_pid(settings: Settings) -> None:
     if settings.pid_file:
         try:
@@ -293,9 +276,10 @@ async def _serve(settings: Settings, logs: _Logs, signals: Signals) -> int:
         running.reload()
 
     signals.on_reload(reload)
-    print(banner(running), flush=True)
+    print(banner(settings, ha_enabled=running.core.ha_enabled), flush=True)
     if settings.dev:
-        print(_dev_banner(running), flush=True)
+        address = f"{running.servers[0].host}:{running.servers[0].port}"
+        print(dev_banner(settings, address, running.unseal_key, running.root_token), flush=True)
     for server in running.servers:
         print(f"listening on {server.host}:{server.port}", flush=True)
     await signals.stopped.wait()
@@ -303,22 +287,6 @@ async def _serve(settings: Settings, logs: _Logs, signals: Signals) -> int:
     await running.stop()
     _remove_pid(settings)
     return 0
-
-
-def _dev_banner(running: Running) -> str:
-    listener, server = running.core.settings.listeners[0], running.servers[0]
-    scheme = "http" if listener.tls_disable else "https"
-    return (
-        "WARNING! dev mode is enabled! In this mode, Vault runs entirely in-memory\n"
-        "and starts unsealed with a single unseal key. The root token is already\n"
-        "authenticated to the CLI, so you can immediately begin using Vault.\n\n"
-        f"You may need to set the following environment variables:\n\n"
-        f"    $ export VAULT_ADDR='{scheme}://{server.host}:{server.port}'\n\n"
-        "The unseal key and root token are displayed below in case you want to\n"
-        "seal/unseal the Vault or re-authenticate.\n\n"
-        f"Unseal Key: {running.unseal_key}\nRoot Token: {running.root_token}\n\n"
-        "Development mode should NOT be used in production installations!\n"
-    )
 
 
 def serve(settings: Settings, reread: Callable[[], Settings] | None = None) -> int:

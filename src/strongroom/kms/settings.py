@@ -89,6 +89,7 @@ class Settings:
     user_lockout: Mapping[str, LockoutRule] = field(default_factory=dict)  # by auth method, or `all`
     dev: bool = False
     dev_root_token: str = ""
+    dev_authority: str = ""  # the file of the authority that a development server over TLS made for itself
     warnings: tuple[str, ...] = ()
     source: str = ""
 

@@ -4,8 +4,9 @@ import os
 import secrets
 import string
 import sys
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from strongroom.cli.kms.faults import Fault
 from strongroom.cli.kms.flags import Flag, Kind, Parsed, parse
@@ -23,6 +24,8 @@ FLAGS = (
     Flag("dev", "a server for development: in memory, unsealed, plain HTTP", Kind.SWITCH),
     Flag("dev-root-token-id", "root token of the development server (VAULT_DEV_ROOT_TOKEN_ID)"),
     Flag("dev-listen-address", "where the development server listens (VAULT_DEV_LISTEN_ADDRESS)"),
+    Flag("dev-tls", "serve the development server over TLS, with certificates made for it", Kind.SWITCH),
+    Flag("dev-tls-cert-dir", "where those certificates go; a temporary folder without"),
     Flag("dev-no-store-token", "do not write the root token to the token file", Kind.SWITCH),
 )
 
@@ -58,7 +61,7 @@ def main(words: list[str], name: str) -> int:
             raise Fault(
                 "-recovery is not supported; a quorum of recovery shares makes a root token: operator generate-root"
             )
-        if given.values["dev"]:
+        if given.values["dev"] or given.values["dev-tls"]:
             return serve(_dev_settings(given))
         paths = given.values["config"]
         if not paths:
@@ -87,8 +90,31 @@ def _dev_settings(given: Parsed) -> "Settings":
         token = "s." + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(24))
     if not values["dev-no-store-token"]:
         _store_token(token)
-    listener = Listener(host=host or "127.0.0.1", port=int(port), tls_disable=True)
-    return Settings(listeners=(listener,), dev=True, dev_root_token=token, disable_mlock=True)
+    place: dict[str, Any] = {"host": host or "127.0.0.1", "port": int(port)}
+    more = {name: values[f"log-{name[4:]}"] for name in ("log_level", "log_format") if values[f"log-{name[4:]}"]}
+    if values["dev-tls"]:
+        folder = Path(values["dev-tls-cert-dir"] or tempfile.mkdtemp(prefix="vault-tls"))
+        authority, pair = _certificates(folder, place["host"])
+        listener = Listener(**place, tls_cert_file=str(pair[0]), tls_key_file=str(pair[1]))
+        more["dev_authority"] = str(authority)
+    else:
+        listener = Listener(**place, tls_disable=True)
+    return Settings(listeners=(listener,), dev=True, dev_root_token=token, disable_mlock=True, **more)
+
+
+def _certificates(folder: Path, host: str) -> tuple[Path, tuple[Path, Path]]:
+    """Make an authority and a server's certificate in folder; return the authority's file, certificate and key."""
+    from strongroom.chain.certificates import Pair, make_authority, make_server
+
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        authority = Pair(folder / "vault-ca.pem", folder / "vault-ca-key.pem")
+        server = Pair(folder / "vault-cert.pem", folder / "vault-key.pem")
+        make_authority(authority)
+        make_server(authority, server, list(dict.fromkeys(["localhost", "127.0.0.1", "::1", host])))
+    except OSError as error:
+        raise BadSettings(f"-dev-tls-cert-dir {folder}: {error.strerror}") from error
+    return authority.certificate, (server.certificate, server.key)
 
 
 def _variable(name: str) -> str:
