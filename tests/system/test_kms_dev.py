@@ -23,7 +23,8 @@ def test_a_development_server_makes_its_own_certificates(tmp_path):
     try:
         end = time.monotonic() + 15
         while f"listening on 127.0.0.1:{port}" not in (tmp_path / "out.log").read_text():
-            assert time.monotonic() < end and process.poll() is None
+            assert time.monotonic() < end
+            assert process.poll() is None
             time.sleep(0.05)
         text = (tmp_path / "out.log").read_text()
         authority = re.search(r"export VAULT_CACERT='([^']+)'", text).group(1)
