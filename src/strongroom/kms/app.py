@@ -179,7 +179,7 @@ async def _listen(core: Core, sealing: Sealing, listener: Listener) -> Server:
     limits = Limits(
         head_seconds=listener.http_read_header_timeout,
         idle_seconds=listener.http_idle_timeout,
-        body_stall_seconds=listener.http_read_timeout or 30,
+        body_stall_seconds=min(listener.http_read_timeout or 30, listener.max_request_duration),
         send_stall_seconds=listener.http_write_timeout or 60,
     )
     try:
