@@ -15,7 +15,7 @@ from test_kes_outage import Flaky, World
 from strongroom.errors import BadSettings, Unavailable
 from strongroom.kes import app
 from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreUnreachable
-from strongroom.kes.domain.settings import AuditSettings, LockSettings
+from strongroom.kes.domain.settings import AuditSettings, CacheSettings, LockSettings
 from strongroom.kes.handlers import lifecycle
 
 
@@ -70,6 +70,60 @@ async def test_many_changes_at_once_leave_a_whole_key_or_none(tmp_path: Path, mo
     else:
         assert await kes.lifecycle("mine")
     assert not world.app.state.keyring.changes._locks
+    await world.stop()
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+async def test_a_key_that_is_dropped_the_moment_it_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forgets: bool
+) -> None:
+    """The read runs beside its request, so that a timer or a change may come between the two."""
+    cache, lock = CacheSettings(any=60, unused=0, offline=60), LockSettings(within=60)
+    world = await World().start(tmp_path, monkeypatch, cache=cache, lock=lock)
+    await world.kes.create("mine")
+    made = await world.kes.generate("mine")
+    keyring, get, loop = world.app.state.keyring, world.store.get, asyncio.get_running_loop()
+
+    def drop() -> None:
+        if forgets:
+            keyring.epoch += 1
+            keyring.forget("mine")
+        keyring.drop_all()
+
+    async def then_drop(name: str) -> bytes:
+        value = await get(name)
+        if name == "mine" and not dropped:
+            dropped.append(name)
+            loop.call_soon(drop)
+        return value
+
+    dropped: list[str] = []
+    monkeypatch.setattr(world.store, "get", then_drop)
+    keyring.with_states = False
+    keyring.drop_all()
+    assert (await world.kes.decrypt("mine", made.ciphertext)).plaintext == made.plaintext
+    assert dropped
+    await world.stop()
+
+
+async def test_a_key_that_is_changed_while_it_is_waited_for_is_no_fallback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, lock = CacheSettings(any=60, unused=0, offline=60), LockSettings(within=60)
+    world = await World().start(tmp_path, monkeypatch, cache=cache, lock=lock)
+    await world.kes.create("mine")
+    await world.kes.generate("mine")
+    keyring = world.app.state.keyring
+    world.store.back = asyncio.Event()
+    keyring.drop_all()
+    waiting = asyncio.create_task(keyring.get("mine"))
+    await asyncio.sleep(0.1)
+    keyring.epoch += 1  # as after a disable
+    keyring.forget("mine")
+    with pytest.raises(StoreUnreachable, match="new state"):
+        await waiting
+    assert "mine" not in keyring.entries
+    world.store.back.set()
     await world.stop()
 
 

@@ -33,8 +33,7 @@ class State:
     verify: Callable[[bytes], None] | None = None  # judges certificates that TLS proxies forward, with `auth: on`
 
 
-@dataclass(slots=True)
-class Call:
+class Call(msgspec.Struct):
     """One request, after its identity and policy were checked.
 
     identity is "" without a certificate; argument is the decoded rest of the path.
@@ -47,7 +46,7 @@ class Call:
     path: str
     quoted: str  # the path as JSON
     argument: str
-    body: bytes = field(default=b"", repr=False)
+    body: bytes = b""
     chunked: bool = False  # the body came without a declared length
     request_id: str = ""  # the client's, or ours
     address: str = ""  # the client's
@@ -55,6 +54,9 @@ class Call:
     refused: bool = False
     version: int = 0  # of the key that was used, for the audit line
     context: bytes = b""  # the request's, for the audit line
+
+    def __repr__(self) -> str:
+        return f"Call({self.request.method} {self.path} by {self.identity})"  # the body is secret
 
 
 @dataclass(slots=True)

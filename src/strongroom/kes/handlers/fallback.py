@@ -70,7 +70,7 @@ class Fallback:
             return None
         if entry is None:
             entry = self._kept.get(name, (0.0, None))[1]
-        if entry is None or entry.read_under < self._barred.get(name, 0) or self._overdue(entry):
+        if entry is None or self.is_barred(name, entry) or self._overdue(entry):
             return None
         return None if self.strict and entry.read_under != epoch else entry
 
@@ -85,6 +85,10 @@ class Fallback:
         self._kept.pop(name, None)
         if self.seconds:
             self._barred[name] = epoch
+
+    def is_barred(self, name: str, entry: Entry) -> bool:
+        """Say whether the key was changed through this server after entry was read."""
+        return entry.read_under < self._barred.get(name, 0)
 
     def adopt(self, entries: dict[str, Entry], epoch: int) -> None:
         """Take the keys of the key ring that a reload replaces, when the store could not be read since."""

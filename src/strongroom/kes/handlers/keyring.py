@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from strongroom.crypto.fingerprint import fingerprint
 from strongroom.errors import Unavailable
 from strongroom.kes.domain import storedkey
-from strongroom.kes.domain.errors import KeyNotFound, StoreDenied, StoredKeyDamaged
+from strongroom.kes.domain.errors import KeyNotFound, StoreDenied, StoredKeyDamaged, StoreUnreachable
 from strongroom.kes.domain.lifecycle import (
     Deleted,
     Deletion,
@@ -51,7 +51,7 @@ class Keyring:
     changes: Turns = field(default_factory=Turns)  # held while a key is made, changed or deleted
     _fetches: Turns = field(default_factory=Turns)
     _warned: set[str] = field(default_factory=set)
-    _reads: dict[str, "asyncio.Task[MasterKey]"] = field(default_factory=dict)  # that nobody may be waiting for
+    _reads: dict[str, "asyncio.Task[Entry]"] = field(default_factory=dict)  # that nobody may be waiting for
 
     def cached(self, name: str) -> MasterKey | None:
         """Return a key that may be used now without asking the store, and mark it used."""
@@ -124,7 +124,7 @@ class Keyring:
             return key
         last = None if force else self.fallback.last_known(name, self.entries.get(name), self.epoch)
         if last is None:
-            return await self._read(name)
+            return (await self._read(name)).key
         if self.fallback.away:
             return self._doubt(name, last)
         return await self._read_or(name, last)
@@ -138,16 +138,26 @@ class Keyring:
             await asyncio.wait((task,), timeout=PATIENCE_SECONDS)
         if task.done():
             try:
-                return task.result()
+                return await self._still_there(name, task.result())
             except (StoreDenied, StoredKeyDamaged):
                 raise
             except Unavailable as error:
                 self.fallback.alarm(f"key '{name}' cannot be read: {error}")
         else:
             self.fallback.alarm(f"key '{name}' was not read within {PATIENCE_SECONDS:g} s")
+        if self.fallback.is_barred(name, last):  # changed here meanwhile
+            raise StoreUnreachable(f"the new state of key '{name}' cannot be read")
         return self._doubt(name, last)
 
-    def _ended(self, name: str, task: "asyncio.Task[MasterKey]") -> None:
+    async def _still_there(self, name: str, entry: Entry) -> MasterKey:
+        """Return the key of a read that has ended; a timer or a change may have dropped it before we came to know."""
+        if name not in self.entries:
+            if self.fallback.is_barred(name, entry):
+                return (await self._read(name)).key
+            self.entries[name] = entry
+        return entry.key
+
+    def _ended(self, name: str, task: "asyncio.Task[Entry]") -> None:
         self._reads.pop(name, None)
         if not task.cancelled():
             task.exception()  # whoever waited was told
@@ -160,7 +170,8 @@ class Keyring:
         self.entries[name] = last
         return last.key
 
-    async def _read(self, name: str) -> MasterKey:
+    async def _read(self, name: str) -> Entry:
+        """Ask the store and keep what it says. A caller that awaits this finds the entry, until it awaits again."""
         self.misses += 1
         epoch, generation = self.epoch, self.generation  # before reading: a later change makes this entry old at once
         try:
@@ -168,7 +179,7 @@ class Keyring:
         except KeyNotFound:
             gone = self.entries.get(name)
             if gone is not None and gone.read_under > epoch:
-                return gone.key  # made again: a read that began later has ended before
+                return gone  # made again: a read that began later has ended before
             if gone is not None:
                 del self.entries[name]
                 self.noticed(gone.key, None)
@@ -177,13 +188,13 @@ class Keyring:
         old = self.entries.get(name)
         if old is not None:
             if old.read_under > epoch:
-                return old.key  # a read that began later has ended before
+                return old  # a read that began later has ended before
             self.noticed(old.key, key)
         last_used = old.last_used if old else 0.0
         headers = answer_headers(key.current, generation)
-        self.entries[name] = Entry(key, epoch, headers, last_used=last_used, read_under=epoch)
+        entry = self.entries[name] = Entry(key, epoch, headers, last_used=last_used, read_under=epoch)
         self.fallback.confirmed(name, epoch)
-        return key
+        return entry
 
     def _warn_once(self, text: str) -> None:
         if text not in self._warned and len(self._warned) < 1000:

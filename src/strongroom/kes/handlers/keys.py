@@ -78,7 +78,7 @@ async def _fetched(call: Call, body: json.CryptoBody, work: _Work, *, again: boo
 
 
 def _body(call: Call, members: frozenset[str], *, optional: bool = False) -> json.CryptoBody:
-    if not valid_name(call.argument):
+    if call.argument not in call.state.keyring.entries and not valid_name(call.argument):
         raise BadKeyName(call.argument)
     if optional and not call.body and not call.chunked:
         return _EMPTY_BODY
