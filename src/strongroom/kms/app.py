@@ -205,8 +205,9 @@ async def _tick(running: Running) -> None:
         turn += 1
         try:
             ticket = core.tick()
-            if ticket is not None:
+            while ticket is not None:
                 await ticket.wait()
+                ticket = core.sweep()
             core.audit.seal()
             if isinstance(core.auto_seal, Renewed):
                 await core.auto_seal.renew()

@@ -80,6 +80,24 @@ async def test_long_names_and_paths_are_not_kept(tmp_path):
     assert root
 
 
+async def test_what_has_expired_goes_in_batches_and_is_forgotten(tmp_path, monkeypatch):
+    monkeypatch.setattr(tokens, "SWEEP", 7)
+    monkeypatch.setattr(tokens, "DEAD", 5)
+    replay = await unsealed(tmp_path)
+    for number in range(40):
+        await ask(replay, "POST", "auth/token/create", {"ttl": "1m" if number % 4 else "10h"})
+    live, store = replay.core.live, replay.core.store
+    store.submit([Write("sys/expire/000000000001/hgone", b"x")], lambda error: None)  # its token is gone already
+    replay.clock.ahead += 120 * 10**9
+    ticket, batches = replay.core.tick(), 0
+    while ticket is not None:
+        ticket, batches = replay.core.sweep(), batches + 1
+    assert batches == 5  # 31 of 7 each
+    assert len(store.keys("sys/expire/", "", 100)) == len(store.keys("sys/token/id/", "", 100)) - 1 == 10
+    assert len(live.tokens._by_text) <= 2 * 11
+    assert len(live.tokens._by_hash) == 11
+
+
 async def test_tokens_and_keys_that_are_kept_ready_are_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(tokens, "CACHED", 10)
     monkeypatch.setattr(transit_keys, "LOADED", 5)

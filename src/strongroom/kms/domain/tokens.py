@@ -21,8 +21,8 @@ from strongroom.kms.domain.values import short_duration
 
 BASE62 = string.ascii_letters + string.digits
 ROOT = "root"
-CACHED = 50_000
-SWEEP = 500  # expired tokens that one sweep removes at most
+CACHED, DEAD = 50_000, 1000
+SWEEP = 50  # expired tokens that one batch removes: some 10 ms of the event loop
 _BATCH_PATH = "batch-token"
 
 
@@ -85,6 +85,7 @@ class Tokens:
         self._salt = salt
         self._by_text: dict[str, Token] = {}
         self._by_hash: dict[str, Token] = {}
+        self._dead = 0  # revoked since dead ones were last taken out of _by_text
 
     def hash(self, text: str) -> str:
         """Return the stored name of a token or accessor."""
@@ -191,6 +192,7 @@ class Tokens:
             return
         token.num_uses = -1
         self._by_hash.pop(name, None)
+        self._bury()
         work.delete(f"sys/token/id/{name}")
         work.delete(f"sys/token/accessor/{self.hash(token.accessor)}")
         if token.parent:
@@ -201,15 +203,24 @@ class Tokens:
         for key in work.walk(f"cubbyhole/{name}/"):
             work.delete(key, erase=True)
 
-    def expired(self, work: Work, now: int) -> list[str]:
-        """Return up to SWEEP hashes of tokens whose time is over, the oldest first."""
-        found = []
+    def _bury(self) -> None:
+        """Forget the texts of dead tokens, once they are most of what is kept: a text is not known to its record."""
+        self._dead += 1
+        if self._dead > DEAD and 2 * self._dead > len(self._by_text):
+            self._by_text = {text: token for text, token in self._by_text.items() if token.num_uses >= 0}
+            self._dead = 0
+
+    def sweep(self, work: Work, now: int) -> bool:
+        """Revoke up to SWEEP tokens whose time is over, the oldest first; say whether there were any."""
+        over = []
         for key in work.entries.store.keys("sys/expire/", "", SWEEP):
-            _, _, due, name = key.split("/")
-            if int(due) > now:
+            if int(key.split("/")[2]) > now:
                 break
-            found.append(name)
-        return found
+            over.append(key)
+        for key in over:
+            self.revoke(work, key.rpartition("/")[2])
+            work.delete(key)  # also where its token is gone
+        return bool(over)
 
     def forget(self) -> None:
         """Drop the caches."""

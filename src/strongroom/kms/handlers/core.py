@@ -223,8 +223,7 @@ class Core:
             return None
         now = self.clock()
         work = Work(live.entries)
-        for name in live.tokens.expired(work, now // 1_000_000_000):
-            live.tokens.revoke(work, name)
+        live.tokens.sweep(work, now // 1_000_000_000)
         for backend in live.backends.values():
             backend.tick(work, now)
         self.removal.resume(work)
@@ -232,6 +231,14 @@ class Core:
             live.entries.keyring.rotate(now)
             self.save_keyring()
         return work.commit()
+
+    def sweep(self) -> Ticket | None:
+        """Revoke some more of what has expired; None when nothing is left."""
+        live = self.unsealed
+        if live is None or self.standby or live.entries.failed is not None:
+            return None
+        work = Work(live.entries)
+        return work.commit() if live.tokens.sweep(work, self.clock() // 1_000_000_000) else None
 
 
 def root_token(work: Work, tokens: Tokens, now: int, text: str = "") -> str:
