@@ -6,10 +6,10 @@ RFC 9112 2.2, 3.2, 6.1, 6.3 and RFC 9110 10.1.1.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+import msgspec
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from ..errors import Malformed
@@ -31,8 +31,7 @@ class Refused(Malformed):
         self.status = status
 
 
-@dataclass(slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """A parsed request head. length: bytes of body that follow; None for a chunked one."""
 
     method: str
@@ -43,11 +42,12 @@ class Head:
     keep_alive: bool
     expect: bool
     http10: bool
+    path: str = "/"
+    query: str = ""
 
     def request(self, peer: Peer) -> Request:
         """Return a Request of its own: a head may serve for several, as clients repeat theirs."""
-        path, _, query = self.target.partition("?")
-        return Request(self.method, self.target, path, query, self.headers, self.raw, peer)
+        return Request(self.method, self.target, self.path, self.query, self.headers, self.raw, peer)
 
 
 class _Fields:
@@ -128,8 +128,11 @@ def _judge(method: str, target: str, fields: _Fields, http10: bool) -> Head:
     if expect and expect.lower() != "100-continue":
         raise Refused(417, "an expectation other than 100-continue")
     length = _length(headers, http10)
-    proxy = MappingProxyType(headers)
-    return Head(method, target, proxy, tuple(fields.raw), length, keep_alive, bool(expect) and not http10, http10)
+    path, _, query = target.partition("?")
+    waits = bool(expect) and not http10
+    return Head(
+        method, target, MappingProxyType(headers), tuple(fields.raw), length, keep_alive, waits, http10, path, query
+    )
 
 
 def _length(headers: dict[str, str], http10: bool) -> int | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from strongroom.errors import Denied, NotFound
 from strongroom.messages import Body, Request
 from strongroom.s3.domain import acl
@@ -168,8 +170,7 @@ class Source:
 _UNSIGNED = Signed(ANONYMOUS)
 
 
-@dataclass(slots=True)
-class Call:
+class Call(msgspec.Struct):
     """One request on its way: address, query, who signed it.
 
     pairs  the query as it came, decoded; args the same by name (the first of a repeated name)
@@ -192,8 +193,8 @@ class Call:
     used: SealInfo | None = None
     source: Source | None = None
     record: BucketRecord | None = None
-    events: list[Event] = field(default_factory=list)
-    existing: Mapping[str, str] = field(default_factory=dict)
+    events: list[Event] = []
+    existing: Mapping[str, str] = {}
 
     @property
     def headers(self) -> Mapping[str, str]:
