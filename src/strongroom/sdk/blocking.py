@@ -1,14 +1,15 @@
-"""JSON over HTTPS without an event loop, on the standard library: for commands that start fast and ask little."""
+"""JSON over HTTPS without an event loop, over net/blocking: for commands that start fast and ask little."""
 
-import http.client
 import json
 import ssl
-import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
-from strongroom.errors import Malformed, Unavailable
+from strongroom.errors import Error, Malformed, Unavailable
+from strongroom.net.blocking import Pool
+from strongroom.net.dialling import Dialling, Origin
 
 ANSWER_BYTES = 32 * 1024 * 1024  # no JSON answer of a box is larger
 
@@ -39,34 +40,34 @@ class Client:
     key: str | None = None
     timeout: float = 10.0  # seconds, for each step of the connection
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    _connection: http.client.HTTPConnection | None = field(default=None, init=False, repr=False)
+    _pool: Pool | None = field(default=None, init=False, repr=False)
 
     def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
         """Send a request (body as JSON) and return the whole answer; raise Unavailable when there is none."""
-        data = None if body is None else json.dumps(body).encode()
+        data = b"" if body is None else json.dumps(body).encode()
         sent = {**self.headers, **(headers or {}), **({"Content-Type": "application/json"} if data else {})}
         try:
-            if self._connection is None:
-                self._connection = self._connect()
-            self._connection.request(method, path, data, sent)
-            answer = self._connection.getresponse()
-            content = answer.read(ANSWER_BYTES)
-        except (OSError, http.client.HTTPException) as error:
+            if self._pool is None:
+                self._pool = self._open()
+            with self._pool.request(method, path, list(sent.items()), data) as answer:
+                return Answer(answer.status, answer.headers, answer.read(ANSWER_BYTES))
+        except (OSError, Error) as error:
             self.close()
             raise Unavailable(f"{self.url}: {error}") from error
-        return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)
 
-    def _connect(self) -> http.client.HTTPConnection:
-        parts = urllib.parse.urlsplit(self.url)
-        if parts.scheme == "http":
-            return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=self.timeout)
-        context = ssl.create_default_context(cafile=self.ca)
-        if self.certificate:
-            context.load_cert_chain(self.certificate, self.key)
-        return http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=self.timeout, context=context)
+    def _open(self) -> Pool:
+        parts = urlsplit(self.url)
+        tls = parts.scheme != "http"
+        context = None
+        if tls:
+            context = ssl.create_default_context(cafile=self.ca)
+            if self.certificate:
+                context.load_cert_chain(self.certificate, self.key)
+        how = Dialling(context, self.timeout, self.timeout)
+        return Pool(Origin(parts.hostname or "", parts.port or (443 if tls else 80), tls), how)
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
