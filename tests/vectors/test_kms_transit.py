@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from strongroom.errors import Error
 from strongroom.kms.domain.transit.byok import restore
 from strongroom.kms.domain.transit.record import Key, KeyVersion, private_text, public_text
 from strongroom.kms.domain.transit.signing import How, hmac_text, sign, verify, verify_hmac
@@ -14,6 +15,7 @@ from strongroom.kms.domain.transit.symmetric import Ciphers
 
 FILE = json.loads((Path(__file__).parent / "kms/transit.json").read_text())
 SYMMETRIC = [entry for entry in FILE["keys"] if "mode" in entry]
+HMAC = next(entry for entry in FILE["keys"] if entry["type"] == "hmac")
 SIGNING = [entry for entry in FILE["keys"] if "mode" not in entry and entry["type"] != "hmac"]
 
 
@@ -52,6 +54,16 @@ def signing(entry):
     return key, material
 
 
+def how_of(op):
+    return How(
+        op.get("hash_algorithm", "sha2-256"),
+        op.get("signature_algorithm", "pss"),
+        op.get("marshaling_algorithm", "asn1"),
+        op.get("prehashed", False),
+        op.get("salt_length", "auto"),
+    )
+
+
 @pytest.mark.parametrize("entry", SIGNING, ids=lambda e: e["key"])
 def test_recorded_signatures(entry):
     key, material = signing(entry)
@@ -61,13 +73,7 @@ def test_recorded_signatures(entry):
     for op in entry["signatures"]:
         if op["status"] != 200:
             continue
-        how = How(
-            op.get("hash_algorithm", "sha2-256"),
-            op.get("signature_algorithm", "pss"),
-            op.get("marshaling_algorithm", "asn1"),
-            op.get("prehashed", False),
-            op.get("salt_length", "auto"),
-        )
+        how = how_of(op)
         data = b64decode(op["input"])
         assert verify(key, op["signature"], data, b"", how), op
         assert not verify(key, op["signature"], data + b"x", b"", how)
@@ -76,6 +82,29 @@ def test_recorded_signatures(entry):
         checked += 1
     assert checked >= 5
     assert verify_hmac(key, entry["hmac_of_msg"], b"msg", "sha2-256")
+
+
+@pytest.mark.parametrize("entry", [*SIGNING, HMAC], ids=lambda e: e["key"])
+def test_what_a_key_cannot_sign(entry):
+    """The recorded refusals: our code refuses as well."""
+    key = signing(entry)[0] if entry is not HMAC else hmac_key()
+    for op in entry["signatures"]:
+        if op["status"] != 200:
+            with pytest.raises(Error) as refused:
+                sign(key, 1, b64decode(op["input"]), b"", how_of(op))
+            assert [str(refused.value)] == op["errors"]
+
+
+def hmac_key():
+    key = Key(HMAC["key"], "hmac", exportable=True)
+    material = b64decode(HMAC["hmac-key"]["1"])
+    key.versions, key.latest = {1: KeyVersion(material, material, 0)}, 1
+    return key
+
+
+def test_recorded_hmac_key():
+    assert hmac_text(hmac_key(), 1, b"msg", "sha2-256") == HMAC["hmac_of_msg"]
+    assert verify_hmac(hmac_key(), HMAC["hmac_of_msg"], b"msg", "sha2-256")
 
 
 def test_the_original_s_backup_restores():
