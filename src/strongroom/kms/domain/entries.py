@@ -218,6 +218,11 @@ class Work:
         writes, self._writes = self._writes, {}
         return writes
 
+    @property
+    def changed(self) -> bool:
+        """Whether there are writes that were not committed."""
+        return bool(self._writes)
+
     def discard(self) -> None:
         """Forget the writes of a request that failed."""
         self._writes.clear()

@@ -92,6 +92,7 @@ class Core:
         self.quotas = Quotas()
         self.on_seal: list[Callable[[], None]] = []
         self.standby = False
+        self.restoring = False  # everything in the storage is being replaced: nobody reads or writes meanwhile
         self.ha_enabled = False
         self.sealing: Sealing | None = None
         self.review_token: ReviewToken | None = None
@@ -216,10 +217,17 @@ class Core:
         """Return a mount's greatest TTL, seconds."""
         return mount.config.max_lease_ttl or self.settings.max_lease_ttl
 
+    def working(self) -> Unsealed | None:
+        """Return what an unsealed server holds if it may write by itself now."""
+        live = self.unsealed
+        if live is None or self.standby or self.restoring or live.entries.failed is not None:
+            return None
+        return live
+
     def tick(self) -> Ticket | None:
         """Do what time asks for: revoke what has expired, rotate keys; called about once a second."""
-        live = self.unsealed
-        if live is None or self.standby or live.entries.failed is not None:
+        live = self.working()
+        if live is None:
             return None
         now = self.clock()
         work = Work(live.entries)
@@ -234,8 +242,8 @@ class Core:
 
     def sweep(self) -> Ticket | None:
         """Revoke some more of what has expired; None when nothing is left."""
-        live = self.unsealed
-        if live is None or self.standby or live.entries.failed is not None:
+        live = self.working()
+        if live is None:
             return None
         work = Work(live.entries)
         return work.commit() if live.tokens.sweep(work, self.clock() // 1_000_000_000) else None

@@ -183,7 +183,7 @@ class Pipeline:
     ) -> Response | Awaitable[Response]:
         operation, path, data = parse(request, path, body)
         core = self.core
-        if core.unsealed is None:
+        if core.unsealed is None or core.restoring:
             raise Sealed("Vault is sealed")
         namespace = request.headers.get("x-vault-namespace")
         if namespace and namespace.strip("/") not in ("", "root"):
@@ -286,6 +286,7 @@ class Pipeline:
         try:
             async with asyncio.timeout(limit):
                 reply = await waiting
+            self._check_place(call)
         except TimeoutError:
             answer = self._failed(request, call, Failed(LATE), last)
         except Error as error:
@@ -295,6 +296,17 @@ class Pipeline:
         else:
             answer = self._settle(request, call, reply, last)
         return await answer if not isinstance(answer, Response) else answer
+
+    def _check_place(self, call: Call) -> None:
+        """Raise unless what a waiting call wants to store still has its place: no seal, restore or unmount since."""
+        if call.upload is not None:
+            call.work.discard()  # of the storage that was replaced
+        if call.work.changed:
+            live = self.core.unsealed
+            if live is None or live.entries is not call.work.entries:
+                raise Sealed("Vault is sealed")
+            if call.mount.uuid not in live.backends:
+                raise NoRoute(f'no handler for route "{call.full}". route entry not found.')
 
     def _unexpected(self, call: Call, error: Exception) -> Error:
         """Tell the operator about an error of ours; the client gets 500, and nothing of the request is stored."""

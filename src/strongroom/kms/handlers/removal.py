@@ -81,7 +81,7 @@ class Removal:
     async def _run(self, marker: str, doomed: Doomed) -> None:
         core, store = self._core, self._core.store
         live = core.unsealed
-        while core.unsealed is live and live is not None and not core.standby:
+        while live is not None and core.working() is live:
             work = core.work()
             keys = store.keys(doomed.entries, "", ENTRIES) if doomed.entries else []
             leases = store.keys(doomed.leases, "", TOKENS) if doomed.leases else []

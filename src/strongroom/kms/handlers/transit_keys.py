@@ -303,7 +303,7 @@ class TransitKeys(Backend):
             if key is None:
                 return
             material = await asyncio.to_thread(new_material, key.kind)
-            if core.unsealed is not live or core.standby or self.mount.uuid not in core.live.backends:
+            if core.working() is not live or self.mount.uuid not in core.live.backends:
                 return
             work = core.work()
             view = View(work, self.mount.prefix)

@@ -1,7 +1,8 @@
 """sys/storage/raft/snapshot: backup and restore of everything, under the name that clients know (vault.md 2.15)."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
 from typing import IO, TYPE_CHECKING
 
 from strongroom.errors import Tampered
@@ -58,26 +59,42 @@ class Storage:
             await asyncio.to_thread(_open_all, entries, root)
         except Tampered as error:
             raise Refused(f"the backup cannot be used: {error}") from error
-        await self._replace(entries)
-        self.core.reopen(self.core.live.keys)
-        if self.core.sealing is not None:
-            self.core.sealing.reload()
+        async with self._alone():
+            await self._replace(entries)
+            self.core.reopen(self.core.live.keys)
+            if self.core.sealing is not None:
+                self.core.sealing.reload()
 
     async def force(self, call: Call) -> None:
         """Replace everything by any whole backup; the server seals, and its unseal keys are those of the backup."""
         entries = await self._read(call, None)
         if any(name not in entries for name in (PLAIN[0], PLAIN[2], PLAIN[3])):
             raise Refused("the backup holds no keys")
-        await self._replace(entries)
-        if self.core.sealing is not None:
-            self.core.sealing.reload()
-            self.core.sealing.seal()
+        async with self._alone():
+            await self._replace(entries)
+            if self.core.sealing is not None:
+                self.core.sealing.reload()
+                self.core.sealing.seal()
 
     async def _read(self, call: Call, opened: Callable[[str, bytes], bytes] | None) -> dict[str, bytes]:
         upload, read = call.upload, self.core.read_snapshot
         if upload is None or read is None:
             raise Refused("the request has no backup in its body")
         return await asyncio.to_thread(read, upload, opened)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Let no other request in, after the writes that are on their way; raise Refused beside another restore."""
+        core = self.core
+        if core.restoring:
+            raise Refused("another backup is being restored")
+        core.restoring = True
+        try:
+            for _, ticket in core.live.entries.pending():
+                await ticket.wait()
+            yield
+        finally:
+            core.restoring = False
 
     async def _replace(self, entries: dict[str, bytes]) -> None:
         """Store exactly these entries, in one batch."""
