@@ -49,6 +49,8 @@ def read(document: Document, root: str) -> tuple[dict[str, Any], list[str]]:
     keys_are_store = isinstance(document.node("keys"), MappingNode)
     schema = kes_schema.OLD_KEYS_ARE_STORE if keys_are_store else kes_schema.OLD_KEYS_ARE_LIST
     _quiet_log_files(document)
+    if keys_are_store:
+        _integers_are_nanoseconds(document)
     found = document.read(schema)
     if "root" in found:
         hints.append(_HINTS["root"])
@@ -79,6 +81,14 @@ def _quiet_log_files(document: Document) -> None:
     log = document.node("log")
     if isinstance(log, MappingNode):
         log.value = [(key, value) for key, value in log.value if isinstance(value, ScalarNode)]
+
+
+def _integers_are_nanoseconds(document: Document) -> None:
+    """Read `any: 300000000000` as the YAML library of 2020 did."""
+    nodes = [document.node("cache", "expiry", name) for name in ("any", "all", "unused", "offline")]
+    for node in (*nodes, document.node("keys", "vault", "status", "ping")):
+        if isinstance(node, ScalarNode) and str(node.tag).endswith(":int"):
+            node.value, node.tag = f"{node.value}ns", "tag:yaml.org,2002:str"
 
 
 def _rename_expiry(expiry: dict[str, Any], hints: list[str]) -> None:

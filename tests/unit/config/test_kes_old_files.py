@@ -69,3 +69,10 @@ def test_toml_of_2019(tmp_path: Path) -> None:
     file.write_text("root = \n")
     with pytest.raises(BadSettings, match=r"config\.toml: Invalid value"):
         load(file, {})
+
+
+def test_integers_were_nanoseconds() -> None:
+    text = "cache: {expiry: {any: 300000000000, unused: 0, offline: 1s}}\nkeys: {fs: {path: x}}"
+    assert loads(BASE + text, {}).cache == CacheSettings(any=300, unused=0, offline=1)
+    with pytest.raises(BadSettings, match="cannot unmarshal"):
+        loads(BASE.replace("root: ab12", "admin: {identity: ab12}") + text.replace("keys", "keystore"), {})
