@@ -168,13 +168,22 @@ def test_nothing_shortens_compliance(lone, locked, refused):
 def test_legal_holds(lone, locked, fresh, refused):
     where = {"Bucket": locked, "Key": "k"}
     version = lone.put_object(**where, Body=b"x")["VersionId"]
+    assert refused(lone.get_object_legal_hold, **where) == (400, "NoSuchObjectLockConfiguration")
     lone.put_object_legal_hold(**where, LegalHold={"Status": "ON"})
+    assert lone.get_object_legal_hold(**where)["LegalHold"]["Status"] == "ON"
     for bypass in (False, True):
         assert refused(lone.delete_object, **where, VersionId=version, BypassGovernanceRetention=bypass)[0] == 403
     wrong = {"Status": "abc"}
     assert refused(lone.put_object_legal_hold, **where, LegalHold=wrong) == (400, "MalformedXML")
     lone.put_object_legal_hold(**where, LegalHold={"Status": "OFF"})
+    assert lone.get_object_legal_hold(**where)["LegalHold"]["Status"] == "OFF"
+    assert lone.head_object(**where)["ObjectLockLegalHoldStatus"] == "OFF"
     lone.delete_object(**where, VersionId=version)
+    later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=2)
+    lone.put_object(**where, Body=b"x", ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=later)
+    assert refused(lone.get_object_legal_hold, **where) == (400, "NoSuchObjectLockConfiguration")
+    lone.put_object(**where, Body=b"x", ObjectLockLegalHoldStatus="OFF")
+    assert lone.get_object_legal_hold(**where)["LegalHold"]["Status"] == "OFF"
     lone.put_object(Bucket=fresh, Key="k", Body=b"")
     on = {"LegalHold": {"Status": "ON"}}
     assert refused(lone.put_object_legal_hold, Bucket=fresh, Key="k", **on) == (400, "InvalidRequest")

@@ -43,11 +43,11 @@ class ChecksumRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Lock(msgspec.Struct, frozen=True, array_like=True):
-    """Retention and legal hold of a version. until: nanoseconds since the epoch, 0 = none."""
+    """Retention and legal hold of a version. until: nanoseconds since the epoch, 0 = none; hold None: never set."""
 
     mode: str = ""
     until: int = 0
-    hold: bool = False
+    hold: bool | None = None
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -101,8 +101,8 @@ def unpack_tags(data: bytes) -> dict[str, str]:
 
 
 def pack_lock(lock: Lock) -> bytes:
-    """Return a lock's bytes; none when nothing is locked."""
-    return _pack(lock) if lock.mode or lock.hold else b""
+    """Return a lock's bytes; none when nothing was ever set."""
+    return _pack(lock) if lock.mode or lock.hold is not None else b""
 
 
 def unpack_lock(data: bytes) -> Lock:

@@ -21,8 +21,8 @@ def for_write(call: Call, record: BucketRecord) -> bytes:
         raise Refused("InvalidRequest", "Bucket is missing ObjectLockConfiguration")
     if hold is not None and hold.upper() not in ("ON", "OFF"):
         raise Refused("InvalidRequest", "unknown wormMode directive")
-    held = (hold or "").upper() == "ON"
-    if held or hold:
+    held = None if hold is None else hold.upper() == "ON"
+    if held is not None:
         call.authorise("s3:PutObjectLegalHold", record)
     if mode is None and until is None:
         default = lock_xml.default_retention(record.config.get("object-lock", b""), _now(call))

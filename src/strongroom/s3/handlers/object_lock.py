@@ -88,10 +88,10 @@ def _refuse_weaker(old: Lock, new: Lock, now: int, bypass: bool) -> None:
 async def get_legal_hold(call: Call) -> Response:
     """GetObjectLegalHold."""
     _, version = await _version(call, "s3:GetObjectLegalHold")
-    if not version.lock:
+    hold = unpack_lock(version.lock).hold
+    if hold is None:
         raise Refused("NoSuchObjectLockConfiguration")
-    status = "ON" if unpack_lock(version.lock).hold else "OFF"
-    return Response(200, _XML, xml.document("LegalHold", [("Status", status)]))
+    return Response(200, _XML, xml.document("LegalHold", [("Status", "ON" if hold else "OFF")]))
 
 
 async def put_legal_hold(call: Call) -> Response:

@@ -265,8 +265,8 @@ def lock_headers(lock: Lock) -> list[tuple[str, str]]:
     answer = []
     if lock.mode:
         answer += [("x-amz-object-lock-mode", lock.mode), ("x-amz-object-lock-retain-until-date", iso_time(lock.until))]
-    if lock.hold:
-        answer.append(("x-amz-object-lock-legal-hold", "ON"))
+    if lock.hold is not None:
+        answer.append(("x-amz-object-lock-legal-hold", "ON" if lock.hold else "OFF"))
     return answer
 
 
