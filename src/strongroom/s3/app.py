@@ -173,7 +173,7 @@ async def start(settings: Settings, worker: Worker | None = None) -> Running:
         if service is not None:
             await service.close()
         raise
-    background = _background(settings, box, office, telemetry, worker)
+    background = [asyncio.create_task(store.warm()), *_background(settings, box, office, telemetry, worker)]
     return Running(box, server, store, service, office.control, warnings, waiting, stopped, jobs, telemetry, background)
 
 

@@ -1,6 +1,7 @@
 """The object store in a folder: SQLite for rows and small bodies, files for large. Format: docs/formats/store.md."""
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -9,6 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import apsw
+
+from strongroom.errors import Error
 from strongroom.s3.domain.ports import BucketExists, Check, NoSuchBucket, Staged, StoredBody
 from strongroom.s3.domain.records import (
     OBJECT_LOCK,
@@ -60,6 +64,10 @@ async def open_store(folder: Path, *, worker: bool = False, vfs: str | None = No
     return FilesStore(opened, loop, vfs)
 
 
+WARM = 100  # buckets that are opened after the start, before anybody asks for them
+WARM_PAUSE = 0.005  # seconds between two of them
+
+
 class FilesStore:
     """ObjectStore and SystemStore in a folder. Belongs to one event loop."""
 
@@ -77,6 +85,13 @@ class FilesStore:
     async def cleaned(self) -> int:
         """Wait until the garbage of crashed processes is gone; return how many files that were."""
         return await asyncio.shield(self._sweep)
+
+    async def warm(self) -> None:
+        """Open some buckets, one at a time beside other work: the first question about all finds them open."""
+        for name in [*self._buckets.names()][:WARM]:
+            with contextlib.suppress(Error, apsw.Error):  # whoever asks for it will be told
+                self._buckets.record(name)
+            await asyncio.sleep(WARM_PAUSE)
 
     # Buckets
 

@@ -334,5 +334,8 @@ class MemoryStore:
         """See ObjectStore."""
         return self._changes
 
+    async def warm(self) -> None:
+        """Nothing is to be opened."""
+
     async def close(self) -> None:
         """Nothing is held outside."""

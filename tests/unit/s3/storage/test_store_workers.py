@@ -9,7 +9,7 @@ import pytest
 from strongroom.errors import Unavailable
 from strongroom.s3.domain.ports import NoSuchBucket, NoSuchVersion
 from strongroom.s3.domain.records import VERSIONING, ListQuery, NewVersion, PartRecord
-from strongroom.s3.storage import bodies, bucket, checkpoints, committer, fsck, open_buckets
+from strongroom.s3.storage import bodies, bucket, checkpoints, committer, files, fsck, open_buckets
 from strongroom.s3.storage.files import open_store
 
 LARGE = os.urandom(300_000)
@@ -256,3 +256,17 @@ async def test_a_restarted_worker_cleans_up_beside_the_others(tmp_path):
     await first.close()
     assert [path.name for path in (tmp_path / "generations").iterdir()] == ["gate"]
     assert fsck.check_folder(tmp_path).problems == []
+
+
+async def test_buckets_are_opened_before_they_are_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "WARM", 3)
+    store = await open_store(tmp_path)
+    for number in range(5):
+        await store.create_bucket(f"b{number}")
+    await store.close()
+    store = await open_store(tmp_path)
+    uuid = store._buckets.names()["b1"].uuid
+    (tmp_path / "buckets" / uuid / "index.db").write_bytes(b"no database" * 500)
+    await store.warm()
+    assert list(store._buckets._open) == ["b0", "b2"]
+    await store.close()
