@@ -1,6 +1,7 @@
 """mc as people run it: on a terminal, in a pipe, with what goes wrong."""
 
 import json
+import os
 import re
 import subprocess
 
@@ -32,6 +33,16 @@ def test_a_reader_that_leaves_is_no_error(shell):
     reader.stdin.close()
     _, err = process.communicate(timeout=30)
     reader.wait(10)
+    assert (process.returncode, err) == (0, b"")
+
+
+@pytest.mark.parametrize("words", [("--help",), ("cp", "--help"), ("--version",), ("ilm",), ("manual",)])
+def test_a_reader_that_never_was_is_no_error(shell, words):
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = shell.start(*words, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (0, b"")
 
 
@@ -98,6 +109,7 @@ def test_lifecycle_cors_and_events_of_buckets(shell):
     shell.run("mb", "my/conf")
     shell.run("ilm", "rule", "add", "--prefix", "tmp/", "--expire-days", "3", "--id", "r1", "my/conf")
     assert "r1" in shell.run("ilm", "rule", "ls", "my/conf")
+    assert shell.run("ilm", "ls", "my/conf") == shell.run("ilm", "rule", "ls", "my/conf")  # the name before 2022
     document = shell.run("ilm", "rule", "export", "my/conf")
     assert json.loads(document)["Rules"][0]["Expiration"] == {"Days": 3}
     shell.run("ilm", "rule", "edit", "--id", "r1", "--disable", "my/conf")

@@ -24,7 +24,15 @@ def _terminate(_: int, __: FrameType | None) -> None:
 
 def main(words: list[str], name: str) -> int:
     """Run mc with words; name is how it was called. Returns the exit code."""
-    program = name.rpartition(" ")[2]
+    try:
+        code = _main(words, name.rpartition(" ")[2])
+        sys.stdout.flush()
+    except BrokenPipeError:  # a reader of help or of a version that has left
+        return _broken_pipe()
+    return code
+
+
+def _main(words: list[str], program: str) -> int:
     try:
         line = parse(words, ROOT)
     except Misused as error:

@@ -4,6 +4,8 @@ One command a line, however long.
 """
 # ruff: noqa: E501
 
+from dataclasses import replace
+
 from strongroom.cli.mc.flags import Command, many, on, text
 
 GLOBALS = (
@@ -149,6 +151,27 @@ OBJECTS = (
     _c("od", "measure single stream upload and download", "cmd_stubs:od", "ARGS", hidden=True),
 )  # fmt: skip
 
+RULES = (
+    _c("add", "add a rule", "cmd_ilm:add", "TARGET", text("prefix", "", "", "PREFIX"), text("tags", "", "", "PAIRS"),
+       text("expire-days expiry-days", "expire after days", "", "N"),
+       text("expire-date expiry-date", "expire on a date", "", "DATE"),
+       on("expire-delete-marker", "remove lone delete markers"),
+       text("noncurrent-expire-days", "expire old versions after days", "", "N"),
+       text("noncurrent-expire-newer", "but keep the newest N", "", "N"), text("id", "name of the rule", "", "ID"),
+       text("transition-days", "", "", "N"), text("storage-class transition-tier", "", "", "TIER"),
+       text("size-lt", "smaller than", "", "SIZE"), text("size-gt", "larger than", "", "SIZE"),
+       on("disable", "made, but not active"), least=1, most=1),
+    _c("ls", "show rules", "cmd_ilm:list_", "TARGET", on("expiry", ""), on("transition", ""), least=1, most=1, others="list"),
+    _c("edit", "change a rule", "cmd_ilm:edit", "TARGET", text("id", "which rule", "", "ID"), text("prefix", ""),
+       text("tags", ""), text("expire-days expiry-days", ""), text("expire-date expiry-date", ""),
+       on("expire-delete-marker", ""), text("noncurrent-expire-days", ""), text("noncurrent-expire-newer", ""),
+       text("size-lt", ""), text("size-gt", ""), on("disable", ""), on("enable", ""), least=1, most=1),
+    _c("rm", "remove rules", "cmd_ilm:remove", "TARGET", text("id", "which rule", "", "ID"), on("all", "all rules"),
+       on("force", "with --all"), least=1, most=1, others="remove"),
+    _c("export", "print the configuration as JSON", "cmd_ilm:export", "TARGET", least=1, most=1),
+    _c("import", "read the configuration as JSON", "cmd_ilm:import_", "TARGET", least=1, most=1),
+)  # fmt: skip
+
 BUCKETS = (
     _g("tag", "tags of buckets and objects",
        _c("set", "set tags", "cmd_tag:set_", "TARGET TAGS", VERSION_ID, VERSIONS, RECURSIVE, REWIND, least=2, most=2),
@@ -182,25 +205,8 @@ BUCKETS = (
        _c("list", "show permissions of prefixes", "cmd_anonymous:list_", "TARGET", least=1, most=1, others="ls"),
        _c("links", "URLs of what is public", "cmd_anonymous:links", "TARGET", RECURSIVE, least=1, most=1), others="policy"),
     _g("ilm", "lifecycle",
-       _g("rule", "lifecycle rules",
-          _c("add", "add a rule", "cmd_ilm:add", "TARGET", text("prefix", "", "", "PREFIX"), text("tags", "", "", "PAIRS"),
-             text("expire-days expiry-days", "expire after days", "", "N"),
-             text("expire-date expiry-date", "expire on a date", "", "DATE"),
-             on("expire-delete-marker", "remove lone delete markers"),
-             text("noncurrent-expire-days", "expire old versions after days", "", "N"),
-             text("noncurrent-expire-newer", "but keep the newest N", "", "N"), text("id", "name of the rule", "", "ID"),
-             text("transition-days", "", "", "N"), text("storage-class transition-tier", "", "", "TIER"),
-             text("size-lt", "smaller than", "", "SIZE"), text("size-gt", "larger than", "", "SIZE"),
-             on("disable", "made, but not active"), least=1, most=1),
-          _c("ls", "show rules", "cmd_ilm:list_", "TARGET", on("expiry", ""), on("transition", ""), least=1, most=1, others="list"),
-          _c("edit", "change a rule", "cmd_ilm:edit", "TARGET", text("id", "which rule", "", "ID"), text("prefix", ""),
-             text("tags", ""), text("expire-days expiry-days", ""), text("expire-date expiry-date", ""),
-             on("expire-delete-marker", ""), text("noncurrent-expire-days", ""), text("noncurrent-expire-newer", ""),
-             text("size-lt", ""), text("size-gt", ""), on("disable", ""), on("enable", ""), least=1, most=1),
-          _c("rm", "remove rules", "cmd_ilm:remove", "TARGET", text("id", "which rule", "", "ID"), on("all", "all rules"),
-             on("force", "with --all"), least=1, most=1, others="remove"),
-          _c("export", "print the configuration as JSON", "cmd_ilm:export", "TARGET", least=1, most=1),
-          _c("import", "read the configuration as JSON", "cmd_ilm:import_", "TARGET", least=1, most=1)),
+       _g("rule", "lifecycle rules", *RULES),
+       *(replace(rule, hidden=True) for rule in RULES),  # their names before 2022 (mc.md 12)
        _c("tier", "tiers", "cmd_stubs:tier", "ARGS", hidden=True),
        _c("restore", "restore from a tier", "cmd_stubs:restore", "TARGET", hidden=True)),
     _g("event", "notification of buckets",
