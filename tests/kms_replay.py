@@ -21,13 +21,18 @@ class Bytes:
 
 
 class Clock:
-    """Real time, that a test can push forward."""
+    """The time of the start, a microsecond later at each look, that a test can push forward.
+
+    Not real time: a recording that began in one second and ended in the next would differ by it.
+    """
 
     def __init__(self):
         self.ahead = 0
+        self._now = time.time_ns() // 10**9 * 10**9
 
     def __call__(self):
-        return time.time_ns() + self.ahead
+        self._now += 1000
+        return self._now + self.ahead
 
 
 def complain(text):

@@ -133,6 +133,28 @@ async def test_old_secret_ids_are_swept_page_by_page(tmp_path):
     assert left[-1] == 5
 
 
+async def test_others_are_answered_while_many_accessors_are_listed(tmp_path):
+    replay = await unsealed(tmp_path)
+    await ask(replay, "POST", "sys/auth/approle", {"type": "approle"})
+    await ask(replay, "POST", "auth/approle/role/r", {"token_policies": "p"})
+    made = [(await ask(replay, "POST", "auth/token/create", {}))["auth"]["accessor"] for _ in range(60)]
+    secret = [await ask(replay, "POST", "auth/approle/role/r/secret-id") for _ in range(60)]
+    task = asyncio.create_task(ask(replay, "LIST", "auth/token/accessors"))
+    assert await while_busy(replay, task) > 10
+    assert set(made) < set((await task)["data"]["keys"])
+    task = asyncio.create_task(ask(replay, "LIST", "auth/approle/role/r/secret-id"))
+    assert await while_busy(replay, task) > 10
+    assert (await task)["data"]["keys"] == sorted(one["data"]["secret_id_accessor"] for one in secret)
+    task = asyncio.create_task(post_list(replay))
+    await asyncio.sleep(0)
+    await ask(replay, "PUT", "sys/seal")
+    assert (await task).status == 503
+
+
+async def post_list(replay):
+    return await replay.request("LIST", "/v1/auth/token/accessors", {"X-Vault-Token": replay.known["root"]}, b"")
+
+
 async def test_keys_of_every_kind_rotate_by_themselves(tmp_path):
     replay = await unsealed(tmp_path)
     await ask(replay, "POST", "sys/mounts/transit", {"type": "transit"})

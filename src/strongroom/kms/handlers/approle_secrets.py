@@ -17,7 +17,7 @@ from strongroom.kms.domain.values import rfc3339
 from strongroom.kms.handlers import logins
 from strongroom.kms.handlers.call import Backend, Call, Reply, Route, route
 from strongroom.kms.handlers.logins import TokenRules
-from strongroom.kms.handlers.rounds import Round
+from strongroom.kms.handlers.rounds import Round, in_turns
 
 if TYPE_CHECKING:
     from strongroom.kms.handlers.core import Core
@@ -174,15 +174,16 @@ class AppRoleSecrets(Backend):
             view.delete(ACCESSOR + digest(record.accessor))
             view.delete(key, erase=True)
 
-    def list_secrets(self, call: Call) -> Reply:
+    async def list_secrets(self, call: Call) -> Reply:
         """Return the accessors of a role's secret ids."""
-        role = self.known(call, Refused)
-        keys = call.view.walk(f"{SECRET}{role.name}/")
-        records = [self.secret(call.view, key, call.seconds) for key in keys]
-        found = sorted(record.accessor for record in records if record is not None)
+        role, found = self.known(call, Refused), []
+        async for key in in_turns(self.core, call.view.walk(f"{SECRET}{role.name}/")):
+            record = self.secret(call.view, key, call.seconds)
+            if record is not None:
+                found.append(record.accessor)
         if not found:
             raise Nothing("secret ids")
-        return Reply(data={"keys": found})
+        return Reply(data={"keys": sorted(found)})
 
     def look_up(self, call: Call) -> Reply | None:
         """Describe a secret id; nothing for an unknown one."""

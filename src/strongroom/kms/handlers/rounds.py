@@ -1,9 +1,31 @@
-"""Rounds through many entries: a page at each tick, so that no tick holds other requests up."""
+"""Going through many entries without holding other requests up: a page at each tick, or with turns between."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from strongroom.kms.domain.entries import View
+from strongroom.kms.domain.errors import Sealed
+
+if TYPE_CHECKING:
+    from strongroom.kms.handlers.core import Core
+
+T = TypeVar("T")
 
 PAGE = 200  # entries looked at in one tick: some 5 ms
 SECONDS = 60  # from the beginning of a round to that of the next, if it is done by then
+
+
+async def in_turns(core: "Core", items: Sequence[T]) -> AsyncIterator[T]:
+    """Yield items, a page between other requests; raise Sealed when the server seals meanwhile."""
+    live = core.unsealed
+    for start in range(0, len(items), PAGE):
+        if start:
+            await asyncio.sleep(0)
+            if core.unsealed is not live:
+                raise Sealed("Vault is sealed")
+        for item in items[start : start + PAGE]:
+            yield item
 
 
 class Round:

@@ -12,6 +12,7 @@ from strongroom.kms.domain.tokens import Lifetime, check_prefix, clean_policies,
 from strongroom.kms.domain.values import parse_duration
 from strongroom.kms.handlers.call import Auth, Call, Renewal, Reply, Router, route
 from strongroom.kms.handlers.policies import RESPONSE_WRAPPING
+from strongroom.kms.handlers.rounds import in_turns
 from strongroom.kms.handlers.token_roles import ROLES, Role, TokenRoles, described
 from strongroom.kms.wire.policies import one_error
 
@@ -359,12 +360,14 @@ class TokenAuth(TokenRoles):
         self.core.live.tokens.revoke(call.work, token.hash)
         return None
 
-    def accessors(self, call: Call) -> Reply:
+    async def accessors(self, call: Call) -> Reply:
         """Return the accessors of all tokens."""
-        names = call.work.names("sys/token/id/")
-        tokens = [self.core.live.tokens.by_hash(call.work, name) for name in names]
-        found = sorted(t.accessor for t in tokens if t is not None and not (t.expires and call.seconds >= t.expires))
-        return Reply(data={"keys": found})
+        found = []
+        async for name in in_turns(self.core, call.work.names("sys/token/id/")):
+            token: Token | None = call.work.load(f"sys/token/id/{name}", Token)
+            if token is not None and not (token.expires and call.seconds >= token.expires):
+                found.append(token.accessor)
+        return Reply(data={"keys": sorted(found)})
 
     def tidy(self, call: Call) -> Reply:
         """Answer as the original does; nothing is left over here that would need it."""
