@@ -39,6 +39,16 @@ def help_text() -> str:
 
 def main() -> int:
     """Run the program that the call names; return or exit with its exit code."""
+    try:
+        code = _run()
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has left: nothing to say, nor to flush at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def _run() -> int:
     if "STRONGROOM_PARENT" in os.environ:
         import_module("strongroom.chain.child").end_with_parent()
     name, words = Path(sys.argv[0]).name, sys.argv[1:]
