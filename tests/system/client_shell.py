@@ -54,11 +54,12 @@ def files_of(tree: Path) -> list[str]:
     return sorted(str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file())
 
 
-def same(tree: Path, back: Path) -> None:
-    """Compare two trees: the same files with the same bytes."""
+def same(tree: Path, back: Path, *, keep: bool = False) -> None:
+    """Compare two trees: the same files with the same bytes. The second one is removed unless it is to be kept."""
     files = files_of(tree)
     assert files == files_of(back)
     match, mismatch, errors = filecmp.cmpfiles(tree, back, files, shallow=False)
     assert (mismatch, errors) == ([], [])
     print(f"{len(files)} files are the same, {sum((tree / name).stat().st_size == 0 for name in files)} of them empty")
-    shutil.rmtree(back)  # a large one should not wait for pytest to tidy up
+    if not keep:
+        shutil.rmtree(back)  # a large one should not wait for pytest to tidy up

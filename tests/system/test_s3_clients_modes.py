@@ -209,7 +209,7 @@ def test_s3fs(mounted, tree, stored_as, tmp_path, mode):
     option = {"sse-s3": "use_sse=1", "sse-kms": f"use_sse=kmsid:{KEY}", "sse-c": f"use_sse=custom:{keys}"}
     folder: Path = mounted(f"s3fs-{mode}", option[mode])
     shutil.copytree(tree, folder / "t")
-    same(tree, folder / "t")
+    same(tree, folder / "t", keep=True)
     stored_as(f"s3fs-{mode}", mode)
     (folder / "t" / "large.bin").rename(folder / "t" / "moved")
     with (folder / "t" / "moved").open("r+b") as file:
