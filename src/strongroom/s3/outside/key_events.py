@@ -4,6 +4,7 @@ An original KES tells nothing: then, as while a stream is down or silent, data k
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -72,8 +73,10 @@ class KeyEvents:
         while True:
             pause = _RETRY_SECONDS
             try:
-                async for event in self._keys.client.events(self._after.get(endpoint, ""), endpoint):
-                    self.take(endpoint, event)
+                after = self._after.get(endpoint, "")
+                async with contextlib.aclosing(self._keys.client.events(after, endpoint)) as events:
+                    async for event in events:
+                        self.take(endpoint, event)
             except (NotFound, Denied) as error:  # an original KES, or a policy that lets us use no key
                 log.debug("no key events from %s: %s", endpoint, error)
                 pause = _UNKNOWN_SECONDS
