@@ -8,6 +8,7 @@ from s3_desk import KMS, ROOT, V3, Server
 from strongroom.crypto import madmin
 from strongroom.s3.domain.iam.directory import Directory
 from strongroom.s3.handlers.iam_store import ClearEntries, IamStore
+from strongroom.s3.wire import archives
 
 
 @pytest.fixture
@@ -239,3 +240,49 @@ async def test_anonymous_and_wrong_signatures_are_refused(server):
         "SignatureDoesNotMatch",
     )
     assert code(await server.call("GET", KMS + "status", who=("nobody", "wrong-secret"))) == (403, "InvalidAccessKeyId")
+
+
+async def test_an_archive_brings_changed_built_in_policies_and_leaves_the_others(server):
+    own = policy(["s3:GetObject"], "arn:aws:s3:::only-here/*")
+    await server.call("PUT", V3 + "add-canned-policy", own, name="readonly")
+    archive = (await server.call("GET", V3 + "export-iam")).body
+    fresh = Server()
+    told = json.loads((await fresh.call("PUT", V3 + "import-iam", archive)).body)
+    assert told == {"added": {"policies": ["readonly"]}, "skipped": {}, "failed": []}
+    assert json.loads(fresh.directory.document("readonly")) == json.loads(own)
+    told = json.loads((await fresh.call("PUT", V3 + "import-iam-v2", archive)).body)
+    assert told == {"added": {}, "skipped": {"policies": ["readonly"]}, "failed": []}
+
+
+async def test_an_archive_makes_nobody_root(server):
+    alice = await server.add_user()
+    text = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["admin:ImportIAM"]}]})
+    await server.call("PUT", V3 + "add-canned-policy", text.encode(), name="importer")
+    await server.sealed("POST", V3 + "idp/builtin/policy/attach", {"policies": ["importer"], "user": "alice"})
+    members = {
+        "iam-assets/users.json": json.dumps({"minio": {"secretKey": "taken-over"}}).encode(),
+        "iam-assets/svcaccts.json": json.dumps({"rootkey": {"parent": "minio", "secretKey": "12345678"}}).encode(),
+    }
+    answer = await server.call("PUT", V3 + "import-iam", archives.pack(members), who=alice)
+    told = json.loads(answer.body)
+    assert (told["added"], told["skipped"]) == ({}, {"users": ["minio"]})
+    assert [one["name"] for one in told["failed"]] == ["rootkey"]
+    assert code(await server.call("GET", V3 + "export-iam", who=alice)) == (403, "AccessDenied")
+
+
+async def test_an_archive_of_buckets_needs_the_rights_of_its_documents(server):
+    alice = await server.add_user()
+    statement = {"Effect": "Allow", "Action": ["admin:ImportBucketMetadata"]}
+    text = json.dumps({"Version": "2012-10-17", "Statement": [statement]}).encode()
+    await server.call("PUT", V3 + "add-canned-policy", text, name="importer")
+    await server.sealed("POST", V3 + "idp/builtin/policy/attach", {"policies": ["importer"], "user": "alice"})
+    tags = b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
+    archive = archives.pack({"own/tagging.xml": tags, "own/quota.json": b'{"quota": 5}'})
+    told = json.loads((await server.call("PUT", V3 + "import-bucket-metadata", archive, who=alice)).body)
+    assert list(told["buckets"]["own"]["failed"]) == ["bucket"]
+    told = json.loads((await server.call("PUT", V3 + "import-bucket-metadata", archive)).body)
+    assert told["buckets"]["own"] == {"created": True, "applied": ["tagging.xml", "quota.json"], "failed": {}}
+    told = json.loads((await server.call("PUT", V3 + "import-bucket-metadata", archive, who=alice)).body)
+    assert sorted(told["buckets"]["own"]["failed"]) == ["quota.json", "tagging.xml"]
+    assert code(await server.call("PUT", V3 + "import-bucket-metadata", archive, bucket="other"))[0] == 400
+    assert code(await server.call("GET", V3 + "export-bucket-metadata", who=alice)) == (403, "AccessDenied")

@@ -122,11 +122,11 @@ class Settling:
             raise refused("XMinioAdminInvalidArgument", "it has expired")
         return int(moment)
 
-    def built_in(self, stem: str, name: str) -> bool:
-        """Say whether an entry is this server's own, and stays as it is."""
-        return (stem == "policies" and name in CANNED) or (
-            stem in {"users", "svcaccts"} and name == self.directory.root.access_key
-        )
+    def built_in(self, stem: str, name: str, record: object) -> bool:
+        """Say whether an entry is this server's own, and stays as it is: a built-in policy that says the same, root."""
+        if stem == "policies" and name in CANNED:
+            return bool(record == json.loads(self.directory.document(name)))
+        return stem in {"users", "svcaccts"} and name == self.directory.root.access_key
 
 
 Step = Callable[[Settling, str, Record], tuple[str, Entry]]
@@ -157,7 +157,7 @@ async def load(errand: Errand) -> Response:
 
 async def _settle(errand: Errand, settling: Settling, stem: str, step: Step, name: str, record: object) -> None:
     report = settling.report
-    if settling.built_in(stem, name):
+    if settling.built_in(stem, name, record):
         report.skipped.setdefault(stem, []).append(name)
         return
     try:
