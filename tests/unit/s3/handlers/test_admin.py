@@ -285,4 +285,8 @@ async def test_an_archive_of_buckets_needs_the_rights_of_its_documents(server):
     told = json.loads((await server.call("PUT", V3 + "import-bucket-metadata", archive, who=alice)).body)
     assert sorted(told["buckets"]["own"]["failed"]) == ["quota.json", "tagging.xml"]
     assert code(await server.call("PUT", V3 + "import-bucket-metadata", archive, bucket="other"))[0] == 400
+    strange = archives.pack({f"{name}/tagging.xml": tags for name in ("minio", "../..", "A_B", "x" * 70)})
+    told = json.loads((await server.call("PUT", V3 + "import-bucket-metadata", strange)).body)
+    assert len(told["buckets"]) == 4
+    assert all(list(one["failed"]) == ["bucket"] for one in told["buckets"].values())
     assert code(await server.call("GET", V3 + "export-bucket-metadata", who=alice)) == (403, "AccessDenied")

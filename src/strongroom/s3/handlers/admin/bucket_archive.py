@@ -41,6 +41,7 @@ MEMBERS = {
     "public-access-block.xml": "publicAccessBlock",
     "ownership-controls.xml": "ownershipControls",
 }
+RESERVED = frozenset({"minio", ".minio.sys"})  # paths of the server itself, as handlers/entrance.py has it
 QUOTA_MEMBER = "quota.json"
 LOCKED = b"<ObjectLockEnabled>Enabled<"
 # What a bucket answers that has no such configuration.
@@ -77,6 +78,8 @@ async def _ask(
     route = routes.find(method, bucket, "", dict(pairs), headers)
     if route is None:
         raise Refused("BadRequest")
+    if bucket in RESERVED:
+        raise Refused("AllAccessDisabled")
     signed = Signed(errand.principal, sigv4.UNSIGNED_PAYLOAD)
     call = Call(errand.desk.box, request, Whole(body), errand.request_id, bucket, "", pairs, dict(pairs), signed,
                 operation=route.operation)  # fmt: skip
