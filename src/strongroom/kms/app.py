@@ -303,11 +303,11 @@ def serve(settings: Settings, reread: Callable[[], Settings] | None = None) -> i
     for warning in settings.warnings:
         log.warn(warning)
     if not settings.disable_mlock and not settings.dev:
-        from strongroom.kms.outside.memory import lock_memory
+        from strongroom.config.memory import lock_memory
 
         problem = lock_memory()
         if problem:
-            log.warn(f"memory is not locked: {problem}")
+            log.warn(f"memory is not locked: {problem}, or set disable_mlock = true")
     with contextlib.suppress(KeyboardInterrupt):
         return run(lambda signals: _serve(settings, _Logs(log, file, reread), signals))
     return 0

@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from strongroom.kes.app import Settings
 
 
-# MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT (mlockall(2)): pages are locked once they are used. Without the last flag
-# every mapping is filled at once, which took 110 MB instead of 45.
-_LOCKED = 1 | 2 | 4
-
-
 def server(parsed: Parsed) -> int:
     """Run until SIGTERM, or check a configuration with --check."""
     from strongroom.config.kes import Flags, load
@@ -40,7 +35,7 @@ def server(parsed: Parsed) -> int:
     _warn_of_old_flags(parsed, settings)
     if parsed.on("strict") and settings.warnings:
         raise Failed("\n".join(settings.warnings))
-    locked = lock_memory(demanded=parsed.on("mlock"))
+    locked = _lock(demanded=parsed.on("mlock"))
 
     def again() -> "Settings":
         return load(parsed["config"], flags=flags)
@@ -71,31 +66,14 @@ def _warn_of_old_flags(parsed: Parsed, settings: "Settings") -> None:
             )
 
 
-def lock_memory(*, demanded: bool) -> bool:
-    """Keep the process out of swap when it may: with CAP_IPC_LOCK or without a limit. Never fatal.
+def _lock(*, demanded: bool) -> bool:
+    """Keep the process out of swap when it may; never fatal."""
+    from strongroom.config.memory import lock_memory
 
-    Locking under a limit would make later allocations fail, which is worse than swap.
-    """
-    import ctypes
-    import resource
-
-    unlimited = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY
-    if (unlimited or _has_ipc_lock()) and ctypes.CDLL(None, use_errno=True).mlockall(_LOCKED) == 0:
-        return True
-    if demanded:
-        print(
-            "Warning: memory cannot be locked; give the program CAP_IPC_LOCK or `ulimit -l unlimited`", file=sys.stderr
-        )
-    return False
-
-
-def _has_ipc_lock() -> bool:
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return False
-    effective = next((line.split()[1] for line in lines if line.startswith("CapEff:")), "0")
-    return bool(int(effective, 16) >> 14 & 1)  # CAP_IPC_LOCK is 14 (capabilities(7))
+    problem = lock_memory()
+    if problem and demanded:
+        print(f"Warning: memory is not locked: {problem}", file=sys.stderr)
+    return not problem
 
 
 def _develop(parsed: Parsed) -> int:

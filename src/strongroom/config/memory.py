@@ -29,7 +29,7 @@ def lock_memory() -> str:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     if not _may_lock():
-        return "neither CAP_IPC_LOCK nor an unlimited RLIMIT_MEMLOCK; grant one, or set disable_mlock = true"
+        return "neither CAP_IPC_LOCK nor an unlimited RLIMIT_MEMLOCK (`ulimit -l unlimited`): grant one"
     library = ctypes.CDLL(None, use_errno=True)
     if not library.mlockall(_CURRENT | _FUTURE | _ON_FAULT):
         return ""

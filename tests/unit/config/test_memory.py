@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from strongroom.kms.outside import memory
+from strongroom.config import memory
 
 PROBE = """
 import threading, time
-from strongroom.kms.outside.memory import lock_memory
+from strongroom.config.memory import lock_memory
 def status(name):
     return next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith(name))
 before = status("VmRSS")
