@@ -14,6 +14,8 @@ class Kind(StrEnum):
     KMS = "aws:kms"  # a named key of the key service
     C = "SSE-C"  # a key that the client sends and we forget
 
+    __hash__ = str.__hash__  # Enum's own is written in Python, and every request asks for several
+
 
 DUAL = "aws:kms:dsse"  # x-amz-server-side-encryption of a KMS object with two layers
 

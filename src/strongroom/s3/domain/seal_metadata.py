@@ -115,7 +115,10 @@ def parse_label(text: str) -> tuple[str, int]:
 
 def kind_of(metadata: Mapping[str, str]) -> Kind | None:
     """Return the kind of a seal by the sealed key that is there, in the order of sse.md 3."""
-    return next((kind for kind, name in SEALED_KEY.items() if name in metadata), None)
+    for kind, name in SEALED_KEY.items():
+        if name in metadata:
+            return kind
+    return None
 
 
 def describe(metadata: Mapping[str, str]) -> SealInfo:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote, quote_plus, unquote_to_bytes
 
+from strongroom.crypto.mac import hmac_sha256
+
 ALGORITHM = "AWS4-HMAC-SHA256"
 TERMINATOR = "aws4_request"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
@@ -117,7 +119,7 @@ def same(wanted: str, given: str) -> bool:
 
 def signature(key: bytes, text: str) -> str:
     """Sign text; return 64 hex digits."""
-    return hmac.digest(key, text.encode("utf-8", "surrogateescape"), "sha256").hex()
+    return hmac_sha256(key, text.encode("utf-8", "surrogateescape")).hex()
 
 
 def chunk_string(amz_date: str, credential_scope: str, previous: str, chunk_sha256: str) -> str:
