@@ -133,6 +133,7 @@ def shown(port):
         return x509.load_der_x509_certificate(connection.getpeercert(binary_form=True)).serial_number
 
 
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")  # the certificate is looked at
 def test_sighup_gives_all_workers_the_new_certificate(tmp_path):
     home = tmp_path / "home"
     certs = home / ".minio" / "certs"
