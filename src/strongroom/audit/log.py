@@ -95,7 +95,12 @@ class AuditLog:
 
     def write_batch(self, lines: list[Line]) -> None:
         """Write the lines of a turn; raise Unavailable as `add` does."""
-        self._write([make(*of) for make, of in lines])
+        try:
+            self._write([make(*of) for make, of in lines])
+        except Unavailable:
+            raise
+        except Exception as error:  # a fault of ours; it must not let answers leave that count on a line
+            self._lose(len(lines), f"{type(error).__name__}: {error}", error)
 
     def _settle(self) -> None:
         """Write what waits, so that lines keep their order; whose answers wait for it hear of a failure."""
@@ -106,7 +111,11 @@ class AuditLog:
         if self._gap and not self._refuse:
             self._tell_gap()
         head, count = self._chain.head, self._chain.lines
-        lines = [self._chain.line(one) for one in members]
+        try:
+            lines = [self._chain.line(one) for one in members]
+        except UnicodeError:
+            self._chain.head, self._chain.lines = head, count  # none of them will be written
+            raise
         if self._sink is not None:
             try:
                 self._sink.write(lines[0] if len(lines) == 1 else b"".join(lines))
@@ -158,11 +167,14 @@ class AuditLog:
     def _failed(self, error: OSError, head: bytes, count: int, lost: int) -> None:
         self._chain.head, self._chain.lines = head, count  # the lines never were
         self.failing = True
+        self._lose(lost, str(error.strerror), error)
+
+    def _lose(self, lost: int, why: str, cause: Exception) -> None:
         self.lost += lost
         self._gap += lost
-        self._warn(f"audit log: {error.strerror}")
+        self._warn(f"audit log: {why}")
         if self._refuse:
-            raise Unavailable(f"audit log: {error.strerror}") from error
+            raise Unavailable("failed to write audit log") from cause  # clients see it; the operator was told why
 
     def _sync_forever(self) -> None:
         assert self._sink is not None

@@ -1,6 +1,7 @@
 """The audit chain (docs/formats/audit-log.md)."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -215,6 +216,33 @@ def test_answers_leave_when_lines_may_be_lost_and_the_gap_is_told(tmp_path: Path
     sink.full = False
     log.add(members(3))
     assert not log.failing
+    log.close()
+    written = (tmp_path / "a").read_bytes().splitlines(keepends=True)
+    assert written[0].startswith(b'{"event":"lost","lines":2,')
+    assert verify(written).lines == 2
+
+
+@pytest.mark.parametrize("bad", [lambda: 1 // 0, lambda: '{"n":"\udcff"'])
+def test_nobody_leaves_when_a_line_cannot_be_made_and_the_chain_goes_on(tmp_path: Path, bad: Callable[[], str]) -> None:
+    said: list[str] = []
+    log = AuditLog(FileSink(tmp_path / "a"), warn=said.append)
+    log.later(members, 1)()
+    leaves = [log.later(members, 2), log.later(bad), log.later(members, 3)]
+    for leave in leaves:
+        with pytest.raises(Unavailable):
+            leave()
+    log.later(members, 4)()
+    log.close()
+    lines = (tmp_path / "a").read_bytes().splitlines(keepends=True)
+    assert verify(lines).lines == 2
+    assert len(said) == 1
+
+
+def test_answers_leave_without_a_line_that_cannot_be_made_where_lines_may_be_lost(tmp_path: Path) -> None:
+    log = AuditLog(FileSink(tmp_path / "a"), refuse_when_full=False, warn=lambda text: None)
+    log.later(members, 1)
+    log.later(lambda: str(1 // 0))()
+    log.later(members, 2)()
     log.close()
     written = (tmp_path / "a").read_bytes().splitlines(keepends=True)
     assert written[0].startswith(b'{"event":"lost","lines":2,')
