@@ -34,8 +34,8 @@ class Batch:
             waiting, self.waiting = self.waiting, []
             try:
                 self._log.write_batch(waiting)
-            except Unavailable as error:
-                self._error = error
+            except Unavailable:  # the operator has been told why; clients need not know
+                self._error = Unavailable("failed to write audit log")
         if self._error is not None:
             raise self._error
 
@@ -174,7 +174,7 @@ class AuditLog:
         self._gap += lost
         self._warn(f"audit log: {why}")
         if self._refuse:
-            raise Unavailable("failed to write audit log") from cause  # clients see it; the operator was told why
+            raise Unavailable(f"audit log: {why}") from cause
 
     def _sync_forever(self) -> None:
         assert self._sink is not None
