@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterable
 
 from strongroom.observe.metrics import Family, Sample
+from strongroom.protobuf import FIXED64, VARINT, field, tag, varint
 
 CONTENT_TYPE = (
     "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping=underscores"
@@ -40,7 +41,7 @@ def _quality(parameters: list[str]) -> float:
 def exposition(families: Iterable[Family]) -> bytes:
     """Return the messages; families without a sample are left out."""
     return b"".join(
-        _length(len(message)) + message
+        varint(len(message)) + message
         for family in sorted(families, key=lambda one: one.name)
         if family.samples
         for message in [_family(family)]
@@ -50,18 +51,18 @@ def exposition(families: Iterable[Family]) -> bytes:
 def _family(family: Family) -> bytes:
     number, _ = _KINDS[family.kind]
     head = _text(1, family.name) + _text(2, family.help) + _count(3, number)
-    return head + b"".join(_bytes(4, one) for one in _metrics(family))
+    return head + b"".join(field(4, one) for one in _metrics(family))
 
 
 def _metrics(family: Family) -> list[bytes]:
     _, place = _KINDS[family.kind]
     if family.kind != "histogram":
-        return [_labels(one.labels.items()) + _bytes(place, _double(1, one.value)) for one in family.samples]
+        return [_labels(one.labels.items()) + field(place, _double(1, one.value)) for one in family.samples]
     groups: dict[tuple[tuple[str, str], ...], list[Sample]] = {}
     for sample in family.samples:
         labels = tuple(pair for pair in sample.labels.items() if pair[0] != "le")
         groups.setdefault(labels, []).append(sample)
-    return [_labels(labels) + _bytes(place, _histogram(samples)) for labels, samples in groups.items()]
+    return [_labels(labels) + field(place, _histogram(samples)) for labels, samples in groups.items()]
 
 
 def _histogram(samples: list[Sample]) -> bytes:
@@ -70,34 +71,21 @@ def _histogram(samples: list[Sample]) -> bytes:
     for one in samples:
         if one.suffix == "_bucket":
             bound = _double(2, float(one.labels["le"].replace("+Inf", "inf")))
-            message += _bytes(3, _count(1, int(one.value)) + bound)
+            message += field(3, _count(1, int(one.value)) + bound)
     return message
 
 
 def _labels(pairs: Iterable[tuple[str, str]]) -> bytes:
-    return b"".join(_bytes(1, _text(1, name) + _text(2, value)) for name, value in pairs)
-
-
-def _length(value: int) -> bytes:
-    encoded = bytearray()
-    while value >= 0x80:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
-
-
-def _bytes(number: int, data: bytes) -> bytes:
-    return _length(number << 3 | 2) + _length(len(data)) + data
+    return b"".join(field(1, _text(1, name) + _text(2, value)) for name, value in pairs)
 
 
 def _text(number: int, text: str) -> bytes:
-    return _bytes(number, text.encode())
+    return field(number, text.encode())
 
 
 def _count(number: int, value: int) -> bytes:
-    return _length(number << 3) + _length(value)
+    return tag(number, VARINT) + varint(value)
 
 
 def _double(number: int, value: float) -> bytes:
-    return _length(number << 3 | 1) + struct.pack("<d", value)
+    return tag(number, FIXED64) + struct.pack("<d", value)

@@ -13,21 +13,21 @@ from collections.abc import Iterator
 from strongroom.crypto.keyciphertext import KeyType
 from strongroom.kes.domain.errors import StoredKeyDamaged
 from strongroom.kes.domain.records import ABSENT, CIPHERS, Moment, StoredKey
+from strongroom.protobuf import BYTES, FIXED32, FIXED64, VARINT, field, tag, varint
 
 KEY_SIZE = 32  # bytes
 _SHA256 = 1
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # protobuf wire types
 
 
 def encode(stored: StoredKey) -> bytes:
     """Return the current form: padded base64, no newline."""
     if stored.hmac_key is None:
         raise ValueError("the stored form needs an HMAC key")
-    message = _field(1, _field(1, stored.key) + _number(2, stored.type))
-    message += _field(2, _field(1, stored.hmac_key) + _number(2, _SHA256))
-    message += _field(3, _number(1, stored.created_at.seconds) + _number(2, stored.created_at.nanos))
+    message = field(1, field(1, stored.key) + _number(2, stored.type))
+    message += field(2, field(1, stored.hmac_key) + _number(2, _SHA256))
+    message += field(3, _number(1, stored.created_at.seconds) + _number(2, stored.created_at.nanos))
     if stored.created_by:
-        message += _field(4, stored.created_by.encode())
+        message += field(4, stored.created_by.encode())
     return base64.b64encode(message)
 
 
@@ -110,16 +110,16 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
     """Yield field number and value; raise IndexError or ValueError when the bytes are no message."""
     position = 0
     while position < len(message):
-        tag, position = _read_varint(message, position)
-        number, kind = tag >> 3, tag & 7
+        head, position = _read_varint(message, position)
+        number, kind = head >> 3, head & 7
         if number == 0:
             raise ValueError("field number 0")
-        if kind == _VARINT:
+        if kind == VARINT:
             value, position = _read_varint(message, position)
             yield number, value
             continue
-        size = {_FIXED64: 8, _FIXED32: 4}.get(kind)
-        if kind == _BYTES:
+        size = {FIXED64: 8, FIXED32: 4}.get(kind)
+        if kind == BYTES:
             size, position = _read_varint(message, position)
         if size is None or position + size > len(message):
             raise ValueError(f"wire type {kind}, or cut short")
@@ -138,22 +138,8 @@ def _read_varint(message: bytes, position: int) -> tuple[int, int]:
     raise ValueError("a number of more than 64 bits")
 
 
-def _write_varint(value: int) -> bytes:
-    value &= 0xFFFFFFFFFFFFFFFF
-    encoded = bytearray()
-    while value >= 0x80:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
-
-
-def _field(number: int, data: bytes) -> bytes:
-    return _write_varint(number << 3 | _BYTES) + _write_varint(len(data)) + data
-
-
 def _number(number: int, value: int) -> bytes:
-    return _write_varint(number << 3 | _VARINT) + _write_varint(value) if value else b""
+    return tag(number, VARINT) + varint(value) if value else b""
 
 
 def _signed(value: int) -> int:
