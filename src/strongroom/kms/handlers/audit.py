@@ -102,27 +102,22 @@ class Audit:
 
         hold: the operation stores nothing, so that the line may go out in one write with the response line.
         """
-        time, tail = self._time(call.core.clock()), _tail(error)
-        headers, taken = self.table.headers, False
-        for device in self.devices:
-            try:
-                device.waiting.append(device.request_line(call, time, tail, headers))
-                if not hold:
-                    device.flush()
-                taken = True
-            except OSError:
-                self.failures += 1
-        if not taken:
-            raise Unavailable(UNLOGGED)
+        time, tail, headers = self._time(call.core.clock()), _tail(error), self.table.headers
+        self._each(lambda device: device.request_line(call, time, tail, headers), flush=not hold)
 
     def response(self, call: Call, reply: Reply | None, error: str | None = None) -> None:
         """Write the response line; raise Unavailable when no device takes it."""
-        time, tail = self._time(call.core.clock()), _tail(error)
-        headers, taken = self.table.headers, False
+        time, tail, headers = self._time(call.core.clock()), _tail(error), self.table.headers
+        self._each(lambda device: device.response_line(call, reply, time, tail, headers), flush=True)
+
+    def _each(self, line: Callable[[Device], bytes], *, flush: bool) -> None:
+        """Give every device its line; raise Unavailable when none takes it."""
+        taken = False
         for device in self.devices:
             try:
-                device.waiting.append(device.response_line(call, reply, time, tail, headers))
-                device.flush()
+                device.waiting.append(line(device))
+                if flush:
+                    device.flush()
                 taken = True
             except OSError:
                 self.failures += 1

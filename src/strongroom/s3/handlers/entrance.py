@@ -8,6 +8,7 @@ from urllib.parse import unquote_to_bytes
 from strongroom.errors import Error
 from strongroom.messages import Body, Request, Response
 from strongroom.request_id import current
+from strongroom.s3.domain.names import RESERVED
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers import cors, documents, routes
 from strongroom.s3.handlers.call import Box, Call, log
@@ -165,7 +166,7 @@ def _check_head(call: Call) -> None:
         sse_headers.refuse_on_read(call.headers)
     if not call.bucket.isascii():
         raise Refused("InvalidBucketName")
-    if call.bucket in ("minio", ".minio.sys"):
+    if call.bucket in RESERVED:
         raise Refused("AllAccessDisabled")
 
 

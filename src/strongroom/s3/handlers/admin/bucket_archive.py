@@ -15,6 +15,7 @@ import msgspec
 
 from strongroom.errors import Error, Malformed
 from strongroom.messages import Request, Response
+from strongroom.s3.domain.names import RESERVED
 from strongroom.s3.domain.ports import NoSuchBucket
 from strongroom.s3.domain.records import QUOTA
 from strongroom.s3.domain.refusals import Refused
@@ -41,7 +42,6 @@ MEMBERS = {
     "public-access-block.xml": "publicAccessBlock",
     "ownership-controls.xml": "ownershipControls",
 }
-RESERVED = frozenset({"minio", ".minio.sys"})  # paths of the server itself, as handlers/entrance.py has it
 QUOTA_MEMBER = "quota.json"
 LOCKED = b"<ObjectLockEnabled>Enabled<"
 # What a bucket answers that has no such configuration.
