@@ -313,6 +313,62 @@ async def test_a_failing_check_fails_alone(store, bucket):
     assert len(await keys(store)) == 9
 
 
+async def put_made(store, key, body, check=None):
+    staged = store.stage("b", len(body))
+
+    def make():
+        staged.write(memoryview(body))
+        return NewVersion(key, len(body), b"e", b"m")
+
+    return await store.put_made("b", make, staged, check)
+
+
+@pytest.mark.parametrize("size", [0, 1, 100_000])
+async def test_a_body_may_be_made_when_it_is_written(store, bucket, size):
+    made = await put_made(store, "k", data(size))
+    assert (made.size, made.stored) == (size, size)
+    assert read(store, await store.get(bucket, "k")) == data(size)
+
+
+async def test_what_making_a_body_raises_reaches_its_writer_alone(store, bucket):
+    def fail():
+        raise Denied("no")
+
+    async def failing(key):
+        return await store.put_made(bucket, fail, store.stage(bucket, 1))
+
+    writers = [put_made(store, "a", b"a"), failing("b"), put_made(store, "c", b"c"), failing("d")]
+    results = await asyncio.gather(*writers, return_exceptions=True)
+    assert [type(result) for result in results[1::2]] == [Denied, Denied]
+    assert [entry.key for entry in (await store.list(bucket, ListQuery())).entries] == ["a", "c"]
+    await put_made(store, "e", b"e")  # the store goes on
+
+
+async def test_a_made_body_is_checked_like_any_other(store, bucket):
+    await put(store, "k", b"old")
+
+    def refuse(current):
+        raise Conflict(current.key)
+
+    with pytest.raises(Conflict):
+        await put_made(store, "k", b"new", refuse)
+    assert read(store, await store.get(bucket, "k")) == b"old"
+
+
+async def test_a_writer_who_leaves_does_not_spoil_what_is_written(store, bucket):
+    writers = [asyncio.ensure_future(put_made(store, f"k{n}", data(5000, n))) for n in range(8)]
+    await asyncio.sleep(0)
+    for writer in writers[::2]:
+        writer.cancel()
+    await asyncio.gather(*writers, return_exceptions=True)
+    await put(store, "last")  # behind all others
+    found = (await store.list(bucket, ListQuery())).entries
+    assert {f"k{n}" for n in range(1, 8, 2)} <= {entry.key for entry in found}
+    for entry in found:
+        if entry.key != "last":
+            assert read(store, await store.get(bucket, entry.key)) == data(5000, int(entry.key[1:]))
+
+
 async def test_amending_leaves_the_body(store, bucket):
     version = await put(store, "k", data(200_000))
     amended = await store.amend(

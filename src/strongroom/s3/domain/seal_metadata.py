@@ -128,11 +128,16 @@ def describe(metadata: Mapping[str, str]) -> SealInfo:
     kind = kind_of(metadata)
     if kind is None:
         return SealInfo(encrypted=any(name in metadata for name in _SIGNS))
-    get = metadata.get
-    bucket_key = BUCKET_KEY in metadata
+    return foresee(kind, metadata, MULTIPART in metadata, OUTER in metadata)
+
+
+def foresee(kind: Kind, external: Mapping[str, str], multipart: bool, dual: bool) -> SealInfo:
+    """Say what `describe` will say of a new seal; external: its entries about the data key."""
+    get = external.get
+    bucket_key = BUCKET_KEY in external
     context = "" if bucket_key else get(CONTEXT, "")
     print8, version = get(FINGERPRINT, ""), get(KEY_VERSION, "")
-    return _info(kind, get(KEY_ID, ""), context, bucket_key, MULTIPART in metadata, version, print8, OUTER in metadata)
+    return _info(kind, get(KEY_ID, ""), context, bucket_key, multipart, version, print8, dual)
 
 
 @lru_cache(maxsize=4096)

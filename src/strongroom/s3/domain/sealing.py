@@ -16,6 +16,7 @@ import hmac
 from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 
@@ -25,7 +26,7 @@ from strongroom.crypto.aead import Aead, aead
 from strongroom.crypto.dare import StreamOpener, StreamSealer
 from strongroom.crypto.hierarchy import Domain
 from strongroom.crypto.mac import hmac_sha256
-from strongroom.crypto.secret import Secret
+from strongroom.crypto.secret import Buffer, Secret
 from strongroom.crypto.two_layers import OuterLayer, TwoLayerOpener, TwoLayerSealer
 from strongroom.errors import Malformed, Tampered
 from strongroom.s3.domain import seal_metadata
@@ -126,7 +127,7 @@ class ObjectSeal:
             return TwoLayerOpener(key, outer, first_package, total_packages, partial=partial, buffer=buffer)
         return StreamOpener(key, first_package, total_packages, partial=partial, buffer=buffer)
 
-    def seal_small(self, plaintext: bytes) -> bytes:
+    def seal_small(self, plaintext: Buffer) -> bytes:
         """Return a small content sealed at once."""
         sealed = dare.seal_small(self._object_key.reveal(), plaintext)
         return sealed if self._outer is None else bytes(OuterLayer(self._outer.reveal()).apply(sealed))
@@ -206,6 +207,40 @@ def _of_part(key: Secret, part: int | None) -> Secret:
     return key if part is None else hierarchy.part_key(key, part)
 
 
+class _External(msgspec.Struct, frozen=True):
+    """A data key (the customer's own in SSE-C) and what is stored about it."""
+
+    data_key: Secret
+    stored: dict[str, str] = {}
+
+
+class FreshSeal(ObjectSeal):
+    """The seal of a new object. Its data key is there; its own keys are made when one of them is first asked for.
+
+    So all that a small object needs can be made in one go, together with other objects' (ObjectStore.put_made).
+    """
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, external: _External, want: Encryption, bucket: str, key: str, multipart: bool) -> None:
+        self._parts = external, want, bucket, key, multipart
+        self._ready = None
+        self.under = None
+        self.info = seal_metadata.foresee(want.kind, external.stored, multipart, want.dual)
+
+    def __getattr__(self, name: str) -> Any:
+        """Make the keys: called for an attribute that is not there yet."""
+        if name not in ObjectSeal.__slots__:
+            raise AttributeError(name)
+        external, want, bucket, key, multipart = self._parts
+        object_key = hierarchy.new_object_key(external.data_key)
+        outer = hierarchy.new_object_key(external.data_key) if want.dual else None
+        made = _seal(object_key, external, want, bucket, key, multipart, outer=outer)
+        self._object_key, self._outer = object_key, outer
+        self._demands_tag, self.metadata = made._demands_tag, made.metadata
+        return getattr(self, name)
+
+
 async def new_seal(
     want: Encryption,
     bucket: str,
@@ -220,10 +255,7 @@ async def new_seal(
     bucket_keys: let objects of a bucket share a data key for some minutes (each still has a key of its own below it).
     Raises NoKeyService and whatever DataKeys raises.
     """
-    external = await _fresh_key(want, bucket, key, keys, bucket_keys)
-    object_key = hierarchy.new_object_key(external.data_key)
-    outer = hierarchy.new_object_key(external.data_key) if want.dual else None
-    return _seal(object_key, external, want, bucket, key, multipart, outer=outer)
+    return FreshSeal(await _fresh_key(want, bucket, key, keys, bucket_keys), want, bucket, key, multipart)
 
 
 async def reseal(
@@ -272,13 +304,6 @@ async def open_seal(
     return ObjectSeal(object_key, dict(metadata), stored.info, demands_tag, outer, under)
 
 
-class _External(msgspec.Struct, frozen=True):
-    """A data key (the customer's own in SSE-C) and what is stored about it."""
-
-    data_key: Secret
-    stored: dict[str, str] = {}
-
-
 async def _fresh_key(want: Encryption, bucket: str, key: str, keys: DataKeys | None, bucket_keys: bool) -> _External:
     if want.kind is Kind.C:
         assert want.customer_key is not None
@@ -314,7 +339,8 @@ def _seal(
     if outer is not None:
         again = hierarchy.seal_object_key(outer, external.data_key, iv, DOMAINS[want.kind], where + _OUTER)
         metadata[seal_metadata.OUTER] = _text(again)
-    return ObjectSeal(object_key, metadata, seal_metadata.describe(metadata), mark, outer)
+    info = seal_metadata.foresee(want.kind, metadata, multipart, outer is not None)
+    return ObjectSeal(object_key, metadata, info, mark, outer)
 
 
 async def _unseal(stored: seal_metadata.Stored, bucket: str, where: str, keys: DataKeys | None) -> Under:

@@ -79,8 +79,8 @@ async def complete_upload(call: Call) -> Response:
     etag = etags.multipart_etag(shown)
     meta = replace(found.meta, wanted="", tags=b"", lock=b"", upload=found.upload.upload_id)
     draft = Draft(found.record, call.key, meta, found.meta.tags, found.meta.lock, seal)
-    written = await write_up(call, draft, size, etag, checksum, tuple([(part.number, part.size) for part in parts]))
-    version = await call.box.store.complete_upload(call.bucket, found.upload, parts, written.new, check)
+    new = await write_up(call, draft, size, etag, checksum, tuple([(part.number, part.size) for part in parts]))
+    version = await call.box.store.complete_upload(call.bucket, found.upload, parts, new, check)
     answer = written_headers(call, found.record, version, etag, None, checksum)
     if found.meta.seal:
         answer += call.box.sealing.shown(describe(found.meta.seal), call.headers)

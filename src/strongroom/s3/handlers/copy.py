@@ -128,8 +128,8 @@ async def copy_object(call: Call) -> Response:
         received = await transfer(call, found, opened, 0, found.version.size, target)
         etag = new_etag(seal, received.md5)
         checksum = ChecksumRecord(received.checksum.kind, received.checksum.value) if received.checksum else None
-        written = await write_up(call, draft, received.size, etag, checksum)
-        version = await call.box.store.put(call.bucket, written.new, staged, check)
+        new = await write_up(call, draft, received.size, etag, checksum)
+        version = await call.box.store.put(call.bucket, new, staged, check)
     except BaseException:
         staged.discard()
         raise

@@ -15,7 +15,6 @@ from strongroom.s3.domain.checksums import Checksum, Running
 from strongroom.s3.domain.object_record import ChecksumRecord
 from strongroom.s3.domain.ports import Staged
 from strongroom.s3.domain.refusals import Refused
-from strongroom.s3.domain.sealing import ObjectSeal
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.wire import aws_chunked, sigv4
 from strongroom.s3.wire.authenticate import STREAMING, Signed
@@ -99,28 +98,27 @@ class Sealer(Protocol):
         """Return the rest."""
 
 
-class _AtOnce:
-    """Seals a body that comes in one piece and fits one package."""
+class Whole:
+    """In a sealer's place: keeps a body that comes in one piece, to be sealed when it is published."""
 
-    __slots__ = ("_seal",)
+    __slots__ = ("content",)
 
-    def __init__(self, seal: ObjectSeal) -> None:
-        self._seal = seal
+    def __init__(self) -> None:
+        self.content = memoryview(b"")
 
     def feed(self, data: memoryview, /) -> Buffer:
-        return self._seal.seal_small(bytes(data))
+        """Keep the body."""
+        self.content = data
+        return b""
 
     def finish(self) -> Buffer:
+        """Return nothing."""
         return b""
 
 
-def sealer_for(body: Body, made: Plan, seal: ObjectSeal | None, part: int | None = None) -> Sealer | None:
-    """Return what seals this body; None stores it plain."""
-    if seal is None:
-        return None
-    if part is None and not made.framing and body.buffered is not None and len(body.buffered) <= PACKAGE_SIZE:
-        return _AtOnce(seal)
-    return seal.sealer(part, made.size)
+def is_small(body: Body, made: Plan) -> bool:
+    """Say whether a body is here already, as it is to be stored, and fits one package."""
+    return not made.framing and body.buffered is not None and len(body.buffered) <= PACKAGE_SIZE
 
 
 class Intake:

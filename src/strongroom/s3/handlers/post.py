@@ -157,8 +157,8 @@ async def _store(call: Call, fields: Mapping[str, str], data: bytearray) -> Resp
         received = target.finish()
         etag = new_etag(seal, received.md5)
         kept = ChecksumRecord(received.checksum.kind, received.checksum.value) if received.checksum else None
-        written = await write_up(call, draft, received.size, etag, kept)
-        version = await call.box.store.put(call.bucket, written.new, staged)
+        new = await write_up(call, draft, received.size, etag, kept)
+        version = await call.box.store.put(call.bucket, new, staged)
     except BaseException:
         staged.discard()
         raise

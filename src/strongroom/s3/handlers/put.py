@@ -14,13 +14,13 @@ from strongroom.s3.domain.object_record import ChecksumRecord, ObjectMeta, pack_
 from strongroom.s3.domain.ports import Check, NoSuchKey
 from strongroom.s3.domain.records import BucketRecord, NewVersion, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
-from strongroom.s3.domain.seal_metadata import describe, label
+from strongroom.s3.domain.seal_metadata import SealInfo, describe, label
 from strongroom.s3.domain.sealing import ObjectSeal, Record
 from strongroom.s3.handlers import acl, intake, locking
 from strongroom.s3.handlers.bucket_documents import LIFECYCLE
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.lifecycle import expiration_header
-from strongroom.s3.handlers.list_keys import EMPTY, coded
+from strongroom.s3.handlers.list_keys import EMPTY, ListKeys, coded
 from strongroom.s3.handlers.sealing import Headers
 from strongroom.s3.wire import object_headers as wire
 
@@ -73,13 +73,6 @@ def new_etag(seal: ObjectSeal | None, md5: bytes | None) -> str:
     return os.urandom(16).hex()
 
 
-class Written(msgspec.Struct, frozen=True):
-    """A version ready to be published: its ETag as clients see it, and what the store keeps."""
-
-    etag: str
-    new: NewVersion
-
-
 class Draft(msgspec.Struct, frozen=True):
     """What is known about an object before its bytes."""
 
@@ -89,6 +82,11 @@ class Draft(msgspec.Struct, frozen=True):
     tags: bytes
     lock: bytes
     seal: ObjectSeal | None
+
+    @property
+    def info(self) -> SealInfo:
+        """How the object is sealed; of an upload that is being completed without its key, too."""
+        return describe(self.meta.seal) if self.seal is None else self.seal.info
 
     @property
     def wants_md5(self) -> bool:
@@ -103,17 +101,34 @@ async def write_up(
     etag: str,
     checksum: ChecksumRecord | None,
     parts: tuple[tuple[int, int], ...] = (),
-) -> Written:
+) -> NewVersion:
     """Return the version that a draft and its bytes make: checksum and record sealed, ETag hidden where it is a digest.
 
     parts: (number, plaintext size) of a multipart object.
     """
+    return written(call, draft, await vouching(call, draft), size, etag, checksum, parts)
+
+
+async def vouching(call: Call, draft: Draft) -> ListKeys:
+    """Return the list keys that a version will need."""
+    kind = draft.info.kind
+    return EMPTY if kind is None else await call.box.sealing.vouching(draft.record, kind)
+
+
+def written(
+    call: Call,
+    draft: Draft,
+    keys: ListKeys,
+    size: int,
+    etag: str,
+    checksum: ChecksumRecord | None,
+    parts: tuple[tuple[int, int], ...] = (),
+) -> NewVersion:
+    """As `write_up`, with the list keys of `vouching`."""
     meta, seal = draft.meta, draft.seal
     packed = pack_checksum(checksum)
-    under = label(describe(meta.seal) if seal is None else seal.info)
     text = coded(etag, checksum)
-    kept, kind = text.encode(), describe(meta.seal).kind if seal is None else seal.kind
-    keys = EMPTY if kind is None else await call.box.sealing.vouching(draft.record, kind)
+    kept = text.encode()
     if seal is not None:
         seal.authenticate(Record(call.bucket, draft.key, size, meta.headers, meta.user, parts, keys.known > 0))
         meta = replace(meta, seal=dict(seal.metadata), checksum=seal.seal_checksum(packed) if packed else b"")
@@ -123,7 +138,8 @@ async def write_up(
         kept = keys.vouch(
             text, draft.key, aside(meta, draft.tags, draft.lock), hidden=seal is not None and draft.wants_md5
         )
-    return Written(etag, NewVersion(draft.key, size, kept, pack_meta(meta), draft.tags, draft.lock, sealed_by=under))
+    sealed_by = label(draft.info)
+    return NewVersion(draft.key, size, kept, pack_meta(meta), draft.tags, draft.lock, sealed_by=sealed_by)
 
 
 async def put_object(call: Call) -> Response:
@@ -144,13 +160,23 @@ async def put_object(call: Call) -> Response:
     draft = Draft(record, call.key, meta, tags, lock, seal)
     store = call.box.store
     staged = store.stage(call.bucket, made.stored(seal is not None))
+    small = seal is not None and intake.is_small(call.body, made)
+    sealer = None if seal is None else intake.Whole() if small else seal.sealer(size=made.size)
     try:
-        sealer = intake.sealer_for(call.body, made, seal)
         received = await intake.receive(call.body, intake.Intake(made, staged, sealer, want_md5=draft.wants_md5))
         etag = new_etag(seal, received.md5)
         checksum = ChecksumRecord(received.checksum.kind, received.checksum.value) if received.checksum else None
-        written = await write_up(call, draft, received.size, etag, checksum)
-        version = await store.put(call.bucket, written.new, staged, check)
+        keys = await vouching(call, draft)
+
+        def make() -> NewVersion:
+            if seal is not None and isinstance(sealer, intake.Whole):
+                staged.write(seal.seal_small(sealer.content))
+            return written(call, draft, keys, received.size, etag, checksum)
+
+        if small:
+            version = await store.put_made(call.bucket, make, staged, check)
+        else:
+            version = await store.put(call.bucket, make(), staged, check)
     except BaseException:
         staged.discard()
         raise

@@ -25,8 +25,9 @@ from strongroom.s3.domain.records import (
 from strongroom.s3.storage import rows, transaction
 from strongroom.s3.storage.bodies import FileBody, Holds, InlineBody
 from strongroom.s3.storage.checkpoints import CheckpointThread
-from strongroom.s3.storage.committer import Figures, Hooks, Job
+from strongroom.s3.storage.committer import Figures, Hooks
 from strongroom.s3.storage.folders import BodyFiles
+from strongroom.s3.storage.gathering import Job
 from strongroom.s3.storage.schema import check_format, connect
 from strongroom.s3.storage.staging import INLINE, FileStaged
 from strongroom.s3.storage.transaction import Known, Transaction
@@ -153,6 +154,22 @@ class OpenBucket:
         await self._admit(cost)
         future: asyncio.Future[T] = self._loop.create_future()
         committer.submit_soon(Job(apply, self._settle(future, cost), cost))
+        return await future
+
+    async def write_made(self, staged: FileStaged, make: Callable[[], Callable[[Transaction, Stored], T]]) -> T:
+        """Like write_staged, for a small body that make completes when the write's group is put together."""
+        committer = self._pen().committer
+        cost = staged.expected or INLINE
+        await self._admit(cost)
+        future: asyncio.Future[T] = self._loop.create_future()
+        staged.claim()
+
+        def prepare() -> Callable[[Transaction], T]:
+            apply = make()
+            inline = Stored(staged.stored, staged.crc, staged.inline, None)
+            return lambda tx: apply(tx, inline)
+
+        committer.submit_soon(Job(None, self._settle(future, cost), cost, prepare=prepare))
         return await future
 
     async def write_staged(self, staged: FileStaged, apply: Callable[[Transaction, Stored], T]) -> T:

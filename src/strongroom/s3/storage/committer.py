@@ -10,29 +10,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from typing import Any
 
 import apsw
 
 from strongroom.errors import Error, Unavailable
 from strongroom.s3.domain.ports import DiskFull, StoreClosed
+from strongroom.s3.storage.gathering import Gatherer, Job
 from strongroom.s3.storage.transaction import Known, Transaction
 from strongroom.s3.storage.turns import Turns
 
 GROUP = 256  # writes in one transaction
 GROUP_BYTES = 8 * 1024 * 1024  # of inline bodies in one transaction: bounds how long a turn is held
 IDLE_SECONDS = 10.0  # a thread without work ends
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """A write on its way: apply runs in the transaction, settle(result, error) in the event loop."""
-
-    apply: Callable[[Transaction], Any]
-    settle: Callable[[Any, BaseException | None], None]
-    cost: int = 0  # bytes of inline body
-    result: Any = None
-    error: BaseException | None = None
 
 
 @dataclass(slots=True)
@@ -70,7 +59,7 @@ class Committer:
         self._hooks = hooks
         self._name = name
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
-        self._soon: list[Job] = []
+        self._gatherer = Gatherer(loop, self._hand_over)
         self._state = threading.Lock()
         self._running = False
         self._thread: threading.Thread | None = None
@@ -82,16 +71,10 @@ class Committer:
             self._start()
 
     def submit_soon(self, job: Job) -> None:
-        """Queue a write, from the event loop: with all others of this turn, so that they become one group.
+        """Queue a write, from the event loop, together with others that come about now."""
+        self._gatherer.add(job)
 
-        Handing each over at once wakes the thread for the first of them, and both then wait for the interpreter.
-        """
-        if not self._soon:
-            self._loop.call_soon(self._hand_over)
-        self._soon.append(job)
-
-    def _hand_over(self) -> None:
-        jobs, self._soon = self._soon, []
+    def _hand_over(self, jobs: list[Job]) -> None:
         for job in jobs:
             self._queue.put(job)
         if not self._running:
@@ -114,7 +97,7 @@ class Committer:
     @property
     def idle(self) -> bool:
         """No thread is running and nothing waits."""
-        return not self._running and self._queue.empty() and not self._soon
+        return not self._running and self._queue.empty() and not self._gatherer
 
     def _run(self) -> None:
         while True:
@@ -168,7 +151,7 @@ class Committer:
         except Exception as error:  # whatever it is, nobody may wait for ever
             self._fail(group, self._judge(error))
         self._count(group, time.perf_counter() - started)
-        self._loop.call_soon_threadsafe(_settle, group)
+        self._loop.call_soon_threadsafe(self._settle, group)
         if unlink:
             self._hooks.unlink(unlink)
         self._hooks.committed()
@@ -198,6 +181,7 @@ class Committer:
             tx = Transaction(self._connection, self.known)
             for job in group:
                 try:
+                    assert job.apply is not None
                     job.result = job.apply(tx)
                     job.error = None
                 except Error as error:
@@ -240,7 +224,7 @@ class Committer:
         figures.seconds += seconds
         figures.longest = max(figures.longest, seconds)
 
-
-def _settle(group: list[Job]) -> None:
-    for job in group:
-        job.settle(job.result, job.error)
+    def _settle(self, group: list[Job]) -> None:
+        self._gatherer.committed()
+        for job in group:
+            job.settle(job.result, job.error)

@@ -34,6 +34,8 @@ from strongroom.s3.storage.open_buckets import OpenBuckets
 from strongroom.s3.storage.opening import Opened, make_bucket, open_folder
 from strongroom.s3.storage.space import Space
 from strongroom.s3.storage.staging import FileStaged
+from strongroom.s3.storage.transaction import Transaction
+from strongroom.s3.storage.writes import Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,18 @@ class FilesStore:
         """See ObjectStore."""
         assert isinstance(body, FileStaged)
         return await self._bucket(bucket).write_staged(body, lambda tx, stored: writes.put(tx, version, stored, check))
+
+    async def put_made(
+        self, bucket: str, make: Callable[[], NewVersion], body: Staged, check: Check | None = None
+    ) -> ObjectVersion:
+        """See ObjectStore."""
+        assert isinstance(body, FileStaged)
+
+        def made() -> Callable[[Transaction, Stored], ObjectVersion]:
+            version = make()
+            return lambda tx, stored: writes.put(tx, version, stored, check)
+
+        return await self._bucket(bucket).write_made(body, made)
 
     async def get(self, bucket: str, key: str, version_id: str | None = None) -> ObjectVersion:
         """See ObjectStore."""

@@ -129,6 +129,12 @@ class MemoryStore:
         assert isinstance(body, MemoryStaged)
         return self._publish(it, version, bytes(body.data), (), check)
 
+    async def put_made(
+        self, bucket: str, make: Callable[[], NewVersion], body: Staged, check: Check | None = None
+    ) -> ObjectVersion:
+        """See ObjectStore."""
+        return await self.put(bucket, make(), body, check)
+
     def _publish(
         self, bucket: Bucket, new: NewVersion, data: bytes, parts: tuple[PartRecord, ...], check: Check | None
     ) -> ObjectVersion:

@@ -14,14 +14,14 @@ FLUSH = 8 * 1024 * 1024  # bytes after which the disk is told to begin
 class FileStaged:
     """Bytes that are not published yet; one thread at a time."""
 
-    __slots__ = ("_chunks", "_claimed", "_descriptor", "_files", "_flushing", "_large", "crc", "name", "stored")
+    __slots__ = ("_chunks", "_claimed", "_descriptor", "_files", "_flushing", "crc", "expected", "name", "stored")
 
     def __init__(self, files: BodyFiles, expected: int | None) -> None:
         self.stored = 0
         self.crc = 0  # CRC-32C of what was written
         self.name: str | None = None  # of the file, once there is one
+        self.expected = expected  # bytes, when they are known
         self._files = files
-        self._large = expected is not None and expected > INLINE
         self._chunks: list[bytes] = []
         self._descriptor = -1
         self._claimed = False
@@ -31,7 +31,7 @@ class FileStaged:
         """Append data; raise DiskFull or OSError."""
         self.stored += len(data)
         self.crc = crc32c(data, self.crc)
-        if self.name is None and not self._large and self.stored <= INLINE:
+        if self.name is None and self.stored <= INLINE and (self.expected or 0) <= INLINE:
             self._chunks.append(bytes(data))
             return
         if self.name is None:

@@ -47,6 +47,7 @@ async def test_what_was_sealed_opens_where_it_lies(want, bucket_keys, multipart)
     sealer = seal.sealer(part, 5)
     sealed = bytes(sealer.feed(b"hello")) + bytes(sealer.finish())
     opened = await open_seal(seal.metadata, "b", "a/o", KEYS, CUSTOMER)
+    assert seal.info == opened.info  # it was foreseen before there were keys
     opener = opened.opener(part, total_packages=1)
     assert bytes(opener.feed(sealed)) == b"hello"
     opener.finish()
