@@ -80,4 +80,4 @@ def _question(principal: Principal, ask: Ask) -> Question:
     resource = f"{ask.bucket}/{ask.key}" if ask.key else ask.bucket
     credential = principal.credential
     names = () if credential is None else tuple({credential.access_key, credential.owner or credential.access_key})
-    return Question(ask.action, resource, names, {name: (value,) for name, value in ask.conditions.items()})
+    return Question(ask.action, resource, names, ask.conditions)

@@ -6,6 +6,7 @@ from strongroom.errors import Malformed, TooLarge
 from strongroom.messages import Response
 from strongroom.s3.domain.policy.decide import is_public
 from strongroom.s3.domain.policy.document import MAX_BYTES, parse_bucket_policy
+from strongroom.s3.domain.policy.keys import refuse_unheard
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.documents import document
@@ -32,6 +33,7 @@ async def put_policy(call: Call) -> Response:
     _check_json(body)
     try:
         policy = parse_bucket_policy(body, call.bucket)
+        refuse_unheard(policy, ("",))
     except TooLarge as error:
         raise Refused("PolicyTooLarge") from error
     except Malformed as error:

@@ -2,10 +2,9 @@
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
-from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -20,6 +19,7 @@ from strongroom.s3.domain.principals import ANONYMOUS, Principal
 from strongroom.s3.domain.records import BucketRecord, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.domain.seal_metadata import SealInfo
+from strongroom.s3.handlers.circumstances import TAGGING, of_call, secure
 from strongroom.s3.handlers.list_keys import checked
 from strongroom.s3.handlers.running_reads import RunningReads
 from strongroom.s3.handlers.sealing import Sealing
@@ -30,7 +30,6 @@ log = logging.getLogger("strongroom.s3")
 
 OWNER_ID = "02d6176db174dc93cb1b899f7c6078f08654445fe8cf1b6ce98d8855f66bdbf4"  # the original's, clients compare it
 OWNER_NAME = "minio"
-TAGGING = "x-amz-tagging"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Ask:
     bucket: str = ""
     key: str = ""
     record: BucketRecord | None = None
-    conditions: Mapping[str, str] = field(default_factory=dict)
+    conditions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     acl: bytes = b""
 
 
@@ -177,7 +176,8 @@ class Call(msgspec.Struct):
     used   the seal that was made or opened, or should have been, for the object itself: for the audit
     source the other object that was opened for it, by a copy; the former seal, when an object is sealed anew
     record, events  the bucket that it entered, and what happened there, for notifications
-    existing  the tags of the object that is asked for, where a policy looks at them
+    existing, version  the tags of the object that is asked for, where a policy looks at them, and its version id
+    told   what the body says of itself, where policy conditions may compare it
     """
 
     box: Box
@@ -195,6 +195,8 @@ class Call(msgspec.Struct):
     record: BucketRecord | None = None
     events: list[Event] = []
     existing: Mapping[str, str] = {}
+    version: str | None = None
+    told: Mapping[str, Sequence[str]] = {}
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -208,10 +210,7 @@ class Call(msgspec.Struct):
 
     def secure(self) -> bool:
         """Say whether the client's connection is TLS, ours or a trusted proxy's."""
-        if self.request.peer.tls:
-            return True
-        trusted = self.request.peer.address in self.box.settings.trusted_proxies
-        return trusted and self.headers.get("x-forwarded-proto", "") == "https"
+        return secure(self.request, self.box.settings.trusted_proxies)
 
     def allowed(self, action: str, record: BucketRecord | None = None, key: str | None = None) -> bool:
         """Say whether the principal may do this at this address."""
@@ -225,50 +224,41 @@ class Call(msgspec.Struct):
             raise Denied(f"{self.principal.name or 'anonymous'} may not {action} {self.bucket}/{self.key}")
 
     def ask(self, action: str, record: BucketRecord | None = None, key: str = "") -> Ask:
-        """Return the question to the access rules."""
-        return Ask(action, record.name if record is not None else self.bucket, key, record, self.conditions())
+        """Return the question to the access rules.
 
-    def conditions(self) -> dict[str, str]:
-        """Return what policy conditions may compare (s3.md 8.4), names in lower case."""
-        values = {f"s3:{name}": value for name, value in self.headers.items() if name.startswith("x-amz-")}
-        values |= {f"s3:{name}": self.args[name] for name in ("prefix", "delimiter", "max-keys") if name in self.args}
-        values |= {
-            "aws:sourceip": self.request.peer.address,
-            "aws:securetransport": "true" if self.secure() else "false",
-            "aws:username": self.principal.name,
-        }
-        for name, header in (("aws:referer", "referer"), ("aws:useragent", "user-agent")):
-            if header in self.headers:
-                values[name] = self.headers[header]
-        if "versionId" in self.args:
-            values["s3:versionid"] = self.args["versionId"]
-        if TAGGING in self.headers:
-            values |= {
-                f"s3:requestobjecttag/{name.lower()}": value for name, value in parse_qsl(self.headers[TAGGING], True)
-            }
-        return values | {f"s3:existingobjecttag/{name.lower()}": value for name, value in self.existing.items()}
+        Whether a missing key may be told of is a right to list its bucket, at least with the key as prefix.
+        """
+        conditions = of_call(self)
+        if self.key and action == "s3:ListBucket":
+            conditions["s3:prefix"] = (self.key,)
+        return Ask(action, record.name if record is not None else self.bucket, key, record, conditions)
 
     async def learn(self, record: BucketRecord, key: str, version_id: str | None) -> None:
         """Read the tags of an object before a decision, where a policy looks at them; raise ObjectTampered."""
-        self.existing = {}
+        self.existing, self.version = {}, version_id
         if self.principal.root or not key or not self.box.access.asks_for_tags(record):
             return
         with contextlib.suppress(NotFound):
             version = await self.box.store.get(record.name, key, version_id)
             self.existing = unpack_tags(checked(await self.box.sealing.list_keys(record), version).tags)
 
+    async def owned(self, bucket: str, header: str = "x-amz-expected-bucket-owner") -> BucketRecord:
+        """Return a bucket's record; raise NoSuchBucket, or Refused when the client expects another owner of it."""
+        record = await self.box.store.bucket(bucket)
+        owner = self.headers.get(header)
+        if owner is not None and owner != OWNER_ID:
+            raise Refused("AccessDenied")
+        return record
+
     async def enter(self, action: str) -> BucketRecord:
-        """Return the bucket's record if the principal may do this in it; raise NoSuchBucket or Denied."""
-        record = await self.box.store.bucket(self.bucket)
+        """Return the bucket's record if the principal may do this in it; raise NoSuchBucket, Denied or Refused."""
+        record = await self.owned(self.bucket)
         if not self.principal.root:
             await self.learn(record, self.key, self.args.get("versionId") or None)
             if not self.allowed(action, record):
                 await self._by_acl(action, record)
             if action == "s3:PutObject" and TAGGING in self.headers:
                 self.authorise("s3:PutObjectTagging", record)
-        owner = self.headers.get("x-amz-expected-bucket-owner")
-        if owner is not None and owner != OWNER_ID:
-            raise Refused("AccessDenied")
         self.record = record
         return record
 

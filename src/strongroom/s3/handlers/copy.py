@@ -68,7 +68,7 @@ def directive(headers: Mapping[str, str], name: str) -> str:
 
 async def find_source(call: Call, source: Source) -> Found:
     """Return the source's version after its own access rules and conditions."""
-    record = await call.box.store.bucket(source.bucket)
+    record = await call.owned(source.bucket, "x-amz-source-expected-bucket-owner")
     action = "s3:GetObjectVersion" if source.version_id else "s3:GetObject"
     own = Call(
         call.box,

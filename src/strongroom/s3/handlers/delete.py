@@ -134,7 +134,7 @@ async def delete_objects(call: Call) -> Response:
         raise Refused("MissingContentLength")
     body = await document(call, limit=MAX_BODY, digest_required=True)
     targets, quiet = parse_delete(body)
-    record = await call.box.store.bucket(call.bucket)
+    record = await call.owned(call.bucket)
     results = [await _one(call, record, target, quiet) for target in targets]
     return Response(200, [("Content-Type", "application/xml")], xml.wrap("DeleteResult", "".join(results)))
 

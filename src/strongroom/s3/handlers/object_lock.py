@@ -8,6 +8,7 @@ from strongroom.s3.domain.object_record import Lock, pack_lock, unpack_lock
 from strongroom.s3.domain.records import OBJECT_LOCK, BucketRecord, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers.call import Call
+from strongroom.s3.handlers.circumstances import requested_retention
 from strongroom.s3.handlers.delete import BYPASS
 from strongroom.s3.handlers.documents import document
 from strongroom.s3.handlers.get import find_whole
@@ -62,9 +63,10 @@ async def get_retention(call: Call) -> Response:
 async def put_retention(call: Call) -> Response:
     """PutObjectRetention: longer is always allowed, weaker needs the bypass and GOVERNANCE."""
     body = await document(call, digest_required=True)
-    record, version = await _version(call, "s3:PutObjectRetention")
     now = int(call.box.now() * 1_000_000_000)
     wanted = lock_xml.parse_retention(body, now)
+    call.told = requested_retention(wanted.mode, wanted.until)
+    record, version = await _version(call, "s3:PutObjectRetention")
     bypass = call.headers.get(BYPASS, "").lower() == "true" and call.allowed("s3:BypassGovernanceRetention", record)
 
     def change(current: ObjectVersion) -> ObjectVersion:
@@ -97,10 +99,11 @@ async def get_legal_hold(call: Call) -> Response:
 async def put_legal_hold(call: Call) -> Response:
     """PutObjectLegalHold."""
     body = await document(call, digest_required=True)
-    record, version = await _version(call, "s3:PutObjectLegalHold")
     node = xml.parse(body, ("LegalHold", "ObjectLockLegalHold"))
     if node.value("Status") not in ("ON", "OFF"):
         raise Refused("MalformedXML")
+    call.told = {"s3:object-lock-legal-hold": (node.value("Status"),)}
+    record, version = await _version(call, "s3:PutObjectLegalHold")
     hold = node.value("Status") == "ON"
 
     def change(current: ObjectVersion) -> ObjectVersion:

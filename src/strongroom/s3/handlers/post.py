@@ -12,7 +12,8 @@ from strongroom.s3.domain.object_record import ChecksumRecord, pack_tags
 from strongroom.s3.domain.records import BucketRecord
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers import acl, intake, locking
-from strongroom.s3.handlers.call import TAGGING, Call
+from strongroom.s3.handlers.call import Call
+from strongroom.s3.handlers.circumstances import TAGGING
 from strongroom.s3.handlers.put import Draft, described, new_etag, write_up, written_headers
 from strongroom.s3.wire import form as forms
 from strongroom.s3.wire import sse_headers, tagging_xml, xml

@@ -110,7 +110,7 @@ class Condition:
             return any(_boolean(wanted) == (not actual) for wanted in self.wanted)
         negated = self.operator in NEGATED
         if not actual:
-            return self.if_exists or negated or self.quantifier == "ForAllValues"
+            return self.if_exists or self.quantifier == "ForAllValues" or (negated and not self.quantifier)
         test = TESTS[NEGATED.get(self.operator, self.operator)]
         wanted = [text for text in (substitute(text, values) for text in self.wanted) if text is not None]
         if test not in _PATTERNS:

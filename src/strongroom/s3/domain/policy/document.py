@@ -164,4 +164,6 @@ def _principals(value: object) -> list[str]:
     found = [text for part in value.values() for text in _strings(part, "Principal")]
     if not found:
         raise Malformed("Principal names nobody")
+    if any(text != "*" and ("*" in text or "?" in text) for text in found):
+        raise Malformed("a principal is a name or *, not a pattern")
     return found

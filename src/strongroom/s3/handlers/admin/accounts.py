@@ -12,6 +12,7 @@ from strongroom.messages import Response
 from strongroom.s3.domain.iam.directory import NoSuchAccount, NoSuchUser
 from strongroom.s3.domain.iam.records import Account
 from strongroom.s3.domain.policy.document import parse_identity_policy
+from strongroom.s3.domain.policy.keys import refuse_unheard
 from strongroom.s3.handlers.admin.desk import Errand, opt
 from strongroom.s3.handlers.admin.users import check_access_key, check_secret
 from strongroom.s3.handlers.call import Ask
@@ -37,7 +38,7 @@ def session_policy(value: object) -> str:
         return ""
     text = value if isinstance(value, str) else json.dumps(value)
     try:
-        parse_identity_policy(text.encode())
+        refuse_unheard(parse_identity_policy(text.encode()))
     except Malformed as error:
         raise refused("XMinioMalformedIAMPolicy", str(error)) from error
     return text

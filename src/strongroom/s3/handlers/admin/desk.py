@@ -14,6 +14,7 @@ from strongroom.s3.domain.policy.decide import Question, Verdict
 from strongroom.s3.domain.ports import DataKeys
 from strongroom.s3.domain.principals import Principal
 from strongroom.s3.handlers.call import Box
+from strongroom.s3.handlers.circumstances import of_caller
 from strongroom.s3.handlers.hub import Hub
 from strongroom.s3.handlers.iam_store import IamStore
 from strongroom.s3.handlers.jobs import Jobs
@@ -115,7 +116,8 @@ class Errand:
 
     def allows(self, action: str, resource: str = "") -> bool:
         """Say whether the caller's policies allow an admin or kms action."""
-        values = {"aws:username": (self.principal.name,), "aws:sourceip": (self.request.peer.address,)}
+        box = self.desk.box
+        values = of_caller(self.request, self.principal.credential, box.now(), box.settings.trusted_proxies)
         question = Question(action, resource, (), values)
         return self.directory.verdict(self.principal, question) is Verdict.ALLOW
 

@@ -9,6 +9,7 @@ from strongroom.s3.domain.iam.directory import Directory
 from strongroom.s3.domain.iam.records import Group, NamedPolicy, User
 from strongroom.s3.domain.policy.canned import CANNED
 from strongroom.s3.domain.policy.document import KMS_ARN, parse_identity_policy
+from strongroom.s3.domain.policy.keys import refuse_unheard
 from strongroom.s3.handlers.admin.desk import DONE, Errand, opt
 from strongroom.s3.handlers.admin.groups import find_group
 from strongroom.s3.handlers.admin.users import find_user
@@ -20,6 +21,7 @@ def check_document(text: bytes) -> str:
     """Return a policy's text; raise the refusal of one that cannot be read, or whose kms resources are not kms'."""
     try:
         policy = parse_identity_policy(text)
+        refuse_unheard(policy)
     except Malformed as error:
         raise refused("XMinioMalformedIAMPolicy", str(error)) from error
     for statement in policy.statements:
