@@ -1,7 +1,6 @@
 """Which names a bucket, a key and a version may have (s3.md 2.3, 2.4)."""
 
 import re
-from uuid import UUID
 
 from strongroom.s3.domain.records import NULL_VERSION
 from strongroom.s3.domain.refusals import Refused
@@ -11,6 +10,7 @@ RESERVED = frozenset({"minio", ".minio.sys"})
 
 _BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
 _ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
+_VERSION = re.compile("[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")  # a UUID
 _SPLIT = re.compile(r"[/\\]")
 _SAFE_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_/-]*")  # quick way for usual keys
 
@@ -48,11 +48,6 @@ def check_version(version_id: str) -> str:
     """Return a version id in its usual form; raise Refused when it cannot be one."""
     if version_id == NULL_VERSION:
         return version_id
-    try:
-        return str(UUID(version_id)) if len(version_id) == 36 else _refuse()
-    except ValueError:
-        return _refuse()
-
-
-def _refuse() -> str:
-    raise Refused("InvalidArgument", "Invalid version id specified")
+    if not _VERSION.fullmatch(version_id):
+        raise Refused("InvalidArgument", "Invalid version id specified")
+    return version_id.lower()

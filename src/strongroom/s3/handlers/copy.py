@@ -43,8 +43,8 @@ def parse_source(header: str) -> Source:
     """Return the address that a copy-source header names; raise Refused."""
     path, mark, version = header.partition("?versionId=")
     try:
-        decoded = unquote_to_bytes(path).decode("utf-8")
-    except UnicodeDecodeError as error:
+        decoded = unquote_to_bytes(path.encode("latin-1")).decode("utf-8")
+    except UnicodeError as error:
         raise Refused("InvalidArgument") from error
     bucket, slash, key = decoded.removeprefix("/").partition("/")
     if not bucket or not slash or not key:

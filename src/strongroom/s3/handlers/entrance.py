@@ -14,6 +14,7 @@ from strongroom.s3.handlers import cors, documents, routes
 from strongroom.s3.handlers.call import Box, Call, log
 from strongroom.s3.handlers.following import Following
 from strongroom.s3.wire import errors, sigv4, sse_headers
+from strongroom.s3.wire.carried import unfold
 
 _ANY_REGION = frozenset({"ListBuckets", "GetBucketLocation"})
 _READS = frozenset({"GetObject", "HeadObject"})
@@ -125,11 +126,12 @@ class Entrance:
         args: dict[str, str] = {}
         for name, value in pairs:
             args.setdefault(name, value)
-        route = routes.find(request.method, bucket, key, args, request.headers)
+        carried = unfold(request, pairs)
+        route = routes.find(request.method, bucket, key, args, carried.headers)
         if route is None:
             text = f"An unsupported API call for method: {request.method} at '{request.path}'"
             raise Refused("BadRequest", text, early=True)
-        call = Call(box, request, body, request_id, bucket, key, pairs, args, operation=route.operation)
+        call = Call(box, carried, body, request_id, bucket, key, pairs, args, operation=route.operation)
         calls.append(call)
         _check_head(call)
         call.signed = box.verifier.verify(request, pairs, box.now(), any_region=route.operation in _ANY_REGION)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import quote
 
 from strongroom.errors import Error
 from strongroom.s3.domain import lifecycle
@@ -20,6 +21,7 @@ from strongroom.s3.wire import object_headers as wire
 
 ROUND_SECONDS = 3600.0  # between two rounds; shorter when a day is
 BREATH = 256  # keys after which requests have their turn
+_IN_QUOTES = "".join([chr(code) for code in range(32, 127) if chr(code) not in '"%\\'])  # of a rule's ID, as it is
 
 
 def rules_of(record: BucketRecord) -> Sequence[Rule]:
@@ -41,7 +43,8 @@ def expiration_header(record: BucketRecord, version: ObjectVersion, day: int = D
     if found is None:
         return []
     when, name = found
-    return [("x-amz-expiration", f'expiry-date="{wire.http_date(when // 1_000_000_000)}", rule-id="{name}"')]
+    date, rule = wire.http_date(when // 1_000_000_000), quote(name, safe=_IN_QUOTES)
+    return [("x-amz-expiration", f'expiry-date="{date}", rule-id="{rule}"')]
 
 
 class Lifecycle:

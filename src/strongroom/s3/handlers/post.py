@@ -18,7 +18,8 @@ from strongroom.s3.handlers.put import Draft, described, new_etag, write_up, wri
 from strongroom.s3.wire import form as forms
 from strongroom.s3.wire import sse_headers, tagging_xml, xml
 from strongroom.s3.wire.authenticate import Signed
-from strongroom.s3.wire.object_headers import WantedChecksum, wanted_checksum
+from strongroom.s3.wire.carried import header_value
+from strongroom.s3.wire.object_headers import KEPT, WantedChecksum, wanted_checksum
 
 SPOOL = 64 * 1024 * 1024  # bytes: the largest file of a form; it waits in memory until the form has ended
 SPOOLED = 4 * SPOOL  # bytes that all forms on their way may keep waiting
@@ -61,13 +62,14 @@ class _Spool:
     def _begin(self, fields: Mapping[str, str]) -> Sink:
         """Say who sends what, and whether it may, before a byte of the file is kept; return the file's sink."""
         call = self._call
-        self.fields = {name: value for name, value in fields.items() if name != "file"}
+        key = fields.get("key", "").replace("${filename}", self.decoder.filename)  # conditions are about the whole
+        self.fields = {name: value for name, value in fields.items() if name != "file"} | ({"key": key} if key else {})
         self.policy = _authorise(call, self.fields)
-        key = self.fields.get("key", "").replace("${filename}", self.decoder.filename)
         if not key:
             raise Refused("InvalidArgument", "Bucket POST must contain a field named 'key'.")
         call.key = key.removeprefix("/")
         check_key(call.key)
+        _redirect(self.fields)  # it must be possible to say that it was stored
         call.authorise("s3:PutObject", self._record)
         return self._take
 
@@ -114,7 +116,7 @@ def _authorise(call: Call, fields: Mapping[str, str]) -> forms.FormPolicy | None
     now = call.box.now()
     call.signed = Signed(forms.authenticate(call.box.verifier, fields, now))
     headers = {name: value for name, value in call.headers.items() if not name.startswith("x-amz-")}
-    headers |= {name: value for name, value in fields.items() if name.startswith("x-amz-")}
+    headers |= {name: value for name, value in _said(fields).items() if name.startswith("x-amz-")}
     if fields.get("tagging"):
         headers[TAGGING] = urlencode(tagging_xml.parse(fields["tagging"].encode(), tagging_xml.OBJECT_LIMIT))
     call.request = replace(call.request, headers=headers)
@@ -134,8 +136,14 @@ def _check_size(policy: forms.FormPolicy | None, size: int) -> None:
         raise Refused("EntityTooLarge", extra={"ProposedSize": str(size), "MaxSizeAllowed": str(policy.largest)})
 
 
+def _said(fields: Mapping[str, str]) -> dict[str, str]:
+    """Return the fields that are headers in other requests, as header values."""
+    return {name: header_value(value) for name, value in fields.items() if name.startswith("x-amz-") or name in KEPT}
+
+
 async def _store(call: Call, fields: Mapping[str, str], data: bytearray) -> Response:
-    sse_headers.refuse_insecure(fields, call.secure())
+    said = _said(fields)
+    sse_headers.refuse_insecure(said, call.secure())
     record = await call.enter("s3:PutObject")
     lock = locking.for_write(call, record)
     tags = (
@@ -143,12 +151,12 @@ async def _store(call: Call, fields: Mapping[str, str], data: bytearray) -> Resp
         if fields.get("tagging")
         else b""
     )
-    seal = await call.box.sealing.begin(fields, record, call.key)
+    seal = await call.box.sealing.begin(said, record, call.key)
     call.used = seal.info if seal is not None else None
     listed = {"x-amz-acl": fields["acl"]} if fields.get("acl") else {}
-    meta = acl.described(listed, record, described(fields))
+    meta = acl.described(listed, record, described(said))
     draft = Draft(record, call.key, meta, tags, lock, seal)
-    checksum: WantedChecksum | None = wanted_checksum({n: v for n, v in fields.items() if n != "x-amz-trailer"})
+    checksum: WantedChecksum | None = wanted_checksum({n: v for n, v in said.items() if n != "x-amz-trailer"})
     made = intake.Plan(len(data), checksum=checksum)
     staged = call.box.store.stage(call.bucket, made.stored(seal is not None))
     try:
@@ -166,16 +174,18 @@ async def _store(call: Call, fields: Mapping[str, str], data: bytearray) -> Resp
     return _answer(call, fields, etag, written_headers(call, record, version, etag, seal, kept))
 
 
+def _redirect(fields: Mapping[str, str]) -> str:
+    return header_value(fields.get("success_action_redirect") or fields.get("redirect") or "")
+
+
 def _answer(call: Call, fields: Mapping[str, str], etag: str, headers: list[tuple[str, str]]) -> Response:
     location = (
         f"{'https' if call.secure() else 'http'}://{call.headers.get('host', '')}/{call.bucket}/{quote(call.key)}"
     )
-    redirect = fields.get("success_action_redirect") or fields.get("redirect")
-    if redirect:
+    if redirect := _redirect(fields):
         mark = "&" if "?" in redirect else "?"
         query = f"bucket={quote(call.bucket)}&key={quote(call.key)}&etag=%22{etag}%22"
-        if not any(c in redirect for c in "\r\n\0"):
-            return Response(303, [*headers, ("Location", f"{redirect}{mark}{query}")])
+        return Response(303, [*headers, ("Location", f"{redirect}{mark}{query}")])
     status = {"200": 200, "201": 201}.get(fields.get("success_action_status", ""), 204)
     if status != 201:
         return Response(status, [*headers, ("Location", location)])

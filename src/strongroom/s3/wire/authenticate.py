@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from strongroom.messages import Request
 from strongroom.s3.domain.principals import ANONYMOUS, Credential, Directory, Principal
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.wire import sigv2, sigv4
+from strongroom.s3.wire.carried import carried
 from strongroom.s3.wire.claims import (
     check_life,
     header_claim,
@@ -188,9 +191,9 @@ class Verifier:
         else:
             access_key, given = sigv2.parse_query(names, now)
             refuse_added(request.headers)
+            request = replace(request, headers={**request.headers, **carried(request, query)})
         credential = self.credential(access_key)
-        token = request.headers.get("x-amz-security-token") or names.get("x-amz-security-token", "")
-        check_token(credential, token, now)
+        check_token(credential, request.headers.get("x-amz-security-token", ""), now)
         if not sigv2.matches(request, query, credential.secret, given, self.domains, presigned=scheme == "v2-query"):
             raise Refused("SignatureDoesNotMatch")
         payload = request.headers.get("x-amz-content-sha256", sigv4.UNSIGNED_PAYLOAD)

@@ -16,6 +16,7 @@ import msgspec
 from strongroom.s3.domain.checksums import BY_HEADER, COMPOSITE, FULL_OBJECT, KINDS, Kind
 from strongroom.s3.domain.object_record import ChecksumRecord, Lock
 from strongroom.s3.domain.refusals import Refused
+from strongroom.s3.wire.carried import header_value
 
 KEPT = (
     "content-type",
@@ -168,31 +169,38 @@ def _base64(text: str) -> bytes | None:
         return None
 
 
-_CHECKSUMS = frozenset([*BY_HEADER, "x-amz-trailer", "x-amz-checksum-algorithm", "x-amz-sdk-checksum-algorithm"])
+_CHECKSUM = "x-amz-checksum-"
+_ABOUT = frozenset({"x-amz-checksum-algorithm", "x-amz-checksum-type", "x-amz-checksum-mode"})
+_NO_CHECKSUM = "Invalid checksum provided."
 
 
 def wanted_checksum(headers: Mapping[str, str]) -> WantedChecksum | None:
     """Return what checksum a write carries; raise Refused for two of them, an unknown one or an impossible value."""
-    if _CHECKSUMS.isdisjoint(headers):
-        return None
-    found = [(name, value) for name, value in headers.items() if name in BY_HEADER]
+    found = [name for name in headers if name.startswith(_CHECKSUM) and name not in _ABOUT]
     trailers = [
-        BY_HEADER[name.strip().lower()]
-        for name in headers.get("x-amz-trailer", "").split(",")
-        if name.strip().lower() in BY_HEADER
+        name
+        for piece in headers.get("x-amz-trailer", "").split(",")
+        if (name := piece.strip().lower()).startswith(_CHECKSUM)
     ]
-    if len(found) + len(trailers) > 1:
-        raise Refused("InvalidArgument", "Invalid checksum provided.")
-    named = headers.get("x-amz-checksum-algorithm") or headers.get("x-amz-sdk-checksum-algorithm")
-    named_kind = KINDS.get(named.upper()) if named else None
-    if headers.get("x-amz-checksum-algorithm") and named_kind is None:
-        raise Refused("InvalidArgument", "Invalid checksum provided.")
-    if trailers:
-        return WantedChecksum(trailers[0], trailer=True)
+    sdk, algorithm = headers.get("x-amz-sdk-checksum-algorithm"), headers.get("x-amz-checksum-algorithm")
+    asked = _known(algorithm) if algorithm else None
+    if len(found) + len(trailers) > 1 or any(name not in BY_HEADER for name in (*found, *trailers)):
+        raise Refused("InvalidArgument", _NO_CHECKSUM)
+    kind = BY_HEADER[(*found, *trailers)[0]] if found or trailers else None
+    if kind is None:  # an algorithm that an SDK names without a value means nothing to the original (recorded)
+        return WantedChecksum(asked) if asked is not None else None
+    if sdk and sdk.upper() != kind.name:
+        raise Refused("InvalidRequest", "Value for x-amz-sdk-checksum-algorithm header is invalid.")
     if not found:
-        return WantedChecksum(named_kind) if named_kind is not None and "x-amz-checksum-algorithm" in headers else None
-    name, text = found[0]
-    return WantedChecksum(BY_HEADER[name], checksum_value(BY_HEADER[name], text))
+        return WantedChecksum(kind, trailer=True)
+    return WantedChecksum(kind, checksum_value(kind, headers[found[0]]))
+
+
+def _known(name: str) -> Kind:
+    kind = KINDS.get(name.upper())
+    if kind is None:
+        raise Refused("InvalidArgument", _NO_CHECKSUM)
+    return kind
 
 
 def checksum_value(kind: Kind, text: str) -> bytes:
@@ -213,9 +221,7 @@ def wanted_type(headers: Mapping[str, str]) -> str:
                 "InvalidRequest", "The x-amz-checksum-type header can only be used with the algorithm header."
             )
         return ""
-    kind = KINDS.get(name.upper())
-    if kind is None:
-        raise Refused("InvalidArgument", "Invalid checksum provided.")
+    kind = _known(name)
     if kind_type and kind_type.upper() not in kind.types:
         text = f"The {kind_type.upper()} checksum type cannot be used with the {kind.name} checksum algorithm."
         raise Refused("InvalidRequest", text)
@@ -252,7 +258,9 @@ class Shown(msgspec.Struct, frozen=True):
 def object_headers(shown: Shown, *, etag: str, modified: int) -> list[tuple[str, str]]:
     """Return the headers of an object's answer; modified in nanoseconds."""
     answer = [("ETag", f'"{etag}"'), ("Last-Modified", http_date(modified // 1_000_000_000))]
-    headers = {**shown.headers, **shown.overrides} if shown.overrides else shown.headers
+    headers = shown.headers
+    if shown.overrides:  # decoded from the query; what is stored is a header's value already
+        headers = {**headers, **{name: header_value(value) for name, value in shown.overrides.items()}}
     for name, value in headers.items():
         answer.append((SHOWN.get(name, name), value))
     for name, value in shown.user.items():

@@ -70,7 +70,8 @@ def signature(secret: str, text: str) -> str:
 def matches(
     request: Request, query: Pairs, secret: str, given: str, domains: tuple[str, ...], *, presigned: bool
 ) -> bool:
-    """Compare, in constant time, with the signature that the secret makes.
+    """Compare, in constant time, with the signature that the secret makes. What a presigned URL carries is signed as
+    headers (wire/carried.py).
 
     A virtual-host request signs the path with its bucket in front.
     """
@@ -78,9 +79,6 @@ def matches(
     expires = dict(query)["Expires"] if presigned else None
     host = headers.get("host", "").partition(":")[0]
     prefix = next((f"/{host[: -len(domain) - 1]}" for domain in domains if host.endswith("." + domain)), "")
-    if presigned:  # a token in the query is signed like its header (botocore)
-        token = dict(query).get("x-amz-security-token")
-        headers = {**headers, "x-amz-security-token": token} if token else headers
     for path in {request.path, unquote(request.path)}:  # the first is the rule; some clients sign the decoded path
         wanted = signature(secret, string_to_sign(request.method, headers, resource(prefix + path, query), expires))
         if same(wanted, given):
