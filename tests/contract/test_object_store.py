@@ -748,3 +748,13 @@ async def test_one_caller_at_a_time_is_alone(store):
         await asyncio.gather(waiting, return_exceptions=True)
         await asyncio.wait_for(enter("b"), 10)
     await asyncio.wait_for(enter("a"), 10)  # who was cancelled while waiting does not hold it
+
+
+async def test_object_lock_is_never_without_versioning(store):
+    await store.create_bucket("l", object_lock=True)
+    with pytest.raises(Conflict):
+        await store.configure("l", {VERSIONING: b"Suspended"})
+    await store.create_bucket("p")
+    with pytest.raises(Conflict):
+        await store.configure("p", {"object_lock": b"Enabled"})
+    assert (await store.configure("p", {"object_lock": b"Enabled", VERSIONING: b"Enabled"})).object_lock

@@ -69,11 +69,18 @@ def _payment(body: bytes) -> bytes:
 OWNERSHIP = ("BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter")
 
 
+def ownership_controls(setting: str) -> bytes:
+    """Return the document of an ownership setting; raise Refused for one that is none."""
+    if setting not in OWNERSHIP:
+        raise Refused("InvalidArgument", "Invalid x-amz-object-ownership header")
+    return xml.document("OwnershipControls", [("Rule", [("ObjectOwnership", setting)])])
+
+
 def _ownership(body: bytes) -> bytes:
     rules = list(xml.parse(body, "OwnershipControls", detail=False).all("Rule"))
     if len(rules) != 1 or rules[0].value("ObjectOwnership") not in OWNERSHIP:
         raise Refused("MalformedXML")
-    return body
+    return ownership_controls(rules[0].value("ObjectOwnership"))
 
 
 LIFECYCLE = Document(

@@ -2,15 +2,20 @@
 
 from strongroom.errors import Denied
 from strongroom.messages import Response
+from strongroom.s3.domain import acl
 from strongroom.s3.domain.names import check_bucket
 from strongroom.s3.domain.ports import BucketNotEmpty
 from strongroom.s3.domain.records import VERSIONING
 from strongroom.s3.domain.refusals import Refused
-from strongroom.s3.handlers.call import Call
+from strongroom.s3.handlers.bucket_documents import OWNERSHIP_CONTROLS, ownership_controls
+from strongroom.s3.handlers.call import OWNER_ID, Call
 from strongroom.s3.handlers.documents import document
 from strongroom.s3.handlers.listing import OWNER
+from strongroom.s3.handlers.tagging import BUCKET_TAGS
+from strongroom.s3.wire import acl_xml, xml
 from strongroom.s3.wire import object_headers as wire
-from strongroom.s3.wire import xml
+from strongroom.s3.wire.object_headers import check_tags
+from strongroom.s3.wire.tagging_xml import BUCKET_LIMIT, render
 
 _XML = [("Content-Type", "application/xml")]
 
@@ -55,13 +60,44 @@ async def create_bucket(call: Call) -> Response:
     """CreateBucket."""
     check_bucket(call.bucket)
     call.authorise("s3:CreateBucket")
-    body = await document(call, limit=64 * 1024)
+    body, config = await document(call, limit=64 * 1024), dict[str, bytes]()
     if body.strip():
         node = xml.parse(body, ("CreateBucketConfiguration", "CreateBucketRequest"), detail=False)
         _check_location(call, node.value("LocationConstraint"))
+        config = _tags(call, node)
+    config |= _ownership(call)
     lock = call.headers.get("x-amz-bucket-object-lock-enabled", "").lower() == "true"
-    await call.box.store.create_bucket(call.bucket, object_lock=lock)
+    await call.box.store.create_bucket(call.bucket, object_lock=lock, config=config)
     return Response(200, [("Location", f"/{call.bucket}")])
+
+
+def _tags(call: Call, node: xml.Node) -> dict[str, bytes]:
+    """Return the documents that the tags of a new bucket make."""
+    found = node.first("Tags")
+    if found is None:
+        return {}
+    call.authorise("s3:PutBucketTagging")
+    tags = check_tags([(tag.value("Key"), tag.value("Value")) for tag in found.all("Tag")], BUCKET_LIMIT)
+    return {BUCKET_TAGS: render(tags)} if tags else {}
+
+
+def _ownership(call: Call) -> dict[str, bytes]:
+    """Return the documents that the ownership setting and the ACL of a new bucket make; raise Refused.
+
+    An ACL where none counts means nothing to the original; where the setting says so, AWS refuses it.
+    """
+    setting = call.headers.get("x-amz-object-ownership")
+    grants = acl_xml.from_headers(call.headers, OWNER_ID)
+    if setting is None:
+        return {}
+    config = {OWNERSHIP_CONTROLS.name: ownership_controls(setting)}
+    call.authorise(OWNERSHIP_CONTROLS.put_action)
+    if not grants:
+        return config
+    if not acl.enabled(config):
+        raise Refused("InvalidBucketAclWithObjectOwnership")
+    call.authorise("s3:PutBucketAcl")
+    return {**config, acl.NAME: acl.pack(grants)}
 
 
 def _check_location(call: Call, location: str) -> None:

@@ -23,7 +23,7 @@ from strongroom.s3.handlers.circumstances import TAGGING, of_call, secure
 from strongroom.s3.handlers.list_keys import checked
 from strongroom.s3.handlers.running_reads import RunningReads
 from strongroom.s3.handlers.sealing import Sealing
-from strongroom.s3.wire import sigv4
+from strongroom.s3.wire import acl_xml, sigv4
 from strongroom.s3.wire.authenticate import Signed, Verifier
 
 log = logging.getLogger("strongroom.s3")
@@ -257,10 +257,17 @@ class Call(msgspec.Struct):
             await self.learn(record, self.key, self.args.get("versionId") or None)
             if not self.allowed(action, record):
                 await self._by_acl(action, record)
-            if action == "s3:PutObject" and TAGGING in self.headers:
-                self.authorise("s3:PutObjectTagging", record)
+            if action == "s3:PutObject":
+                self._authorise_beside(record)
         self.record = record
         return record
+
+    def _authorise_beside(self, record: BucketRecord) -> None:
+        """Raise Denied unless the principal may set what a write says beside the content: tags, and who has access."""
+        if TAGGING in self.headers:
+            self.authorise("s3:PutObjectTagging", record)
+        if acl.enabled(record.config) and acl_xml.from_headers(self.headers, OWNER_ID):
+            self.authorise("s3:PutObjectAcl", record)
 
     async def _by_acl(self, action: str, record: BucketRecord) -> None:
         """Raise Denied unless the object's own list, where lists count, gives the principal what it asks for."""

@@ -12,13 +12,14 @@ from strongroom.s3.domain import ranges
 from strongroom.s3.domain.checksums import KINDS
 from strongroom.s3.domain.encryption import Kind
 from strongroom.s3.domain.names import check_key, check_version
-from strongroom.s3.domain.object_record import ChecksumRecord, ObjectMeta
+from strongroom.s3.domain.object_record import ChecksumRecord, ObjectMeta, unpack_tags
 from strongroom.s3.domain.ports import NoSuchVersion
 from strongroom.s3.domain.records import BucketRecord, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.domain.sealing import ObjectSeal
 from strongroom.s3.handlers import acl, intake, locking, outflow, rotate
 from strongroom.s3.handlers.call import Call
+from strongroom.s3.handlers.circumstances import requested_tags
 from strongroom.s3.handlers.get import Found, checksum_of, find, open_found, reveal
 from strongroom.s3.handlers.put import Draft, conditions, described, new_etag, tags_of, write_up, written_headers
 from strongroom.s3.wire import object_headers as wire
@@ -66,8 +67,8 @@ def directive(headers: Mapping[str, str], name: str) -> str:
     return value
 
 
-async def find_source(call: Call, source: Source) -> Found:
-    """Return the source's version after its own access rules and conditions."""
+async def find_source(call: Call, source: Source, *, tags: bool = False) -> Found:
+    """Return the source's version after its own access rules and conditions. tags: they are wanted as well."""
     record = await call.owned(source.bucket, "x-amz-source-expected-bucket-owner")
     action = "s3:GetObjectVersion" if source.version_id else "s3:GetObject"
     own = Call(
@@ -85,6 +86,8 @@ async def find_source(call: Call, source: Source) -> Found:
     own.authorise(action, record)
     check_key(source.key)
     found = await reveal(own, record, await find(own, record, source.key, source.version_id))
+    if tags and found.version.tags:
+        own.authorise(f"{action}Tagging", record)
     call.box.sealing.fits(found.info, call.headers, source=True)
     try:
         if ranges.not_modified(call.headers, found.etag, found.version.modified, f"{SOURCE}-"):
@@ -101,7 +104,10 @@ async def copy_object(call: Call) -> Response:
     source = parse_source(headers[SOURCE])
     metadata, tagging = directive(headers, "metadata"), directive(headers, "tagging")
     record = await call.enter("s3:PutObject")
-    found = await find_source(call, source)
+    found = await find_source(call, source, tags=tagging == "COPY")
+    if tagging == "COPY" and found.version.tags:
+        call.told = requested_tags(unpack_tags(found.version.tags))
+        call.authorise("s3:PutObjectTagging", record)
     _check_self(call, source, found, record, metadata, tagging)
     if found.version.size > MAX_COPY:
         raise Refused("InvalidRequest", "The specified copy source is larger than the maximum allowable size: 5 GiB")

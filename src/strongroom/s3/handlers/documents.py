@@ -10,8 +10,8 @@ from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.intake import plan
 from strongroom.s3.wire import sigv4
 from strongroom.s3.wire.authenticate import STREAMING
-from strongroom.s3.wire.aws_chunked import ChunkDecoder
-from strongroom.s3.wire.object_headers import content_md5, wanted_checksum
+from strongroom.s3.wire.aws_chunked import ChunkDecoder, malformed
+from strongroom.s3.wire.object_headers import WantedChecksum, checksum_value, content_md5, wanted_checksum
 
 LIMIT = 1024 * 1024  # bytes of a configuration document
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -33,7 +33,7 @@ async def document(call: Call, *, limit: int = LIMIT, digest_required: bool = Fa
     except TooLarge as error:
         raise Refused("MaxMessageLengthExceeded") from error
     if payload.startswith(STREAMING):
-        body = _dechunk(call, body)
+        body, checksum = _dechunk(call, body, checksum)
     elif payload != sigv4.UNSIGNED_PAYLOAD:
         check_payload(payload, body)
     if len(body) > limit:
@@ -63,13 +63,17 @@ def _has_digest(call: Call) -> bool:
     )
 
 
-def _dechunk(call: Call, body: bytes) -> bytes:
-    """Some SDKs send documents as aws-chunked, too."""
+def _dechunk(call: Call, body: bytes, checksum: WantedChecksum | None) -> tuple[bytes, WantedChecksum | None]:
+    """Return the document that came as aws-chunked, as some SDKs send it, and its checksum, perhaps of the trailer."""
     made = plan(call)
     plain = bytearray()
     decoder = ChunkDecoder(plain.extend, chunk_key=made.chunk_key, trailer=made.framing.endswith("-TRAILER"))
     decoder.feed(memoryview(body))
-    decoder.finish()
+    trailer = decoder.finish()
     if len(plain) != made.size:
         raise Refused("IncompleteBody")
-    return bytes(plain)
+    if checksum is not None and checksum.trailer:
+        if set(trailer) != {checksum.kind.header}:
+            raise malformed()
+        checksum = WantedChecksum(checksum.kind, checksum_value(checksum.kind, trailer[checksum.kind.header]))
+    return bytes(plain), checksum

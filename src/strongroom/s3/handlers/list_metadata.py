@@ -18,22 +18,25 @@ async def metadata(call: Call, record: BucketRecord, page: Page) -> dict[str, st
     """Return the elements UserMetadata and UserTags of each key that the caller may read."""
     told = {}
     for entry in page.entries:
+        await call.learn(record, entry.key, None)
         if call.allowed("s3:GetObject", record, entry.key):
             try:
-                told[entry.key] = _elements(call, await call.box.store.get(record.name, entry.key))
+                version = await call.box.store.get(record.name, entry.key)
             except NotFound:
                 continue  # removed meanwhile
+            tags = version.tags if call.allowed("s3:GetObjectTagging", record, entry.key) else b""
+            told[entry.key] = _elements(call, version, tags)
     return told
 
 
-def _elements(call: Call, version: ObjectVersion) -> str:
+def _elements(call: Call, version: ObjectVersion, tags: bytes) -> str:
     meta = unpack_meta(version.meta)
     named: list[tuple[str, str]] = [(name, value) for name, value in meta.headers.items() if name in _SHOWN]
     shown = sse_headers.response_headers(call.box.sealing.describe(meta.seal), "") if meta.seal else []
     named += [(_title(name), value) for name, value in (*meta.user.items(), *shown)]
     items: list[xml.Item] = [(name, value) for name, value in named if _NAME.fullmatch(name)]
-    tags = xml.element("UserTags", urlencode(unpack_tags(version.tags))) if version.tags else ""
-    return xml.element("UserMetadata", items) + tags
+    shown_tags = xml.element("UserTags", urlencode(unpack_tags(tags))) if tags else ""
+    return xml.element("UserMetadata", items) + shown_tags
 
 
 def _title(name: str) -> str:

@@ -117,6 +117,8 @@ def _authorise(call: Call, fields: Mapping[str, str]) -> forms.FormPolicy | None
     call.signed = Signed(forms.authenticate(call.box.verifier, fields, now))
     headers = {name: value for name, value in call.headers.items() if not name.startswith("x-amz-")}
     headers |= {name: value for name, value in _said(fields).items() if name.startswith("x-amz-")}
+    if fields.get("acl"):
+        headers["x-amz-acl"] = fields["acl"]
     if fields.get("tagging"):
         headers[TAGGING] = urlencode(tagging_xml.parse(fields["tagging"].encode(), tagging_xml.OBJECT_LIMIT))
     call.request = replace(call.request, headers=headers)
@@ -153,8 +155,7 @@ async def _store(call: Call, fields: Mapping[str, str], data: bytearray) -> Resp
     )
     seal = await call.box.sealing.begin(said, record, call.key)
     call.used = seal.info if seal is not None else None
-    listed = {"x-amz-acl": fields["acl"]} if fields.get("acl") else {}
-    meta = acl.described(listed, record, described(said))
+    meta = acl.described(call.headers, record, described(said))
     draft = Draft(record, call.key, meta, tags, lock, seal)
     checksum: WantedChecksum | None = wanted_checksum({n: v for n, v in said.items() if n != "x-amz-trailer"})
     made = intake.Plan(len(data), checksum=checksum)

@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from strongroom.errors import Malformed
+from strongroom.errors import Conflict, Malformed
 from strongroom.s3.domain.ports import QuotaExceeded
 from strongroom.s3.domain.records import OBJECT_LOCK, QUOTA, VERSIONING, BucketRecord
 
 
 def changed(record: BucketRecord, changes: Mapping[str, bytes | None]) -> BucketRecord:
-    """Return the record with its documents set, or with None removed; raise Malformed for a value we must read."""
+    """Return the record with its documents set, or with None removed.
+
+    Raises Malformed for a value that we must read, Conflict for object lock without versioning.
+    """
     config = {name: value for name, value in {**record.config, **changes}.items() if value is not None}
     versioning = config.pop(VERSIONING, record.versioning.encode())
     if versioning not in (b"", b"Enabled", b"Suspended") or (VERSIONING in changes and not versioning):
@@ -17,6 +20,8 @@ def changed(record: BucketRecord, changes: Mapping[str, bytes | None]) -> Bucket
     lock = config.pop(OBJECT_LOCK, b"Enabled" if record.object_lock else b"")
     if lock not in (b"", b"Enabled"):
         raise Malformed(f"object lock {lock!r}")
+    if lock and versioning != b"Enabled":  # else a write could replace a version that is to be kept
+        raise Conflict("object lock needs versioning")
     if not config.get(QUOTA, b"0").isdigit():
         raise Malformed(f"quota {config[QUOTA]!r}")
     return replace(record, versioning=versioning.decode(), object_lock=lock == b"Enabled", config=config)

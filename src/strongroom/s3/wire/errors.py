@@ -59,6 +59,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "InternalError": (500, "We encountered an internal error, please try again."),
     "InvalidAccessKeyId": (403, "The Access Key Id you provided does not exist in our records."),
     "InvalidArgument": (400, "Invalid argument."),
+    "InvalidBucketAclWithObjectOwnership": (400, "Bucket cannot have ACLs set with ObjectOwnership's setting"),
     "InvalidBucketName": (400, "The specified bucket is not valid."),
     "InvalidBucketState": (409, "The request is not valid with the current state of the bucket."),
     "InvalidDigest": (400, "The Content-Md5 you specified is not valid."),

@@ -1,0 +1,140 @@
+"""What a write, a copy, a new bucket or a listing says beside the content has rights of its own."""
+
+import base64
+import hashlib
+import zlib
+
+import pytest
+from s3_memory import ANONYMOUS, ROOT, Memory, allow, deny
+
+TAGS = b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
+
+
+@pytest.fixture(scope="module")
+def world():
+    made = Memory()
+    made.send("PUT", "/data")
+    made.send("PUT", "/data/tagged", "", {"x-amz-tagging": "a=b"}, b"hello")
+    made.send("PUT", "/data/plain", "", {}, b"hello")
+    made.send("PUT", "/shared", "", {"x-amz-object-ownership": "ObjectWriter"})
+    yield made
+    made.close()
+
+
+def digest(body):
+    return {"content-md5": base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-amz-acl": "public-read"},
+        {"x-amz-grant-read": 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'},
+    ],
+)
+def test_who_may_write_may_not_publish(world, headers):
+    writer = world.user("writer", allow(["s3:PutObject", "s3:GetObject"], "*"))
+    publisher = world.user("publisher", allow(["s3:PutObject", "s3:GetObject", "s3:PutObjectAcl"], "*"))
+    for path, query, more in (
+        ("/shared/k", "", {}),
+        ("/shared/m", "uploads", {}),
+        ("/shared/c", "", {"x-amz-copy-source": "/data/plain"}),
+    ):
+        method = "POST" if query else "PUT"
+        assert world.send(method, path, query, {**headers, **more}, who=writer).code == "AccessDenied"
+        assert world.send(method, path, query, {**headers, **more}, who=publisher).status == 200
+        assert world.send(method, path, query, {"x-amz-acl": "private", **more}, who=writer).status == 200
+    assert world.send("PUT", "/data/k", "", headers, b"x", who=writer).status == 200  # no ACL counts there
+    assert world.send("GET", "/data/k", who=ANONYMOUS).status == 403
+
+
+def test_a_form_s_acl_is_one(world):
+    condition = {"StringEquals": {"s3:x-amz-acl": "public-read"}}
+    world.policy(
+        "shared",
+        {"Effect": "Allow", "Principal": "*", "Action": "s3:PutObject*", "Resource": "arn:aws:s3:::shared/*"},
+        {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:PutObject",
+            "Resource": "arn:aws:s3:::shared/*",
+            "Condition": condition,
+        },
+    )
+
+    def send(name):
+        fields = {"key": "form", "acl": name}
+        parts = [f'--m\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in fields.items()]
+        body = "".join(parts) + '--m\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nx\r\n--m--\r\n'
+        headers = {"host": "h", "content-type": "multipart/form-data; boundary=m"}
+        return world.raw("POST", "/shared", "", headers, body.encode())
+
+    assert send("public-read").status == 403
+    assert send("private").status == 204
+    world.send("DELETE", "/shared", "policy")
+
+
+@pytest.mark.parametrize("missing", ["s3:GetObjectTagging", "s3:PutObjectTagging"])
+def test_a_copy_takes_tags_along_only_with_the_rights(world, missing):
+    some = world.user("some", allow("s3:*", "*"), deny(missing, "data/*"))
+    source = {"x-amz-copy-source": "/data/tagged"}
+    assert world.send("PUT", "/data/copy", "", source, who=some).code == "AccessDenied"
+    replaced = {**source, "x-amz-tagging-directive": "REPLACE"}
+    assert world.send("PUT", "/data/copy", "", replaced, who=some).status == 200
+    assert "x-amz-tagging-count" not in world.send("HEAD", "/data/copy").headers
+    assert world.send("PUT", "/data/copy", "", {"x-amz-copy-source": "/data/plain"}, who=some).status == 200
+
+
+def test_a_listing_tells_no_tags_to_who_may_not_read_them(world):
+    some = world.user("some", allow("s3:*", "*"), deny("s3:GetObjectTagging", "*"))
+    query = "list-type=2&metadata=true&prefix=tagged"
+    assert b"<UserTags>a=b</UserTags>" in world.send("GET", "/data", query).body
+    body = world.send("GET", "/data", query, who=some).body
+    assert b"<UserMetadata>" in body
+    assert b"<UserTags>" not in body
+    condition = {"StringEquals": {"s3:ExistingObjectTag/a": "b"}}
+    other = world.user("other", allow("s3:*", "*"), deny("s3:GetObject", "*", Condition=condition))
+    assert b"<UserMetadata>" not in world.send("GET", "/data", query, who=other).body
+
+
+def test_a_new_bucket_s_ownership(world):
+    headers = {"x-amz-object-ownership": "BucketOwnerPreferred", "x-amz-acl": "public-read"}
+    assert world.send("PUT", "/owned", "", headers).status == 200
+    assert b"<ObjectOwnership>BucketOwnerPreferred<" in world.send("GET", "/owned", "ownershipControls").body
+    assert b"AllUsers" in world.send("GET", "/owned", "acl").body
+    assert world.send("GET", "/owned", who=ANONYMOUS).status == 200
+    enforced = {"x-amz-object-ownership": "BucketOwnerEnforced"}
+    assert world.send("PUT", "/owned2", "", {**enforced, "x-amz-acl": "public-read"}).code == (
+        "InvalidBucketAclWithObjectOwnership"
+    )
+    assert world.send("PUT", "/owned2", "", {"x-amz-object-ownership": "Nobody"}).code == "InvalidArgument"
+    assert world.send("PUT", "/owned2", "", {"x-amz-acl": "nonsense"}).code == "InvalidArgument"
+    creator = world.user("creator", allow("s3:CreateBucket", "*"))
+    assert world.send("PUT", "/owned2", "", headers, who=creator).code == "AccessDenied"
+    assert world.send("HEAD", "/owned2").status == 404
+    assert world.send("PUT", "/owned2", "", enforced).status == 200
+
+
+def test_a_new_bucket_s_tags(world):
+    tags = b"<Tags><Tag><Key>team</Key><Value>x</Value></Tag></Tags>"
+    body = b"<CreateBucketConfiguration>" + tags + b"</CreateBucketConfiguration>"
+    assert world.send("PUT", "/tagged", "", {}, body).status == 200
+    assert b"<Key>team</Key><Value>x</Value>" in world.send("GET", "/tagged", "tagging").body
+
+
+def test_a_comment_is_no_setting(world):
+    rule = b"<Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule>"
+    body = b"<OwnershipControls><!-- ObjectWriter -->" + rule + b"</OwnershipControls>"
+    assert world.send("PUT", "/data", "ownershipControls", {}, body).status == 200
+    assert world.send("PUT", "/data", "acl", {"x-amz-acl": "public-read"}).status == 501
+    world.send("DELETE", "/data", "ownershipControls")
+
+
+@pytest.mark.parametrize(("value", "status"), [(zlib.crc32(TAGS), 200), (1, 400)])
+def test_a_document_s_trailer_is_verified(world, value, status):
+    checksum = base64.b64encode(value.to_bytes(4, "big")).decode()
+    body = b"%x\r\n%s\r\n0\r\nx-amz-checksum-crc32:%s\r\n\r\n" % (len(TAGS), TAGS, checksum.encode())
+    headers = {"x-amz-trailer": "x-amz-checksum-crc32", "x-amz-decoded-content-length": str(len(TAGS))}
+    payload = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+    answer = world.send("PUT", "/data/plain", "tagging", headers, body, payload=payload, who=ROOT)
+    assert (answer.status, answer.code) == (status, "" if status == 200 else "BadDigest")
