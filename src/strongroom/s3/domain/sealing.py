@@ -14,9 +14,8 @@ Formats: docs/formats/sealed-keys.md.
 
 import hmac
 from binascii import b2a_base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import msgspec
 
@@ -71,32 +70,50 @@ class Under(msgspec.Struct, frozen=True):
     context: bytes
 
 
+class Keys(msgspec.Struct, frozen=True):
+    """An object's own keys, open, and how they are stored.
+
+    metadata     what to store (names of sse.md 3, ours begin with X-Strongroom-Internal-)
+    demands_tag  a record tag belongs to the object
+    outer        the key of the second layer, None without one
+    """
+
+    object_key: Secret
+    metadata: dict[str, str]
+    demands_tag: bool
+    outer: Secret | None = None
+
+
 class ObjectSeal:
     """An object key that is open, and what is stored about it. Holds a secret: keep it no longer than the request.
 
-    metadata       what to store (names of sse.md 3, ours begin with X-Strongroom-Internal-)
-    info           what may be said about it without any key
-    under          what opened it; None for a new seal, and under a customer's key
+    info   what may be said about it without any key
+    under  what opened it; None for a new seal, and under a customer's key
+
+    A new seal's keys are made when one is first needed: so all that a small object takes can be made in one go,
+    together with other objects' (ObjectStore.put_made).
     """
 
-    __slots__ = ("_demands_tag", "_object_key", "_outer", "_ready", "info", "metadata", "under")
+    __slots__ = ("_keys", "_ready", "info", "under")
 
-    def __init__(
-        self,
-        object_key: Secret,
-        metadata: dict[str, str],
-        info: SealInfo,
-        demands_tag: bool,
-        outer: Secret | None = None,
-        under: Under | None = None,
-    ) -> None:
-        self._object_key = object_key
+    def __init__(self, keys: Keys | Callable[[], Keys], info: SealInfo, under: Under | None = None) -> None:
+        self._keys = keys
         self._ready: Aead | None = None  # the cipher of small contents, once it was needed
-        self._outer = outer  # the key of the second layer, None without one
-        self._demands_tag = demands_tag
-        self.metadata = metadata
         self.info = info
         self.under = under
+
+    @property
+    def keys(self) -> Keys:
+        """The object's own keys."""
+        keys = self._keys
+        if not isinstance(keys, Keys):
+            keys = self._keys = keys()
+        return keys
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What to store about the seal."""
+        return self.keys.metadata
 
     @property
     def kind(self) -> Kind:
@@ -106,9 +123,9 @@ class ObjectSeal:
 
     def sealer(self, part: int | None = None, size: int | None = None) -> StreamSealer:
         """Return a sealer for the content, or for a part; size in plaintext bytes, if known."""
-        key = self._content_key(part).reveal()
-        if self._outer is not None:
-            return TwoLayerSealer(key, _of_part(self._outer, part).reveal(), size=size)
+        key, outer = self._content_key(part).reveal(), self.keys.outer
+        if outer is not None:
+            return TwoLayerSealer(key, _of_part(outer, part).reveal(), size=size)
         return StreamSealer(key, size=size)
 
     def opener(
@@ -121,25 +138,27 @@ class ObjectSeal:
         buffer: memoryview | None = None,
     ) -> StreamOpener:
         """Return an opener for the content, or for a part, from a package on; buffer as StreamOpener has it."""
-        key = self._content_key(part).reveal()
-        if self._outer is not None:
-            outer = _of_part(self._outer, part).reveal()
-            return TwoLayerOpener(key, outer, first_package, total_packages, partial=partial, buffer=buffer)
+        key, outer = self._content_key(part).reveal(), self.keys.outer
+        if outer is not None:
+            second = _of_part(outer, part).reveal()
+            return TwoLayerOpener(key, second, first_package, total_packages, partial=partial, buffer=buffer)
         return StreamOpener(key, first_package, total_packages, partial=partial, buffer=buffer)
 
     def seal_small(self, plaintext: Buffer) -> bytes:
         """Return a small content sealed at once."""
-        sealed = dare.seal_small(self._object_key.reveal(), plaintext)
-        return sealed if self._outer is None else bytes(OuterLayer(self._outer.reveal()).apply(sealed))
+        keys = self.keys
+        sealed = dare.seal_small(keys.object_key.reveal(), plaintext)
+        return sealed if keys.outer is None else bytes(OuterLayer(keys.outer.reveal()).apply(sealed))
 
     def open_small(self, sealed: bytes, size: int) -> bytes:
         """Return a small content of `size` bytes, opened at once; raise ObjectTampered."""
-        if self._outer is not None:
-            sealed = bytes(OuterLayer(self._outer.reveal()).apply(sealed))
+        keys = self.keys
+        if keys.outer is not None:
+            sealed = bytes(OuterLayer(keys.outer.reveal()).apply(sealed))
         if self._ready is None:
-            self._ready = aead(self._object_key.reveal())
+            self._ready = aead(keys.object_key.reveal())
         try:
-            plaintext = dare.open_small(self._object_key.reveal(), sealed, self._ready)
+            plaintext = dare.open_small(keys.object_key.reveal(), sealed, self._ready)
         except Tampered as error:
             raise ObjectTampered(str(error)) from error
         if len(plaintext) != size:
@@ -148,23 +167,23 @@ class ObjectSeal:
 
     def seal_etag(self, digest: bytes) -> str:
         """Return a 16-byte digest as a stored ETag: 96 hex characters."""
-        return hierarchy.seal_etag(self._object_key, digest).hex()
+        return hierarchy.seal_etag(self.keys.object_key, digest).hex()
 
     def open_etag(self, stored: str) -> bytes:
         """Return the digest of a stored ETag; raise ObjectTampered."""
         try:
-            return hierarchy.open_etag(self._object_key, bytes.fromhex(stored))
+            return hierarchy.open_etag(self.keys.object_key, bytes.fromhex(stored))
         except (ValueError, Tampered) as error:
             raise ObjectTampered(f"the ETag: {error}") from error
 
     def seal_checksum(self, record: bytes) -> bytes:
         """Return a checksum record sealed; none stays none."""
-        return dare.seal_small(hierarchy.checksum_key(self._object_key).reveal(), record)
+        return dare.seal_small(hierarchy.checksum_key(self.keys.object_key).reveal(), record)
 
     def open_checksum(self, sealed: bytes) -> bytes:
         """Return a checksum record; raise ObjectTampered."""
         try:
-            return dare.open_small(hierarchy.checksum_key(self._object_key).reveal(), sealed)
+            return dare.open_small(hierarchy.checksum_key(self.keys.object_key).reveal(), sealed)
         except Tampered as error:
             raise ObjectTampered(f"the checksum: {error}") from error
 
@@ -178,7 +197,7 @@ class ObjectSeal:
         Objects of MinIO, and multipart uploads with customer keys that were completed without the key, have no tag.
         """
         stored = self.metadata.get(seal_metadata.RECORD)
-        if stored is None and not self._demands_tag:
+        if stored is None and not self.keys.demands_tag:
             return
         if stored is not None and self._is_tag(record, stored):
             return
@@ -190,10 +209,10 @@ class ObjectSeal:
         return hmac.compare_digest(_text(self._tag(record)).encode(), stored.encode("utf-8", "replace"))
 
     def _tag(self, record: Record) -> bytes:
-        return hmac_sha256(hierarchy.record_key(self._object_key).reveal(), record.to_bytes())
+        return hmac_sha256(hierarchy.record_key(self.keys.object_key).reveal(), record.to_bytes())
 
     def _content_key(self, part: int | None) -> Secret:
-        return _of_part(self._object_key, part)
+        return _of_part(self.keys.object_key, part)
 
     def __repr__(self) -> str:
         return f"ObjectSeal({self.info})"
@@ -214,33 +233,6 @@ class _External(msgspec.Struct, frozen=True):
     stored: dict[str, str] = {}
 
 
-class FreshSeal(ObjectSeal):
-    """The seal of a new object. Its data key is there; its own keys are made when one of them is first asked for.
-
-    So all that a small object needs can be made in one go, together with other objects' (ObjectStore.put_made).
-    """
-
-    __slots__ = ("_parts",)
-
-    def __init__(self, external: _External, want: Encryption, bucket: str, key: str, multipart: bool) -> None:
-        self._parts = external, want, bucket, key, multipart
-        self._ready = None
-        self.under = None
-        self.info = seal_metadata.foresee(want.kind, external.stored, multipart, want.dual)
-
-    def __getattr__(self, name: str) -> Any:
-        """Make the keys: called for an attribute that is not there yet."""
-        if name not in ObjectSeal.__slots__:
-            raise AttributeError(name)
-        external, want, bucket, key, multipart = self._parts
-        object_key = hierarchy.new_object_key(external.data_key)
-        outer = hierarchy.new_object_key(external.data_key) if want.dual else None
-        made = _seal(object_key, external, want, bucket, key, multipart, outer=outer)
-        self._object_key, self._outer = object_key, outer
-        self._demands_tag, self.metadata = made._demands_tag, made.metadata
-        return getattr(self, name)
-
-
 async def new_seal(
     want: Encryption,
     bucket: str,
@@ -255,7 +247,14 @@ async def new_seal(
     bucket_keys: let objects of a bucket share a data key for some minutes (each still has a key of its own below it).
     Raises NoKeyService and whatever DataKeys raises.
     """
-    return FreshSeal(await _fresh_key(want, bucket, key, keys, bucket_keys), want, bucket, key, multipart)
+    external = await _fresh_key(want, bucket, key, keys, bucket_keys)
+
+    def make() -> Keys:
+        object_key = hierarchy.new_object_key(external.data_key)
+        outer = hierarchy.new_object_key(external.data_key) if want.dual else None
+        return _seal(object_key, external, want, bucket, key, multipart, outer=outer)
+
+    return ObjectSeal(make, seal_metadata.foresee(want.kind, external.stored, multipart, want.dual))
 
 
 async def reseal(
@@ -266,11 +265,11 @@ async def reseal(
     For key rotation. The address must be the object's own, or the record tag would not fit.
     """
     external = await _fresh_key(want, bucket, key, keys, bucket_keys)
-    multipart, mark = seal.info.multipart, seal._demands_tag
-    again = _seal(seal._object_key, external, want, bucket, key, multipart, mark=mark, outer=seal._outer)
-    kept = {name: value for name, value in seal.metadata.items() if name == seal_metadata.RECORD}
-    again.metadata.update(kept)
-    return again
+    multipart, old = seal.info.multipart, seal.keys
+    again = _seal(old.object_key, external, want, bucket, key, multipart, mark=old.demands_tag, outer=old.outer)
+    if (tag := old.metadata.get(seal_metadata.RECORD)) is not None:
+        again.metadata[seal_metadata.RECORD] = tag
+    return ObjectSeal(again, seal_metadata.describe(again.metadata))
 
 
 async def open_seal(
@@ -301,7 +300,7 @@ async def open_seal(
     except Malformed as error:
         raise DamagedMetadata(seal_metadata.BAD_ALGORITHM) from error
     demands_tag = hierarchy.is_marked(stored.iv, data_key)
-    return ObjectSeal(object_key, dict(metadata), stored.info, demands_tag, outer, under)
+    return ObjectSeal(Keys(object_key, dict(metadata), demands_tag, outer), stored.info, under)
 
 
 async def _fresh_key(want: Encryption, bucket: str, key: str, keys: DataKeys | None, bucket_keys: bool) -> _External:
@@ -329,7 +328,7 @@ def _seal(
     multipart: bool,
     mark: bool | None = None,
     outer: Secret | None = None,
-) -> ObjectSeal:
+) -> Keys:
     if mark is None:  # a customer's multipart upload may be completed without the key that a tag would need
         mark = not (multipart and want.kind is Kind.C)
     iv = hierarchy.marked_iv(external.data_key) if mark else hierarchy.new_iv()
@@ -339,8 +338,7 @@ def _seal(
     if outer is not None:
         again = hierarchy.seal_object_key(outer, external.data_key, iv, DOMAINS[want.kind], where + _OUTER)
         metadata[seal_metadata.OUTER] = _text(again)
-    info = seal_metadata.foresee(want.kind, metadata, multipart, outer is not None)
-    return ObjectSeal(object_key, metadata, info, mark, outer)
+    return Keys(object_key, metadata, mark, outer)
 
 
 async def _unseal(stored: seal_metadata.Stored, bucket: str, where: str, keys: DataKeys | None) -> Under:
