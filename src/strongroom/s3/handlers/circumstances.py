@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from strongroom.messages import Request
+from strongroom.s3.domain.encryption import strip_arn, with_arn
 from strongroom.s3.domain.principals import Credential
 from strongroom.s3.wire.claims import parse_date
 from strongroom.s3.wire.lock_xml import parse_time
 from strongroom.s3.wire.sigv4 import ALGORITHM
+from strongroom.s3.wire.sse_headers import KEY_ID, METHOD
 
 if TYPE_CHECKING:
     from strongroom.s3.handlers.call import Call
@@ -25,6 +27,16 @@ _HEADERS = {
     "x-amz-object-lock-legal-hold": "s3:object-lock-legal-hold",
     "x-amz-object-lock-retain-until-date": "s3:object-lock-retain-until-date",
 }
+
+_ANY_CASE = frozenset(
+    {
+        METHOD,
+        "x-amz-metadata-directive",
+        "x-amz-tagging-directive",
+        "x-amz-object-lock-mode",
+        "x-amz-object-lock-legal-hold",
+    }
+)  # understood in lower case as well
 
 Values = dict[str, Sequence[str]]
 
@@ -67,13 +79,11 @@ def of_call(call: "Call") -> Values:
     """Return condition key in lower case → values. A key of which the request says nothing is not there."""
     headers, now, proxies = call.headers, call.box.now(), call.box.settings.trusted_proxies
     values = of_caller(call.request, call.principal.credential, now, proxies)
-    values |= {f"s3:{name}": (value,) for name, value in headers.items() if name.startswith("x-amz-")}
+    values |= {f"s3:{name}": _forms(name, value) for name, value in headers.items() if name.startswith("x-amz-")}
     values |= {f"s3:{name}": (call.args[name],) for name in ("prefix", "delimiter", "max-keys") if name in call.args}
-    values |= {key: (headers[name],) for name, key in _HEADERS.items() if name in headers}
+    values |= {key: _forms(name, headers[name]) for name, key in _HEADERS.items() if name in headers}
     if call.version:
         values["s3:versionid"] = (call.version,)
-    if SOURCE in headers:
-        values[f"s3:{SOURCE}"] = _sources(headers[SOURCE])
     if TAGGING in headers:
         values |= requested_tags(dict(parse_qsl(headers[TAGGING], True)))
     values |= {f"s3:existingobjecttag/{name.lower()}": (value,) for name, value in call.existing.items()}
@@ -114,6 +124,15 @@ def _retention(values: Values, now: float) -> Values:
         return {}
     days = -int(-(until / 1_000_000_000 - now) // DAY)  # a begun day counts
     return {"s3:object-lock-remaining-retention-days": (str(days),)}
+
+
+def _forms(name: str, value: str) -> Sequence[str]:
+    """Return a header's value in every form that a policy may write it in: none slips past a denial of another."""
+    if name == SOURCE:
+        return _sources(value)
+    if name == KEY_ID:
+        return (bare := strip_arn(value)), with_arn(bare)
+    return (value,) if name not in _ANY_CASE or value.isupper() else (value, value.upper())
 
 
 def _sources(header: str) -> Sequence[str]:

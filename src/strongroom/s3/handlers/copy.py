@@ -163,7 +163,10 @@ async def transfer(
     """Read the plaintext bytes [start, stop) of an object of ours into an intake."""
     if start >= stop:
         return target.finish()
-    body = call.box.store.open(found.record.name, found.version)
+    try:
+        body = call.box.store.open(found.record.name, found.version)
+    except NoSuchVersion:  # replaced or removed between reading the row and opening the file
+        raise Refused("SlowDown", "The source was replaced while it was read, please try again.") from None
     pieces = outflow.Pieces(body, found.version, opened, start, stop, call.box.reads)
     try:
         return await intake.pump(pieces, stop - start, target)

@@ -108,17 +108,20 @@ class Lifecycle:
         now = int(self._now() * 1_000_000_000)
         count = 0
         for removal in list(lifecycle.removals(rules, states, now, self._day)):
-            count += await self._remove(record, removal, now)
+            count += await self._remove(record, removal, now, newest=removal.version is states[0])
         return count
 
-    async def _remove(self, record: BucketRecord, removal: Removal, now: int) -> int:
-        """Do what is due, unless the object has changed meanwhile or a lock protects it."""
+    async def _remove(self, record: BucketRecord, removal: Removal, now: int, *, newest: bool) -> int:
+        """Do what is due, unless the object has changed meanwhile or a lock protects it.
+
+        newest: it was its key's newest version. An old one whose successor has gone is the object now, and stays.
+        """
         wanted = removal.version
         keys = await self._list_keys(record) if self._list_keys is not None else EMPTY
         by_version = removal.verb == "remove" or not record.versioning
 
         def check(current: ObjectVersion | None) -> None:
-            if current is None or (current.version_id, current.modified) != (wanted.version_id, wanted.modified):
+            if current is None or current.latest != newest or state_of(current) != wanted:
                 raise NoSuchVersion("it changed while the rules were read")
             checked(keys, current)
             if by_version and current.lock:

@@ -1,5 +1,6 @@
 """CORS rules of a bucket, and what they say to a browser (s3.md 8.5)."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -7,6 +8,8 @@ from functools import lru_cache
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.wire import xml
 
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # of a header, perhaps with a `*`; answers carry it
+_AGE = re.compile(r"\d{0,9}", re.ASCII)  # seconds
 METHODS = frozenset({"GET", "PUT", "POST", "DELETE", "HEAD"})
 MAX_RULES = 100
 VARY = "Origin, Access-Control-Request-Headers, Access-Control-Request-Method"
@@ -35,13 +38,15 @@ def parse(body: bytes) -> tuple[Rule, ...]:
 
 def _rule(node: xml.Node) -> Rule:
     rule = Rule(
-        tuple([one.text for one in node.all("AllowedOrigin")]),
-        tuple([one.text for one in node.all("AllowedMethod")]),
-        tuple([one.text for one in node.all("AllowedHeader")]),
-        tuple([one.text for one in node.all("ExposeHeader")]),
+        tuple([one.text.strip() for one in node.all("AllowedOrigin")]),
+        tuple([one.text.strip() for one in node.all("AllowedMethod")]),
+        tuple([one.text.strip() for one in node.all("AllowedHeader")]),
+        tuple([one.text.strip() for one in node.all("ExposeHeader")]),
         node.value("MaxAgeSeconds").strip(),
     )
     if not rule.origins or not rule.methods or any(text.count("*") > 1 for text in rule.origins + rule.headers):
+        raise Refused("MalformedXML")
+    if not all(_NAME.fullmatch(text) for text in rule.headers + rule.expose) or not _AGE.fullmatch(rule.max_age):
         raise Refused("MalformedXML")
     for method in rule.methods:
         if method not in METHODS:

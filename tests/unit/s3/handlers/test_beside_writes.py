@@ -7,6 +7,8 @@ import zlib
 import pytest
 from s3_memory import ANONYMOUS, ROOT, Memory, allow, deny
 
+from strongroom.s3.domain.ports import NoSuchVersion
+
 TAGS = b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
 
 
@@ -138,3 +140,20 @@ def test_a_document_s_trailer_is_verified(world, value, status):
     payload = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
     answer = world.send("PUT", "/data/plain", "tagging", headers, body, payload=payload, who=ROOT)
     assert (answer.status, answer.code) == (status, "" if status == 200 else "BadDigest")
+
+
+@pytest.mark.parametrize("query", ["", "partNumber=1&uploadId="])
+def test_a_source_that_is_replaced_meanwhile_may_be_asked_for_again(world, query, monkeypatch):
+    if query:
+        answer = world.send("POST", "/data/part", "uploads")
+        query += answer.body.partition(b"<UploadId>")[2].partition(b"<")[0].decode()
+
+    def gone(bucket, version):
+        raise NoSuchVersion(version.key)
+
+    source = {"x-amz-copy-source": "/data/plain"}
+    with monkeypatch.context() as patch:
+        patch.setattr(world.box.store, "open", gone)
+        answer = world.send("PUT", "/data/part", query, source)
+    assert (answer.status, answer.code) == (503, "SlowDown")
+    assert world.send("PUT", "/data/part", query, source).status == 200

@@ -208,3 +208,20 @@ SHA256 = base64.b64encode(hashlib.sha256(b"x").digest()).decode()
 def test_no_checksum_goes_unverified(world, headers, code):
     answer = world.send("PUT", "/data/sum", "", headers, b"x")
     assert (answer.status, answer.code) == ((400, code) if code else (200, ""))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<ExposeHeader>a\nb</ExposeHeader>",
+        "<ExposeHeader>ü</ExposeHeader>",
+        "<AllowedHeader>a: b</AllowedHeader>",
+        "<MaxAgeSeconds>1\n2</MaxAgeSeconds>",
+        "<MaxAgeSeconds>soon</MaxAgeSeconds>",
+    ],
+)
+def test_cors_rules_make_headers(world, content):
+    rule = f"<AllowedOrigin>http://o</AllowedOrigin><AllowedMethod>GET</AllowedMethod>{content}"
+    body = f"<CORSConfiguration><CORSRule>{rule}</CORSRule></CORSConfiguration>".encode()
+    assert world.send("PUT", "/data", "cors", {}, body).code == "MalformedXML"
+    assert world.send("GET", "/data/k", "", {"origin": "http://o"}).status == 200

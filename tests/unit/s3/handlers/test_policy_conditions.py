@@ -202,3 +202,38 @@ def test_the_address_behind_trusted_proxies(peer, forwarded, client):
     headers = {"x-forwarded-for": forwarded} if forwarded else {}
     request = Request("GET", "/", "/", "", headers, [], Peer(peer, 1))
     assert of_caller(request, None, 0.0, ("10.0.0.1", "10.0.0.2"))["aws:sourceip"] == (client,)
+
+
+@pytest.mark.parametrize(
+    ("key", "forbidden", "headers"),
+    [
+        ("s3:x-amz-server-side-encryption", "AES256", {"x-amz-server-side-encryption": "aes256"}),
+        *(
+            (
+                "s3:x-amz-server-side-encryption-aws-kms-key-id",
+                forbidden,
+                {"x-amz-server-side-encryption": "aws:kms", "x-amz-server-side-encryption-aws-kms-key-id": asked},
+            )
+            for forbidden in ("my-key", "arn:aws:kms:my-key")
+            for asked in ("my-key", "arn:aws:kms:my-key")
+        ),
+        (
+            "s3:object-lock-mode",
+            "COMPLIANCE",
+            {"x-amz-object-lock-mode": "compliance", "x-amz-object-lock-retain-until-date": FUTURE},
+        ),
+        (
+            "s3:x-amz-metadata-directive",
+            "REPLACE",
+            {"x-amz-copy-source": "data/k", "x-amz-metadata-directive": "replace"},
+        ),
+    ],
+)
+def test_a_denial_is_of_a_value_in_every_form(world, key, forbidden, headers):
+    body = b"" if "x-amz-copy-source" in headers else b"x"
+    refuse = deny("s3:PutObject", "locked/*", Condition={"StringEquals": {key: forbidden}})
+    ann = world.user("ann", EVERYTHING, refuse)
+    assert world.send("PUT", "/locked/forms", "", headers, body, who=ann).code == "AccessDenied"
+    only = deny("s3:PutObject", "locked/*", Condition={"StringNotEquals": {key: forbidden}})
+    eve = world.user("eve", EVERYTHING, only)
+    assert world.send("PUT", "/locked/forms", "", headers, body, who=eve).status == 200
