@@ -254,13 +254,17 @@ class Call(msgspec.Struct):
         """Return the bucket's record if the principal may do this in it; raise NoSuchBucket, Denied or Refused."""
         record = await self.owned(self.bucket)
         if not self.principal.root:
-            await self.learn(record, self.key, self.args.get("versionId") or None)
-            if not self.allowed(action, record):
-                await self._by_acl(action, record)
+            await self.admit(action, record, self.args.get("versionId") or None)
             if action == "s3:PutObject":
                 self._authorise_beside(record)
         self.record = record
         return record
+
+    async def admit(self, action: str, record: BucketRecord, version_id: str | None) -> None:
+        """Raise Denied unless policies or lists let the principal do this with the call's key, or a version of it."""
+        await self.learn(record, self.key, version_id)
+        if not self.allowed(action, record):
+            await self._by_acl(action, record)
 
     def _authorise_beside(self, record: BucketRecord) -> None:
         """Raise Denied unless the principal may set what a write says beside the content: tags, and who has access."""
@@ -273,7 +277,7 @@ class Call(msgspec.Struct):
         """Raise Denied unless the object's own list, where lists count, gives the principal what it asks for."""
         if acl.enabled(record.config) and action in acl.OBJECT_ACTIONS and self.key:
             try:
-                version = await self.box.store.get(record.name, self.key, self.args.get("versionId") or None)
+                version = await self.box.store.get(record.name, self.key, self.version)
             except NotFound as error:
                 raise Denied("missing, and the caller may not know") from error
             stored = unpack_meta(version.meta).acl if version.meta else b""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -57,6 +58,12 @@ def _client(request: Request, trusted_proxies: Sequence[str]) -> str:
     return request.peer.address
 
 
+@lru_cache(maxsize=16)
+def _clock(second: int) -> Values:
+    date = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"aws:currenttime": (date,), "aws:epochtime": (str(second),)}
+
+
 def of_caller(request: Request, credential: Credential | None, now: float, trusted_proxies: Sequence[str]) -> Values:
     """Return what any request says of its sender and its time. now: seconds since the epoch.
 
@@ -66,8 +73,7 @@ def of_caller(request: Request, credential: Credential | None, now: float, trust
     values: Values = {key: (headers[name],) for name, key in _SENDER.items() if name in headers}
     values["aws:sourceip"] = (_client(request, trusted_proxies),)
     values["aws:securetransport"] = ("true" if secure(request, trusted_proxies) else "false",)
-    values["aws:currenttime"] = (datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),)
-    values["aws:epochtime"] = (str(int(now)),)
+    values |= _clock(int(now))
     if credential is None:
         return {**values, "aws:principaltype": ("Anonymous",)}
     name = credential.owner or credential.access_key
@@ -88,7 +94,9 @@ def of_call(call: "Call") -> Values:
         values |= requested_tags(dict(parse_qsl(headers[TAGGING], True)))
     values |= {f"s3:existingobjecttag/{name.lower()}": (value,) for name, value in call.existing.items()}
     values |= call.told
-    return {**values, **_signature(call, now), **_retention(values, now)}
+    values |= _signature(call, now)
+    values |= _retention(values, now)
+    return values
 
 
 def requested_tags(tags: Mapping[str, str]) -> Values:

@@ -82,8 +82,7 @@ async def find_source(call: Call, source: Source, *, tags: bool = False) -> Foun
         call.args,
         call.signed,
     )
-    await own.learn(record, source.key, source.version_id or None)
-    own.authorise(action, record)
+    await own.admit(action, record, source.version_id or None)
     check_key(source.key)
     found = await reveal(own, record, await find(own, record, source.key, source.version_id))
     if tags and found.version.tags:

@@ -157,3 +157,12 @@ def test_a_source_that_is_replaced_meanwhile_may_be_asked_for_again(world, query
         answer = world.send("PUT", "/data/part", query, source)
     assert (answer.status, answer.code) == (503, "SlowDown")
     assert world.send("PUT", "/data/part", query, source).status == 200
+
+
+def test_a_list_lets_read_for_a_copy_as_well(world):
+    reader = world.user("reader", allow("s3:PutObject", "data/*"))
+    world.send("PUT", "/shared/listed", "", {"x-amz-grant-read": 'id="reader"'}, b"hello")
+    world.send("PUT", "/shared/private", "", {}, b"hello")
+    assert world.send("GET", "/shared/listed", who=reader).body == b"hello"
+    assert world.send("PUT", "/data/c", "", {"x-amz-copy-source": "/shared/listed"}, who=reader).status == 200
+    assert world.send("PUT", "/data/c", "", {"x-amz-copy-source": "/shared/private"}, who=reader).status == 403
