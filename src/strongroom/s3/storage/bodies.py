@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 
 from strongroom.errors import Tampered
 from strongroom.s3.domain.ports import NoSuchVersion
+from strongroom.s3.domain.records import ObjectVersion
 from strongroom.s3.storage.folders import BodyFiles
+from strongroom.s3.storage.rows import Place
 
 OPEN_AT_ONCE = 64  # files of one body that are open together; of a body with more, the last used ones
 
@@ -155,3 +157,18 @@ class FileBody:
 
     def __del__(self) -> None:
         self.close()
+
+
+def pieces(version: ObjectVersion, place: Place, inline: bytes) -> list[tuple[int, str | bytes]]:
+    """Pair every piece of a body with its length; small parts lie one behind the other in inline."""
+    if not version.parts:
+        return [(version.stored, name) for name in place.files if name is not None]
+    found: list[tuple[int, str | bytes]] = []
+    at = 0
+    for part, name in zip(version.parts, place.files, strict=True):
+        if name is not None:
+            found.append((part.stored, name))
+        else:
+            found.append((part.stored, inline[at : at + part.stored]))
+            at += part.stored
+    return found

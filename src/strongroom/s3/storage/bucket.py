@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import errno
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,7 +22,8 @@ from strongroom.s3.domain.records import (
     UploadRecord,
 )
 from strongroom.s3.storage import rows, transaction
-from strongroom.s3.storage.bodies import FileBody, Holds, InlineBody
+from strongroom.s3.storage.admission import Admission
+from strongroom.s3.storage.bodies import FileBody, Holds, InlineBody, pieces
 from strongroom.s3.storage.checkpoints import CheckpointThread
 from strongroom.s3.storage.committer import Figures, Hooks
 from strongroom.s3.storage.folders import BodyFiles
@@ -35,9 +35,6 @@ from strongroom.s3.storage.writes import Stored
 from strongroom.s3.storage.writing import Writing
 
 T = TypeVar("T")
-
-QUEUE_WRITES = 4096  # writes that may wait in one bucket; more wait outside
-QUEUE_BYTES = 64 * 1024 * 1024  # of inline bodies
 
 _NEWEST = f"SELECT {rows.VERSION_AND_BODY} {rows.OF_NEWEST}"
 _BY_ID = (
@@ -84,9 +81,7 @@ class OpenBucket:
         self._path, self._vfs = path, vfs
         self._name = self.record.name
         self._writing: Writing | None = None  # from the first write on
-        self._pending = 0
-        self._pending_bytes = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._admission = Admission(loop)
         self._readers = 0
         self._drained: asyncio.Future[None] | None = None
         self._ended = False
@@ -115,7 +110,7 @@ class OpenBucket:
     @property
     def pending(self) -> int:
         """Writes on their way."""
-        return self._pending
+        return self._admission.pending
 
     @property
     def log_pages(self) -> int:
@@ -151,7 +146,7 @@ class OpenBucket:
         A caller that is cancelled does not hear what became of the write, which goes on.
         """
         committer = self._pen().committer
-        await self._admit(cost)
+        await self._admission.enter(cost)
         future: asyncio.Future[T] = self._loop.create_future()
         committer.submit_soon(Job(apply, self._settle(future, cost), cost))
         return await future
@@ -160,7 +155,7 @@ class OpenBucket:
         """Like write_staged, for a small body that make completes when the write's group is put together."""
         committer = self._pen().committer
         cost = staged.expected or INLINE
-        await self._admit(cost)
+        await self._admission.enter(cost)
         future: asyncio.Future[T] = self._loop.create_future()
         staged.claim()
 
@@ -179,7 +174,7 @@ class OpenBucket:
             inline = Stored(staged.stored, staged.crc, body, None)
             return await self.write(lambda tx: apply(tx, inline), inline.size)
         committer = self._pen().committer
-        await self._admit(0)
+        await self._admission.enter(0)
         future: asyncio.Future[T] = self._loop.create_future()
         settle = self._settle(future, 0)
         staged.claim()
@@ -213,10 +208,7 @@ class OpenBucket:
 
     def _settle(self, future: asyncio.Future[T], cost: int) -> Callable[[Any, BaseException | None], None]:
         def settle(result: Any, error: BaseException | None) -> None:
-            self._pending -= 1
-            self._pending_bytes -= cost
-            if self._waiting:
-                self._let_in()
+            self._admission.leave(cost)
             self._note_end()
             if future.done():  # its caller has gone
                 return
@@ -226,24 +218,6 @@ class OpenBucket:
                 future.set_exception(error)
 
         return settle
-
-    async def _admit(self, cost: int) -> None:
-        """Count a write in; wait while too much is queued."""
-        while self._pending >= QUEUE_WRITES or self._pending_bytes + cost > QUEUE_BYTES:
-            turn: asyncio.Future[None] = self._loop.create_future()
-            self._waiting.append(turn)
-            await turn
-        self._pending += 1
-        self._pending_bytes += cost
-
-    def _let_in(self) -> None:
-        """Wake who waits, as far as there is room for a largest body each."""
-        room = min(QUEUE_WRITES - self._pending, (QUEUE_BYTES - self._pending_bytes) // INLINE)
-        while room > 0 and self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                room -= 1
 
     def _unlink(self, names: list[str]) -> None:
         self._remove(self._holds.removable(names))
@@ -286,7 +260,7 @@ class OpenBucket:
                 raise Tampered(f"{version.key}: the stored bytes have changed")
             return InlineBody(inline)
         try:
-            body = FileBody(self.files, _pieces(version, place, inline), self._holds)
+            body = FileBody(self.files, pieces(version, place, inline), self._holds)
         except FileNotFoundError as error:
             raise NoSuchVersion(f"{version.key} {version.version_id}") from error
         if body.lazy:  # now that its files are held: is it still there?
@@ -327,7 +301,7 @@ class OpenBucket:
     @property
     def idle(self) -> bool:
         """Nothing is going on."""
-        return not self._pending and not self._readers
+        return not self._admission.pending and not self._readers
 
     def _note_end(self) -> None:
         if self.idle and self._drained is not None and not self._drained.done():
@@ -348,18 +322,3 @@ class OpenBucket:
         if self._writing is not None:
             self._writing.close()
         self.reader.close()
-
-
-def _pieces(version: ObjectVersion, place: rows.Place, inline: bytes) -> list[tuple[int, str | bytes]]:
-    """Pair every piece of a body with its length; small parts lie one behind the other in inline."""
-    if not version.parts:
-        return [(version.stored, name) for name in place.files if name is not None]
-    pieces: list[tuple[int, str | bytes]] = []
-    at = 0
-    for part, name in zip(version.parts, place.files, strict=True):
-        if name is not None:
-            pieces.append((part.stored, name))
-        else:
-            pieces.append((part.stored, inline[at : at + part.stored]))
-            at += part.stored
-    return pieces

@@ -9,7 +9,7 @@ import pytest
 from strongroom.errors import Unavailable
 from strongroom.s3.domain.ports import NoSuchBucket, NoSuchVersion
 from strongroom.s3.domain.records import VERSIONING, ListQuery, NewVersion, PartRecord
-from strongroom.s3.storage import bodies, bucket, checkpoints, committer, files, fsck, open_buckets
+from strongroom.s3.storage import admission, bodies, checkpoints, committer, files, fsck, open_buckets
 from strongroom.s3.storage.files import open_store
 
 LARGE = os.urandom(300_000)
@@ -89,7 +89,7 @@ async def test_a_cancelled_writer_disturbs_nobody(tmp_path, turns):
 
 
 async def test_the_queue_is_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr(bucket, "QUEUE_WRITES", 8)
+    monkeypatch.setattr(admission, "WRITES", 8)
     store = await open_store(tmp_path)
     await store.create_bucket("b")
     most = 0
@@ -97,7 +97,7 @@ async def test_the_queue_is_bounded(tmp_path, monkeypatch):
     async def watch():
         nonlocal most
         while True:
-            most = max(most, store._bucket("b")._pending)
+            most = max(most, store._bucket("b").pending)
             await asyncio.sleep(0)
 
     watcher = asyncio.create_task(watch())
