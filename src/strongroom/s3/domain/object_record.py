@@ -25,6 +25,7 @@ class ObjectMeta(msgspec.Struct, frozen=True, array_like=True):
     lock: bytes = b""
     upload: str = ""
     acl: bytes = b""
+    asked: dict[str, str] = {}
 
 
 class ChecksumRecord(msgspec.Struct, frozen=True, array_like=True):

@@ -1,5 +1,6 @@
 """What a request says of itself, for the conditions of policies (s3.md 8.4). Keys: domain/policy/keys.py."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -38,6 +39,16 @@ _ANY_CASE = frozenset(
         "x-amz-object-lock-legal-hold",
     }
 )  # understood in lower case as well
+
+# Headers that say what the object will be, without keys of customers.
+_REPEATED = re.compile(
+    "x-amz-(acl|grant-.*|storage-class|tagging|website-redirect-location|object-lock-.*"
+    "|server-side-encryption(-aws-kms-key-id|-customer-algorithm|-bucket-key-enabled)?)"
+)
+_CREATING = {
+    **dict.fromkeys(("PutObject", "PostObject", "CopyObject", "CompleteMultipartUpload"), "true"),
+    **dict.fromkeys(("CreateMultipartUpload", "UploadPart", "UploadPartCopy"), "false"),
+}
 
 Values = dict[str, Sequence[str]]
 
@@ -85,18 +96,29 @@ def of_call(call: "Call") -> Values:
     """Return condition key in lower case → values. A key of which the request says nothing is not there."""
     headers, now, proxies = call.headers, call.box.now(), call.box.settings.trusted_proxies
     values = of_caller(call.request, call.principal.credential, now, proxies)
-    values |= {f"s3:{name}": _forms(name, value) for name, value in headers.items() if name.startswith("x-amz-")}
+    values |= of_headers(headers)
     values |= {f"s3:{name}": (call.args[name],) for name in ("prefix", "delimiter", "max-keys") if name in call.args}
-    values |= {key: _forms(name, headers[name]) for name, key in _HEADERS.items() if name in headers}
     if call.version:
         values["s3:versionid"] = (call.version,)
-    if TAGGING in headers:
-        values |= requested_tags(dict(parse_qsl(headers[TAGGING], True)))
+    if call.operation in _CREATING:
+        values["s3:objectcreationoperation"] = (_CREATING[call.operation],)
     values |= {f"s3:existingobjecttag/{name.lower()}": (value,) for name, value in call.existing.items()}
     values |= call.told
     values |= _signature(call, now)
     values |= _retention(values, now)
     return values
+
+
+def of_headers(headers: Mapping[str, str]) -> Values:
+    """Return what the headers of a request say."""
+    values = {f"s3:{name}": _forms(name, value) for name, value in headers.items() if name.startswith("x-amz-")}
+    values |= {key: _forms(name, headers[name]) for name, key in _HEADERS.items() if name in headers}
+    return values | requested_tags(dict(parse_qsl(headers[TAGGING], True))) if TAGGING in headers else values
+
+
+def asked(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of an upload's creation that policies compare again with its parts, which do not repeat them."""
+    return {name: value for name, value in headers.items() if _REPEATED.fullmatch(name)}
 
 
 def requested_tags(tags: Mapping[str, str]) -> Values:

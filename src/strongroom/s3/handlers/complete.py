@@ -77,7 +77,7 @@ async def complete_upload(call: Call) -> Response:
     size = sum(part.size for part in parts)
     _check_size(call, size)
     etag = etags.multipart_etag(shown)
-    meta = replace(found.meta, wanted="", tags=b"", lock=b"", upload=found.upload.upload_id)
+    meta = replace(found.meta, wanted="", tags=b"", lock=b"", upload=found.upload.upload_id, asked={})
     draft = Draft(found.record, call.key, meta, found.meta.tags, found.meta.lock, seal)
     new = await write_up(call, draft, size, etag, checksum, tuple([(part.number, part.size) for part in parts]))
     version = await call.box.store.complete_upload(call.bucket, found.upload, parts, new, check)

@@ -24,6 +24,7 @@ from strongroom.s3.domain.seal_metadata import describe
 from strongroom.s3.domain.sealing import ObjectSeal
 from strongroom.s3.handlers import acl, intake, locking
 from strongroom.s3.handlers.call import Call
+from strongroom.s3.handlers.circumstances import asked, of_headers
 from strongroom.s3.handlers.copy import SOURCE, checksum_items, find_source, parse_source, transfer
 from strongroom.s3.handlers.get import open_found
 from strongroom.s3.handlers.put import described, tags_of
@@ -50,7 +51,7 @@ async def create_upload(call: Call) -> Response:
     seal = await call.box.sealing.begin(headers, record, call.key, Operation.CREATE)
     call.used = seal.info if seal is not None else None
     sealed = dict(seal.metadata) if seal is not None else {}
-    meta = replace(meta, wanted=wanted, tags=tags_of(headers), lock=lock, seal=sealed)
+    meta = replace(meta, wanted=wanted, tags=tags_of(headers), lock=lock, seal=sealed, asked=asked(headers))
     upload = await call.box.store.create_upload(call.bucket, call.key, pack_meta(meta))
     answer = [_XML, *(call.box.sealing.shown(seal.info, headers) if seal is not None else [])]
     if wanted:
@@ -86,12 +87,25 @@ class Upload:
 
 
 async def find_upload(call: Call, action: str) -> Upload:
-    """Return the upload that a request names; raise NoSuchUpload."""
+    """Return the upload that a request names; raise NoSuchUpload, to who may do this.
+
+    For policies its parts and its end say what its creation said: no client repeats that.
+    """
+    upload = await _named(call)
+    meta = unpack_meta(upload.meta) if upload is not None else ObjectMeta()
+    call.told = of_headers(meta.asked)
     record = await call.enter(action)
-    if not call.args.get("uploadId", "").isascii():
-        raise NoSuchUpload("not an id of ours")
-    upload = await call.box.store.upload(call.bucket, call.key, call.args.get("uploadId", ""))
-    return Upload(record, upload, unpack_meta(upload.meta))
+    if upload is None:
+        raise NoSuchUpload(call.args.get("uploadId", ""))
+    return Upload(record, upload, meta)
+
+
+async def _named(call: Call) -> UploadRecord | None:
+    try:
+        upload_id = call.args.get("uploadId", "")
+        return await call.box.store.upload(call.bucket, call.key, upload_id) if upload_id.isascii() else None
+    except NoSuchUpload:
+        return None
 
 
 async def upload_part(call: Call) -> Response:
