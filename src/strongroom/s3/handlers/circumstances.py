@@ -117,7 +117,7 @@ def of_headers(headers: Mapping[str, str]) -> Values:
 
 
 def asked(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers of an upload's creation that policies compare again with its parts, which do not repeat them."""
+    """Return the headers of an upload's creation that policies compare again with its parts: those repeat none."""
     return {name: value for name, value in headers.items() if _REPEATED.fullmatch(name)}
 
 

@@ -17,7 +17,7 @@ from strongroom.s3.handlers.list_keys import EMPTY, checked
 from strongroom.s3.wire import errors, xml
 
 MAX_OBJECTS = 1000
-MAX_BODY = 4 * 1024 * 1024  # bytes: 1,000 keys of 1,024 bytes, escaped, and their markup
+MAX_BODY = 8 * 1024 * 1024  # bytes: 1,000 keys of 1,024 bytes, each escaped in six, and their markup
 IF_MODIFIED, IF_SIZE = "x-amz-if-match-last-modified-time", "x-amz-if-match-size"
 _CONDITIONS = frozenset({"if-match", IF_MODIFIED, IF_SIZE})
 BYPASS = "x-amz-bypass-governance-retention"
