@@ -1,5 +1,7 @@
 """The access rules of a running server: identity policies and the bucket's own policy together (s3.md 8.4)."""
 
+from dataclasses import replace
+
 from strongroom.errors import Malformed
 from strongroom.s3.domain import acl
 from strongroom.s3.domain.iam.directory import Directory, mentions
@@ -30,11 +32,27 @@ class PolicyAccess:
         if identity is Verdict.DENY:
             return False
         bucket = self._of_bucket(ask.record, question)
-        if bucket is Verdict.ALLOW and principal.credential is None and _restricted(ask.record):
+        if bucket is Verdict.ALLOW and not self._reaches(principal, ask, question):
             bucket = Verdict.SILENT
         if bucket is Verdict.DENY:
             return False
         return Verdict.ALLOW in (identity, bucket) or _by_list(principal, ask)
+
+    def _reaches(self, principal: Principal, ask: Ask, question: Question) -> bool:
+        """Say whether what the bucket's policy allows is for this caller.
+
+        Not for one without a signature where the public access block says so. What it allows a user is bounded, for the
+        user's service accounts and sessions, by their own policies (AWS: session policies); what it allows to
+        everybody, or to their own names, is not.
+        """
+        credential = principal.credential
+        if credential is None:
+            return not _restricted(ask.record)
+        own = self._directory.own_verdict(credential, question)
+        if own in (None, Verdict.ALLOW):
+            return True
+        alone = replace(question, principals=(credential.access_key,))
+        return self._of_bucket(ask.record, alone) is Verdict.ALLOW
 
     def asks_for_tags(self, record: BucketRecord) -> bool:
         """Say whether the bucket's policy, or any identity policy, has a condition on the tags of existing objects."""

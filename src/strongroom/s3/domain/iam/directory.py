@@ -152,10 +152,13 @@ class Directory:
             return Verdict.ALLOW
         owner = credential.owner or credential.access_key
         of_owner = Verdict.ALLOW if owner == self.root.access_key else self._of_user(owner, question)
+        own = self.own_verdict(credential, question)
+        return of_owner if own is None else narrowest(of_owner, own)
+
+    def own_verdict(self, credential: Credential, question: Question) -> Verdict | None:
+        """Say what the policy of a service account or session says, which bounds it; None when it has none."""
         account = self.accounts.get(credential.access_key)
-        if account is None or not account.policy:
-            return of_owner
-        return narrowest(of_owner, self._of_account(credential.access_key, account, question))
+        return self._of_account(credential.access_key, account, question) if account and account.policy else None
 
     def _of_user(self, user: str, question: Question) -> Verdict:
         policies = [policy for name in self.policy_names(user) if (policy := self._policy(name))]
