@@ -40,7 +40,9 @@ OBJECT_ACTIONS: Mapping[str, str] = {
     "s3:GetObject": "READ",
     "s3:GetObjectVersion": "READ",
     "s3:GetObjectAcl": "READ_ACP",
+    "s3:GetObjectVersionAcl": "READ_ACP",
     "s3:PutObjectAcl": "WRITE_ACP",
+    "s3:PutObjectVersionAcl": "WRITE_ACP",
 }
 ENABLING = ("BucketOwnerPreferred", "ObjectWriter")  # ownership settings under which ACLs count
 OWNERSHIP, NAME = "ownership", "acl"  # documents of a bucket's configuration

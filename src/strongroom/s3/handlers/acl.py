@@ -38,15 +38,20 @@ def _refuse_public(record: BucketRecord, grants: list[Grant]) -> None:
         raise Refused("AccessDenied", "The public access block of this bucket forbids public ACLs.")
 
 
+def _action(call: Call, verb: str) -> str:
+    """Return the action of reading or writing the list of a bucket, an object, or a version of it."""
+    return f"s3:{verb}{'Bucket' if not call.key else 'ObjectVersion' if call.args.get('versionId') else 'Object'}Acl"
+
+
 async def get_acl(call: Call) -> Response:
     """GetBucketAcl and GetObjectAcl."""
     if call.key:
         check_key(call.key)
-        record = await call.enter("s3:GetObjectAcl")
+    record = await call.enter(_action(call, "Get"))
+    if call.key:
         version = await find_whole(call, record, call.args.get("versionId"))
         stored = unpack_meta(version.meta).acl
     else:
-        record = await call.enter("s3:GetBucketAcl")
         stored = record.config.get(acl.NAME, b"")
     grants = acl.unpack(stored) if acl.enabled(record.config) else []
     return Response(200, _XML, acl_xml.render(grants, OWNER_ID, OWNER_NAME))
@@ -56,7 +61,7 @@ async def put_acl(call: Call) -> Response:
     """PutBucketAcl and PutObjectAcl."""
     if call.key:
         check_key(call.key)
-    record = await call.enter("s3:PutObjectAcl" if call.key else "s3:PutBucketAcl")
+    record = await call.enter(_action(call, "Put"))
     grants = await _asked(call)
     if not acl.enabled(record.config):
         if grants or call.headers.get("x-amz-acl", "private") not in _HARMLESS:

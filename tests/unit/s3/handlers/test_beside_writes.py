@@ -166,3 +166,15 @@ def test_a_list_lets_read_for_a_copy_as_well(world):
     assert world.send("GET", "/shared/listed", who=reader).body == b"hello"
     assert world.send("PUT", "/data/c", "", {"x-amz-copy-source": "/shared/listed"}, who=reader).status == 200
     assert world.send("PUT", "/data/c", "", {"x-amz-copy-source": "/shared/private"}, who=reader).status == 403
+
+
+def test_the_list_of_a_version_has_a_right_of_its_own(world):
+    body = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    world.send("PUT", "/versions")
+    world.send("PUT", "/versions", "versioning", {}, body)
+    version = world.send("PUT", "/versions/k", "", {}, b"x").headers["x-amz-version-id"]
+    some = world.user("some", allow("s3:*", "*"), deny(["s3:GetObjectVersionAcl", "s3:PutObjectVersionAcl"], "*"))
+    private = {"x-amz-acl": "private"}
+    for method, headers in (("GET", {}), ("PUT", private)):
+        assert world.send(method, "/versions/k", "acl", headers, who=some).status == 200
+        assert world.send(method, "/versions/k", f"acl&versionId={version}", headers, who=some).status == 403
