@@ -79,7 +79,8 @@ def _seconds(header: str | None) -> int | None:
     if not header:
         return None
     try:
-        return int(parsedate_to_datetime(header).timestamp())
+        when = parsedate_to_datetime(header)
+        return int(when.replace(tzinfo=when.tzinfo or UTC).timestamp())
     except (ValueError, TypeError, IndexError, OverflowError):
         return None  # a date that cannot be read is ignored
 
