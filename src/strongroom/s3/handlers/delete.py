@@ -120,6 +120,8 @@ class Target:
 def parse_delete(body: bytes) -> tuple[list[Target], bool]:
     """Return the entries and whether to be quiet; raise Refused."""
     node = xml.parse(body, "Delete")
+    for one in node.all("Object"):
+        xml.only(one, ("Key", *_ENTRY))
     targets = [
         Target(one.value("Key").removeprefix("/"), *(one.value(name) for name in _ENTRY)) for one in node.all("Object")
     ]

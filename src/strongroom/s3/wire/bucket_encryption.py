@@ -12,6 +12,7 @@ ROOT = "ServerSideEncryptionConfiguration"
 _DEFAULT = "ApplyServerSideEncryptionByDefault"
 _SCHEMA = "The XML you provided was not well-formed or did not validate against our published schema."
 _ONE_RULE = "only one server-side encryption rule is allowed at a time"
+_PARTS = (_DEFAULT, "BucketKeyEnabled", "BlockedEncryptionTypes", "Filter")
 _TRUE = {"true": True, "false": False, "1": True, "0": False}
 
 
@@ -28,6 +29,7 @@ def parse(body: bytes) -> BucketEncryption:
 
 
 def _rule(node: Node) -> Rule:
+    xml.only(node, _PARTS, once=_PARTS)
     default = node.first(_DEFAULT)
     if default is None:  # the original stores such a rule, and then encrypts nothing
         _refuse("ApplyServerSideEncryptionByDefault is missing")
@@ -46,6 +48,8 @@ def _rule(node: Node) -> Rule:
     if any(one not in ("SSE-C", "NONE") for one in types):
         _refuse("Unknown encryption type")
     filtered = node.first("Filter")
+    if filtered is not None:
+        xml.only(filtered, ("Prefix",), once=("Prefix",))
     prefix = filtered.value("Prefix") if filtered is not None else ""
     return Rule(Kind(algorithm), key_id, prefix, _TRUE.get(node.value("BucketKeyEnabled").strip()), types, dual)
 

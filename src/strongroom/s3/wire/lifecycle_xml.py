@@ -50,6 +50,9 @@ def parse(body: bytes) -> tuple[Rule, ...]:
 
 
 def _rule(node: xml.Node) -> Rule:
+    if node.has("DelMarkerExpiration") or node.has("AllVersionsExpiration"):
+        raise Refused("NotImplemented")  # what the original's rules know beyond those of AWS
+    xml.only(node, (*_ACTIONS, *_ONCE), once=_ONCE)
     name = node.value("ID")
     if len(name) > MAX_ID:
         raise Refused("InvalidArgument", "ID length should not exceed allowed limit of 255")
@@ -75,11 +78,23 @@ _ACTIONS = (
 )
 
 
+_ONCE = ("ID", "Status", "Prefix", "Filter", "Expiration", "NoncurrentVersionExpiration")
+_EXPIRATIONS = ("Days", "Date", "ExpiredObjectDeleteMarker")
+_FILTERS = ("Prefix", "ObjectSizeGreaterThan", "ObjectSizeLessThan")
+
+
 def _filter(node: xml.Node) -> dict[str, object]:
     found = node.first("Filter")
     if found is None:
         return {"prefix": node.value("Prefix")}
     inner = found.first("And") or found
+    if inner is not found:
+        xml.only(found, ("And",), once=("And",))
+    xml.only(inner, (*_FILTERS, "Tag"), once=_FILTERS)
+    for tag in inner.all("Tag"):
+        xml.only(tag, ("Key", "Value"), once=("Key", "Value"))
+        if not tag.value("Key") or not tag.has("Value"):
+            raise Refused("MalformedXML")
     tags = [(tag.value("Key"), tag.value("Value")) for tag in inner.all("Tag")]
     if len({name for name, _ in tags}) < len(tags):
         raise Refused("InvalidRequest", "Duplicate Tag Keys are not allowed")
@@ -108,7 +123,10 @@ def _actions(node: xml.Node) -> dict[str, object]:
     fields: dict[str, object] = {}
     expiration = node.first("Expiration")
     if expiration is not None:
-        given = [name for name in ("Days", "Date", "ExpiredObjectDeleteMarker") if expiration.has(name)]
+        if expiration.value("ExpiredObjectAllVersions", "false").strip().lower() != "false":
+            raise Refused("NotImplemented")
+        xml.only(expiration, (*_EXPIRATIONS, "ExpiredObjectAllVersions"), once=_EXPIRATIONS)
+        given = [name for name in _EXPIRATIONS if expiration.has(name)]
         if len(given) != 1:
             raise Refused("MalformedXML")
         if given[0] == "Days":
@@ -119,6 +137,7 @@ def _actions(node: xml.Node) -> dict[str, object]:
             fields["delete_marker"] = expiration.value("ExpiredObjectDeleteMarker").strip().lower() == "true"
     noncurrent = node.first("NoncurrentVersionExpiration")
     if noncurrent is not None:
+        xml.only(noncurrent, ("NoncurrentDays", "NewerNoncurrentVersions"))
         fields["noncurrent_days"] = _days(noncurrent, "NoncurrentDays") if noncurrent.has("NoncurrentDays") else 0
         if noncurrent.has("NewerNoncurrentVersions"):
             fields["newer_noncurrent"] = _days(noncurrent, "NewerNoncurrentVersions")

@@ -31,5 +31,6 @@ def read(document: bytes | None) -> Blocks:
 def render(body: bytes) -> bytes:
     """Return a configuration as it is stored; raise Refused."""
     node = xml.parse(body, "PublicAccessBlockConfiguration", detail=False)
+    xml.only(node, _FIELDS, once=_FIELDS)
     items: list[xml.Item] = [(name, node.value(name).strip().lower() == "true") for name in _FIELDS]
     return xml.document("PublicAccessBlockConfiguration", items)

@@ -3,7 +3,7 @@
 Out: written by hand, so that element order and escaping are the wire's. In: defusedxml refuses entities and DTDs.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 from xml.etree.ElementTree import ParseError
@@ -67,6 +67,16 @@ class Node:
     def has(self, name: str) -> bool:
         """Say whether there is a child of this name."""
         return self.first(name) is not None
+
+
+def only(node: Node, names: Collection[str], *, once: Collection[str] = ()) -> None:
+    """Raise Refused for a child of another name, or one of `once` that stands twice.
+
+    What is misspelt would be left out: of a rule that removes objects, the filter.
+    """
+    found = [child.name for child in node.children]
+    if any(name not in names for name in found) or any(found.count(name) > 1 for name in once):
+        raise Refused("MalformedXML")
 
 
 def dump(node: Node, *, namespace: bool = False) -> str:
