@@ -1,5 +1,7 @@
 """Buckets themselves: list, create, head, delete, location, versioning (s3.md 1.1, 8.1)."""
 
+import re
+
 from strongroom.errors import Denied
 from strongroom.messages import Response
 from strongroom.s3.domain import acl
@@ -17,6 +19,7 @@ from strongroom.s3.wire import object_headers as wire
 from strongroom.s3.wire.object_headers import check_tags
 from strongroom.s3.wire.tagging_xml import BUCKET_LIMIT, render
 
+_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 _XML = [("Content-Type", "application/xml")]
 
 
@@ -51,7 +54,7 @@ def _max_buckets(call: Call) -> int | None:
     text = call.args.get("max-buckets")
     if not text:
         return None
-    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
+    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= 10_000:
         raise Refused("InvalidArgument", "Argument maxBuckets must be an integer between 1 and 10000")
     return int(text)
 
@@ -59,13 +62,14 @@ def _max_buckets(call: Call) -> int | None:
 async def create_bucket(call: Call) -> Response:
     """CreateBucket."""
     check_bucket(call.bucket)
-    call.authorise("s3:CreateBucket")
-    body, config = await document(call, limit=64 * 1024), dict[str, bytes]()
+    body, node = await document(call, limit=64 * 1024), xml.Node("CreateBucketConfiguration")
     if body.strip():
         node = xml.parse(body, ("CreateBucketConfiguration", "CreateBucketRequest"), detail=False)
-        _check_location(call, node.value("LocationConstraint"))
-        config = _tags(call, node)
-    config |= _ownership(call)
+    location = node.value("LocationConstraint")
+    call.told = {"s3:locationconstraint": (location,)} if location else {}
+    call.authorise("s3:CreateBucket")
+    _check_location(call, location)
+    config = _tags(call, node) | _ownership(call)
     lock = call.headers.get("x-amz-bucket-object-lock-enabled", "").lower() == "true"
     await call.box.store.create_bucket(call.bucket, object_lock=lock, config=config)
     return Response(200, [("Location", f"/{call.bucket}")])

@@ -1,11 +1,13 @@
 """Object lock documents: a bucket's configuration, a version's retention and legal hold (s3.md 8.2)."""
 
+import re
 from datetime import UTC, datetime
 
 from strongroom.s3.domain.object_record import Lock
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.wire import xml
 
+_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 MODES = ("GOVERNANCE", "COMPLIANCE")
 DAY = 24 * 3600 * 1_000_000_000  # nanoseconds
 YEAR = 365 * DAY
@@ -47,7 +49,7 @@ def _check_rule(rule: xml.Node) -> None:
     unit = days or years
     if unit is None:
         raise Refused("InvalidArgument", "either Days or Years must be specified")
-    if not unit.text.isdecimal() or int(unit.text) < 1:
+    if not _NUMBER.fullmatch(unit.text) or int(unit.text) < 1:
         text = f"Default retention period must be a positive integer value for '{unit.name}'"
         raise Refused("InvalidArgument", text)
     if int(unit.text) > (MAX_DAYS if unit is days else MAX_YEARS):

@@ -46,7 +46,7 @@ def parse_assume_role(form: Mapping[str, str]) -> AssumeRole:
     if form.get("Version", VERSION) != VERSION:
         raise Refused("MissingParameter", f"Invalid STS API version {form['Version']}, expecting {VERSION}", status=400)
     text = form.get("DurationSeconds") or str(USUAL)
-    if not text.isdecimal() or not SHORTEST <= int(text) <= LONGEST:
+    if not text.isdecimal() or len(text) > 9 or not SHORTEST <= int(text) <= LONGEST:
         raise Refused("InvalidParameterValue", f"DurationSeconds must lie between {SHORTEST} and {LONGEST}", status=400)
     return AssumeRole(int(text), form.get("Policy", ""))
 

@@ -237,3 +237,17 @@ def test_a_denial_is_of_a_value_in_every_form(world, key, forbidden, headers):
     only = deny("s3:PutObject", "locked/*", Condition={"StringNotEquals": {key: forbidden}})
     eve = world.user("eve", EVERYTHING, only)
     assert world.send("PUT", "/locked/forms", "", headers, body, who=eve).status == 200
+
+
+def test_the_place_of_a_new_bucket_is_compared(world):
+    condition = {"StringEquals": {"s3:LocationConstraint": "eu-west-1"}}
+    ann = world.user("ann", allow("s3:CreateBucket", "*", Condition=condition))
+
+    def make(place):
+        body = (
+            f"<CreateBucketConfiguration><LocationConstraint>{place}</LocationConstraint></CreateBucketConfiguration>"
+        )
+        return world.send("PUT", "/placed", "", {}, body.encode() if place else b"", who=ann)
+
+    assert make("us-west-1").code == make("").code == "AccessDenied"
+    assert make("eu-west-1").status == 200

@@ -35,7 +35,7 @@ async def trace(errand: Errand) -> Response:
 async def logs(errand: Errand) -> Response:
     """Send the last log lines, then those to come."""
     text = errand.query.get("limit", "10")
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > 9:
         raise refused("XMinioAdminInvalidArgument")
     node = errand.query.get("node", "")
     return _stream(errand.desk.logs, lambda record: node in ("", record["node"]), min(int(text), MAX_LAST))
