@@ -115,7 +115,7 @@ async def copy_object(call: Call) -> Response:
     lock, meta = locking.for_write(call, record), acl.described(headers, record, meta)
     check = await conditions(call, record)
     opened = await open_found(call, found, source=True)
-    if _onto_itself(call, source) and metadata == "COPY" and rotate.applies(call, found, record):
+    if _onto_itself(call, source) and metadata == tagging == "COPY" and rotate.applies(call, found, record):
         turned = await rotate.customer_key(call, found, opened, record)
         call.used = turned.seal.info
         checksum = checksum_of(found.meta, opened)

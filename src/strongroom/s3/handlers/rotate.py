@@ -1,6 +1,7 @@
 """A copy of an object onto itself that only exchanges its customer key: no byte of content moves (sse.md 6.5)."""
 
 import dataclasses
+import re
 
 from msgspec.structs import replace
 
@@ -13,6 +14,9 @@ from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.get import Found
 from strongroom.s3.wire.sse_headers import Operation
 
+# What a copy may change besides its metadata and tags.
+_OTHER = re.compile("x-amz-(storage-class|website-redirect-location|checksum-algorithm|acl|grant-.*|object-lock-.*)")
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Turned:
@@ -23,8 +27,11 @@ class Turned:
 
 
 def applies(call: Call, found: Found, record: BucketRecord) -> bool:
-    """Say whether a copy onto itself exchanges customer keys. A versioned bucket gets a version of its own instead."""
-    if record.versioning or "x-amz-storage-class" in call.headers:
+    """Say whether a copy onto itself exchanges customer keys and nothing else.
+
+    A versioned bucket gets a version of its own instead.
+    """
+    if record.versioning or any(_OTHER.fullmatch(name) for name in call.headers):
         return False
     wanted = call.box.sealing.wanted(call.headers, record, call.key, Operation.COPY)
     kind = call.box.sealing.describe(found.meta.seal).kind

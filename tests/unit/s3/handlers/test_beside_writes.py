@@ -178,3 +178,26 @@ def test_the_list_of_a_version_has_a_right_of_its_own(world):
     for method, headers in (("GET", {}), ("PUT", private)):
         assert world.send(method, "/versions/k", "acl", headers, who=some).status == 200
         assert world.send(method, "/versions/k", f"acl&versionId={version}", headers, who=some).status == 403
+
+
+def customer(letter, prefix="x-amz-server-side-encryption-customer-"):
+    key = letter.encode() * 32
+    digest = base64.b64encode(hashlib.md5(key, usedforsecurity=False).digest()).decode()
+    return {f"{prefix}algorithm": "AES256", f"{prefix}key": base64.b64encode(key).decode(), f"{prefix}key-md5": digest}
+
+
+@pytest.mark.parametrize(
+    ("more", "name", "value"),
+    [
+        ({"x-amz-tagging-directive": "REPLACE", "x-amz-tagging": "x=1&y=2"}, "x-amz-tagging-count", "2"),
+        ({"x-amz-storage-class": "REDUCED_REDUNDANCY"}, "x-amz-storage-class", "REDUCED_REDUNDANCY"),
+        ({"x-amz-website-redirect-location": "/there"}, "x-amz-website-redirect-location", "/there"),
+        ({}, "x-amz-tagging-count", "1"),
+    ],
+)
+def test_another_customer_key_and_more_in_one_copy(world, more, name, value):
+    world.send("PUT", "/data/own", "", {**customer("a"), "x-amz-tagging": "a=b"}, b"hello", tls=True)
+    source = {"x-amz-copy-source": "/data/own", **customer("a", "x-amz-copy-source-server-side-encryption-customer-")}
+    assert world.send("PUT", "/data/own", "", {**source, **customer("b"), **more}, tls=True).status == 200
+    answer = world.send("GET", "/data/own", "", customer("b"), tls=True)
+    assert (answer.body, answer.headers[name]) == (b"hello", value)
