@@ -27,6 +27,8 @@ async def delete_object(call: Call) -> Response:
     """Remove an object or a version, or put a delete marker on top."""
     check_key(call.key)
     version_id = call.args.get("versionId")
+    if version_id == "":  # a variable that was not set: it must not remove the object in place of a version
+        raise Refused("InvalidArgument", "Version id cannot be the empty string")
     record = await call.enter("s3:DeleteObjectVersion" if version_id else "s3:DeleteObject")
     checks = [await _condition(call, record)] if _CONDITIONS & call.headers.keys() else []
     done = await remove(call, record, call.key, version_id, checks)

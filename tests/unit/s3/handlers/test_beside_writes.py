@@ -201,3 +201,9 @@ def test_another_customer_key_and_more_in_one_copy(world, more, name, value):
     assert world.send("PUT", "/data/own", "", {**source, **customer("b"), **more}, tls=True).status == 200
     answer = world.send("GET", "/data/own", "", customer("b"), tls=True)
     assert (answer.body, answer.headers[name]) == (b"hello", value)
+
+
+def test_a_delete_of_no_version_removes_nothing(world):
+    assert world.send("DELETE", "/data/plain", "versionId=").code == "InvalidArgument"
+    assert world.send("DELETE", "/data/plain", "versionId").code == "InvalidArgument"
+    assert world.send("GET", "/data/plain", "versionId=").status == 200
