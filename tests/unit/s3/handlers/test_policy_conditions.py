@@ -3,11 +3,15 @@
 import base64
 import datetime
 import hashlib
+import json
 
 import pytest
 from s3_memory import ANONYMOUS, Memory, allow, deny
 
+from strongroom.errors import Malformed
 from strongroom.messages import Peer, Request
+from strongroom.s3.domain.policy.document import parse_identity_policy
+from strongroom.s3.domain.policy.keys import refuse_unheard
 from strongroom.s3.handlers.circumstances import of_caller
 
 PAST, FUTURE = "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
@@ -251,3 +255,29 @@ def test_the_place_of_a_new_bucket_is_compared(world):
 
     assert make("us-west-1").code == make("").code == "AccessDenied"
     assert make("eu-west-1").status == 200
+
+
+@pytest.mark.parametrize(
+    ("statement", "good"),
+    [
+        (allow("s3:GetObject", "b/${aws:PrincipalTag/team}/*"), True),
+        (deny("s3:GetObject", "b/${aws:PrincipalTag/team}/*"), False),
+        (deny("s3:GetObject", "b/${aws:PrincipalTag/team, 'none'}/*"), True),
+        (deny("s3:GetObject", "b/${aws:username}/${*}"), True),
+        (deny("s3:GetObject", "b/${jwt:sub}/*"), True),
+        (deny("s3:GetObject", "b/*", Condition={"StringLike": {"s3:prefix": "${aws:PrincipalTag/team}"}}), False),
+        (allow("s3:GetObject", "b/*", Condition={"StringNotLike": {"s3:prefix": "${aws:PrincipalTag/team}"}}), False),
+        (allow("s3:GetObject", "b/*", Condition={"StringLike": {"s3:prefix": "${aws:PrincipalTag/team}"}}), True),
+        (
+            {"Effect": "Allow", "Action": "s3:GetObject", "NotResource": "arn:aws:s3:::b/${aws:PrincipalTag/team}/*"},
+            False,
+        ),
+    ],
+)
+def test_a_policy_that_hangs_on_a_variable_that_nothing_fills(statement, good):
+    policy = parse_identity_policy(json.dumps({"Version": "2012-10-17", "Statement": [statement]}).encode())
+    if good:
+        refuse_unheard(policy)
+    else:
+        with pytest.raises(Malformed):
+            refuse_unheard(policy)

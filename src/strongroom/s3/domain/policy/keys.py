@@ -4,8 +4,12 @@ A condition on a key that never has a value is decided once and for all: a Deny 
 Whoever wrote it meant something else, so such a policy is refused when it is put.
 """
 
+from collections.abc import Iterator
+
 from strongroom.errors import Malformed
-from strongroom.s3.domain.policy.document import Policy
+from strongroom.s3.domain.policy.conditions import NEGATED
+from strongroom.s3.domain.policy.document import Policy, Statement
+from strongroom.s3.domain.policy.patterns import variables
 
 KNOWN = frozenset(
     {
@@ -43,11 +47,26 @@ FAMILIES = ("aws:", "s3:")  # other servers' policies may name what their other 
 
 
 def refuse_unheard(policy: Policy, families: tuple[str, ...] = FAMILIES) -> None:
-    """Raise Malformed for a condition key of these families that has no values and widens what is let through."""
+    """Raise Malformed for a condition key or variable of these families that has no values and widens what is let
+    through: of a Deny what never matches, of an Allow what always does.
+    """
     for statement in policy.statements:
-        for condition in statement.conditions:
-            key = condition.key
-            if key in KNOWN or key.startswith(KNOWN_PREFIXES) or not key.startswith(families):
-                continue
-            if condition.holds({}) == statement.allow:
-                raise Malformed(f"no request has a value for the condition key {key!r}")
+        for name, matches in _settled(statement):
+            if matches == statement.allow and name.startswith(families) and not _heard(name):
+                raise Malformed(f"no request has a value for {name!r}")
+
+
+def _heard(name: str) -> bool:
+    return name in KNOWN or name.startswith(KNOWN_PREFIXES)
+
+
+def _settled(statement: Statement) -> Iterator[tuple[str, bool]]:
+    """Yield what names a statement depends on, and whether that part of it matches a request without a value for it."""
+    for resource in statement.resources:
+        for name in variables(resource):
+            yield name, statement.not_resources
+    for condition in statement.conditions:
+        yield condition.key, condition.holds({})
+        for text in condition.wanted:
+            for name in variables(text):
+                yield name, condition.operator in NEGATED

@@ -41,6 +41,12 @@ def matches(pattern: str, text: str) -> bool:
     return _compiled(pattern).fullmatch(text) is not None
 
 
+def variables(pattern: str) -> list[str]:
+    """Return the names, in lower case, of the variables that have no default."""
+    found = [found.partition(",") for found in _VARIABLE.findall(pattern)]
+    return [name.strip().lower() for name, _, default in found if name not in _LITERALS and not default]
+
+
 def substitute(pattern: str, values: Mapping[str, Sequence[str]]) -> str | None:
     """Replace ${name} by the request's single value; None when it has none: the pattern then matches nothing.
 
