@@ -18,7 +18,7 @@ from strongroom.s3.handlers.put import Draft, described, new_etag, write_up, wri
 from strongroom.s3.wire import form as forms
 from strongroom.s3.wire import sse_headers, tagging_xml, xml
 from strongroom.s3.wire.authenticate import Signed
-from strongroom.s3.wire.carried import header_value
+from strongroom.s3.wire.carried import header_name, header_value
 from strongroom.s3.wire.object_headers import KEPT, WantedChecksum, wanted_checksum
 
 SPOOL = 64 * 1024 * 1024  # bytes: the largest file of a form; it waits in memory until the form has ended
@@ -140,7 +140,8 @@ def _check_size(policy: forms.FormPolicy | None, size: int) -> None:
 
 def _said(fields: Mapping[str, str]) -> dict[str, str]:
     """Return the fields that are headers in other requests, as header values."""
-    return {name: header_value(value) for name, value in fields.items() if name.startswith("x-amz-") or name in KEPT}
+    said = {name: value for name, value in fields.items() if name.startswith("x-amz-") or name in KEPT}
+    return {header_name(name): header_value(value) for name, value in said.items()}
 
 
 async def _store(call: Call, fields: Mapping[str, str], data: bytearray) -> Response:

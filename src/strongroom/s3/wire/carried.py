@@ -13,6 +13,7 @@ from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.wire.sigv4 import Pairs
 
 _CONTROL = re.compile("[\0-\x08\n-\x1f\x7f]")  # a header value holds none of them
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SIGNATURE = frozenset(
     f"x-amz-{name}"
     for name in (
@@ -40,6 +41,13 @@ def header_value(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
+def header_name(text: str) -> str:
+    """Return text as a header's name, in lower case; raise Refused for what is none."""
+    if not _NAME.fullmatch(text):
+        raise Refused("InvalidArgument", "That is no name of a header.")
+    return text.lower()
+
+
 def carried(request: Request, query: Pairs) -> dict[str, str]:
     """Return the headers, names in lower case, that the URL of a presigned request carries and the request lacks.
 
@@ -56,7 +64,7 @@ def carried(request: Request, query: Pairs) -> dict[str, str]:
             continue
         if lower in found:
             raise Refused("InvalidArgument", f"{name} stands twice in the query.")
-        found[lower] = header_value(value)
+        found[header_name(name)] = header_value(value)
     return found
 
 

@@ -225,3 +225,11 @@ def test_cors_rules_make_headers(world, content):
     body = f"<CORSConfiguration><CORSRule>{rule}</CORSRule></CORSConfiguration>".encode()
     assert world.send("PUT", "/data", "cors", {}, body).code == "MalformedXML"
     assert world.send("GET", "/data/k", "", {"origin": "http://o"}).status == 200
+
+
+@pytest.mark.parametrize("name", ["x-amz-meta-a b", "x-amz-meta-你", "x-amz-meta-a\nb", "x-amz-meta-a:b"])
+def test_a_header_has_a_name_that_answers_can_carry(world, name):
+    assert follow(world, "PUT", presigned("PUT", "/data/name", [(name, "v")]), {}, b"x").code == "InvalidArgument"
+    fields = {"key": "name", name: "v"}
+    assert form(world, fields, conditions=[["starts-with", "$key", ""]]).code == "InvalidArgument"
+    assert world.send("GET", "/data/name").status == 404
