@@ -27,9 +27,9 @@ _SIGNATURE = frozenset(
         "content-sha256",
     )
 )
-# A checksum in the URL is that of the body that was signed: usually of none (AWS ignores it, too). Keys of customers do
-# not belong into URLs, which end in logs.
-_LEFT = re.compile(r"x-amz-(checksum-.*|sdk-checksum-algorithm|trailer|.*customer-(algorithm|key|key-md5))")
+# A checksum in the URL is that of the body that was signed: usually of none (AWS ignores it, too).
+_LEFT = re.compile(r"x-amz-(checksum-.*|sdk-checksum-algorithm|trailer)")
+_SECRET = re.compile(r"x-amz-(copy-source-)?server-side-encryption-customer-.*")  # URLs end in logs
 _SIGV2 = frozenset({"content-type", "content-md5"})  # what SigV2 signs besides `x-amz-` headers
 
 
@@ -69,7 +69,12 @@ def carried(request: Request, query: Pairs) -> dict[str, str]:
 
 
 def unfold(request: Request, query: Pairs) -> Request:
-    """Return a presigned request with the headers that its URL carries; any other one as it is. A real header wins."""
+    """Return a presigned request with the headers that its URL carries; any other one as it is. A real header wins.
+
+    Raises Refused for a customer's key in the URL: left out, the object would be stored without it.
+    """
     found = carried(request, query) if query else {}
+    if any(_SECRET.fullmatch(name) for name in found):
+        raise Refused("InvalidRequest", "Keys of customers are sent in headers, not in a URL.")
     said = {name: value for name, value in found.items() if name not in _SIGNATURE and not _LEFT.fullmatch(name)}
     return replace(request, headers={**request.headers, **said}) if said else request
