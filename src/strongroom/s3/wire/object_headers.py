@@ -176,6 +176,8 @@ _NO_CHECKSUM = "Invalid checksum provided."
 
 def wanted_checksum(headers: Mapping[str, str]) -> WantedChecksum | None:
     """Return what checksum a write carries; raise Refused for two of them, an unknown one or an impossible value."""
+    if "-checksum-" not in " ".join(headers) and "x-amz-trailer" not in headers:
+        return None  # usual, and ten times as quick as what follows
     found = [name for name in headers if name.startswith(_CHECKSUM) and name not in _ABOUT]
     trailers = [
         name
