@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from strongroom.messages import Response
 from strongroom.s3.domain import checksums, etags
-from strongroom.s3.domain.checksums import COMPOSITE, KINDS, Checksum
+from strongroom.s3.domain.checksums import BY_HEADER, COMPOSITE, KINDS, Checksum
 from strongroom.s3.domain.encryption import Kind
 from strongroom.s3.domain.names import check_key
 from strongroom.s3.domain.object_record import (
@@ -148,7 +148,8 @@ async def _sealed_checksum(
 ) -> tuple[ObjectSeal | None, ChecksumRecord | None]:
     """Open the upload's seal (a customer's only when it is needed) and make the object's checksum of its parts'."""
     customer = describe(found.meta.seal).kind is Kind.C
-    needed = bool(found.meta.wanted) or any(one.checksums for one in listed)
+    given = [name for name in call.headers if name in BY_HEADER]
+    needed = bool(found.meta.wanted or given) or any(one.checksums for one in listed)
     if customer and not sse_headers.asks_customer(call.headers):
         if needed:
             text = (
@@ -164,7 +165,7 @@ async def _sealed_checksum(
     values = [unpack_checksum(seal.open_checksum(part.meta) if seal and part.meta else part.meta) for part in parts]
     _check_listed(values, listed)
     checksum = _object_checksum(found, parts, values)
-    _check_given(call, checksum)
+    _check_given(call, given, checksum)
     return seal, checksum
 
 
@@ -190,18 +191,16 @@ def _object_checksum(
     return ChecksumRecord(made.kind, made.value, made.type, made.parts, known)
 
 
-def _check_given(call: Call, checksum: ChecksumRecord | None) -> None:
-    """Compare what the request says about the whole object with what was made."""
+def _check_given(call: Call, given: Sequence[str], checksum: ChecksumRecord | None) -> None:
+    """Compare what the request says about the whole object with what was made. given: the headers with a checksum."""
     kind_type = call.headers.get("x-amz-checksum-type")
     if kind_type and checksum is not None and kind_type.upper() != checksum.type:
         raise Refused("InvalidRequest", "The checksum type does not match the one of the upload.")
-    given = call.headers.get(KINDS[checksum.kind].header) if checksum is not None else None
-    if (
-        checksum is not None
-        and given is not None
-        and (given.partition("-")[0] != wire.checksum_text(checksum).partition("-")[0])
-    ):
-        raise Refused("BadDigest", f"The {checksum.kind} you specified did not match the calculated checksum.")
+    for name in given:
+        if checksum is None or KINDS[checksum.kind].header != name:
+            raise Refused("InvalidRequest", f"The upload was not created with the algorithm of {name}.")
+        if call.headers[name].partition("-")[0] != wire.checksum_text(checksum).partition("-")[0]:
+            raise Refused("BadDigest", f"The {checksum.kind} you specified did not match the calculated checksum.")
 
 
 def _check_size(call: Call, size: int) -> None:
