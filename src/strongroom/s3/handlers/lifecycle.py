@@ -37,8 +37,14 @@ def state_of(version: ObjectVersion) -> State:
 
 
 def expiration_header(record: BucketRecord, version: ObjectVersion, day: int = DAY) -> list[tuple[str, str]]:
-    """Return x-amz-expiration for an object that a rule will expire."""
-    rules = rules_of(record)
+    """Return x-amz-expiration for an object that a rule will expire; none while the rules cannot be read.
+
+    Each round tells the log of those. A write is done when its headers are made: it must not fail here.
+    """
+    try:
+        rules = rules_of(record)
+    except Refused:
+        return []
     found = lifecycle.expiry(rules, state_of(version), day) if rules else None
     if found is None:
         return []

@@ -207,3 +207,10 @@ def test_a_delete_of_no_version_removes_nothing(world):
     assert world.send("DELETE", "/data/plain", "versionId=").code == "InvalidArgument"
     assert world.send("DELETE", "/data/plain", "versionId").code == "InvalidArgument"
     assert world.send("GET", "/data/plain", "versionId=").status == 200
+
+
+def test_rules_that_cannot_be_read_break_no_answer(world):
+    world.loop.run_until_complete(world.box.store.configure("data", {"lifecycle": b"<Lifecyc"}))
+    assert world.send("PUT", "/data/ruled", "", {}, b"x").status == 200
+    assert world.send("GET", "/data/ruled").body == b"x"
+    world.send("DELETE", "/data", "lifecycle")
