@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from strongroom.s3.domain.encryption import Kind
-from strongroom.s3.domain.sealing import ObjectSeal
+from strongroom.s3.domain.object_seal import ObjectSeal
 
 
 @dataclass(frozen=True, slots=True)

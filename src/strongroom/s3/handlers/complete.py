@@ -15,11 +15,11 @@ from strongroom.s3.domain.object_record import (
     ChecksumRecord,
     unpack_checksum,
 )
+from strongroom.s3.domain.object_seal import ObjectSeal
 from strongroom.s3.domain.ports import NoSuchUpload
 from strongroom.s3.domain.records import PartRecord
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.domain.seal_metadata import describe
-from strongroom.s3.domain.sealing import ObjectSeal
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.copy import checksum_items
 from strongroom.s3.handlers.documents import document

@@ -13,10 +13,10 @@ from strongroom.s3.domain.checksums import KINDS
 from strongroom.s3.domain.encryption import Kind
 from strongroom.s3.domain.names import check_key, check_version
 from strongroom.s3.domain.object_record import ChecksumRecord, ObjectMeta, unpack_tags
+from strongroom.s3.domain.object_seal import ObjectSeal
 from strongroom.s3.domain.ports import NoSuchVersion
 from strongroom.s3.domain.records import BucketRecord, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
-from strongroom.s3.domain.sealing import ObjectSeal
 from strongroom.s3.handlers import acl, intake, locking, outflow, rotate
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.circumstances import requested_tags

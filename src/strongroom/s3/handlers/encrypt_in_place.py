@@ -14,10 +14,11 @@ from strongroom.errors import Conflict, Error
 from strongroom.s3.domain.aside import aside
 from strongroom.s3.domain.encryption import Encryption
 from strongroom.s3.domain.object_record import ObjectMeta, pack_meta, unpack_meta
+from strongroom.s3.domain.object_seal import ObjectSeal, Record
 from strongroom.s3.domain.ports import Check, DataKeys, ObjectStore, Staged
 from strongroom.s3.domain.records import BucketRecord, NewVersion, ObjectVersion, PartRecord
 from strongroom.s3.domain.seal_metadata import SealInfo, label
-from strongroom.s3.domain.sealing import ObjectSeal, Record, new_seal
+from strongroom.s3.domain.sealing import new_seal
 from strongroom.s3.handlers import outflow
 from strongroom.s3.handlers.list_keys import ListKeys
 

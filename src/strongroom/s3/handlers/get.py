@@ -18,11 +18,11 @@ from strongroom.s3.domain.object_record import (
     unpack_meta,
     unpack_tags,
 )
+from strongroom.s3.domain.object_seal import ObjectSeal, Record
 from strongroom.s3.domain.ports import NoSuchKey, NoSuchVersion
 from strongroom.s3.domain.records import BucketRecord, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.domain.seal_metadata import SealInfo, describe
-from strongroom.s3.domain.sealing import ObjectSeal, Record
 from strongroom.s3.handlers import outflow
 from strongroom.s3.handlers.bucket_documents import LIFECYCLE
 from strongroom.s3.handlers.call import Call, Source

@@ -17,11 +17,11 @@ from strongroom.s3.domain.object_record import (
     pack_meta,
     unpack_meta,
 )
+from strongroom.s3.domain.object_seal import ObjectSeal
 from strongroom.s3.domain.ports import NoSuchUpload, Staged
 from strongroom.s3.domain.records import BucketRecord, PartRecord, UploadRecord
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.domain.seal_metadata import describe
-from strongroom.s3.domain.sealing import ObjectSeal
 from strongroom.s3.handlers import acl, intake, locking
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.circumstances import asked, of_headers

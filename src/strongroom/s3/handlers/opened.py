@@ -8,9 +8,9 @@ limit that drops the data key drops the seal, because the key that comes after i
 import asyncio
 from collections import OrderedDict
 
+from strongroom.s3.domain.object_seal import ObjectSeal
 from strongroom.s3.domain.ports import DataKeys
 from strongroom.s3.domain.records import ObjectVersion
-from strongroom.s3.domain.sealing import ObjectSeal
 
 TIDY_SECONDS = 5.0
 LIMIT = 4096  # seals; about 3 KiB each

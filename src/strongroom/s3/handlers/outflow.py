@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from strongroom.crypto import dare
 from strongroom.errors import Tampered
 from strongroom.messages import Buffer, Windows
+from strongroom.s3.domain.object_seal import ObjectSeal
 from strongroom.s3.domain.ports import StoredBody
 from strongroom.s3.domain.records import ObjectVersion
-from strongroom.s3.domain.sealing import ObjectSeal
 from strongroom.s3.handlers.running_reads import Reading, RunningReads
 
 SMALL = 256 * 1024  # bytes of plaintext that are answered in one piece

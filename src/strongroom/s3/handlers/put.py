@@ -11,11 +11,11 @@ from strongroom.s3.domain.aside import aside
 from strongroom.s3.domain.checksums import KINDS
 from strongroom.s3.domain.names import check_key
 from strongroom.s3.domain.object_record import ChecksumRecord, ObjectMeta, pack_checksum, pack_meta, pack_tags
+from strongroom.s3.domain.object_seal import ObjectSeal, Record
 from strongroom.s3.domain.ports import Check, NoSuchKey
 from strongroom.s3.domain.records import BucketRecord, NewVersion, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.domain.seal_metadata import SealInfo, describe, label
-from strongroom.s3.domain.sealing import ObjectSeal, Record
 from strongroom.s3.handlers import acl, intake, locking
 from strongroom.s3.handlers.bucket_documents import LIFECYCLE
 from strongroom.s3.handlers.call import Call

@@ -8,8 +8,9 @@ from msgspec.structs import replace
 from strongroom.errors import Conflict
 from strongroom.s3.domain.encryption import Kind
 from strongroom.s3.domain.object_record import pack_meta
+from strongroom.s3.domain.object_seal import ObjectSeal
 from strongroom.s3.domain.records import BucketRecord, ObjectVersion
-from strongroom.s3.domain.sealing import ObjectSeal, reseal
+from strongroom.s3.domain.sealing import reseal
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.get import Found
 from strongroom.s3.wire.sse_headers import Operation

@@ -8,11 +8,12 @@ from strongroom.s3.domain import encryption
 from strongroom.s3.domain.encryption import BucketEncryption, Encryption, Kind
 from strongroom.s3.domain.key_errors import KeyNotFound, NoKeyService
 from strongroom.s3.domain.object_record import unpack_meta
+from strongroom.s3.domain.object_seal import ObjectSeal
 from strongroom.s3.domain.ports import DataKeys, ObjectStore
 from strongroom.s3.domain.records import BucketRecord, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.domain.seal_metadata import SealInfo, describe
-from strongroom.s3.domain.sealing import ObjectSeal, new_seal, open_seal
+from strongroom.s3.domain.sealing import new_seal, open_seal
 from strongroom.s3.handlers.list_keys import ListKeyring, ListKeys, checked, vouch_anew, vouches
 from strongroom.s3.handlers.opened import OpenedSeals
 from strongroom.s3.wire import bucket_encryption, sse_headers

@@ -18,8 +18,9 @@ from strongroom.s3.domain.key_errors import (
     WrongCiphertext,
     WrongKey,
 )
+from strongroom.s3.domain.object_seal import Record
 from strongroom.s3.domain.seal_metadata import SealInfo, describe
-from strongroom.s3.domain.sealing import Record, new_seal, open_seal, reseal
+from strongroom.s3.domain.sealing import new_seal, open_seal, reseal
 from strongroom.s3.outside.static_key import StaticKey
 
 KEYS = StaticKey("my-key", bytes(range(32)))

@@ -10,10 +10,11 @@ from strongroom.crypto.secret import Secret
 from strongroom.s3.domain.encryption import Encryption, Kind
 from strongroom.s3.domain.key_errors import KeyNotFound, KeyServiceAway
 from strongroom.s3.domain.object_record import ObjectMeta, pack_meta, pack_tags, unpack_meta
+from strongroom.s3.domain.object_seal import Record
 from strongroom.s3.domain.ports import NoSuchBucket
 from strongroom.s3.domain.records import NewVersion
 from strongroom.s3.domain.rewrap import Filter, Order
-from strongroom.s3.domain.sealing import Record, new_seal, open_seal
+from strongroom.s3.domain.sealing import new_seal, open_seal
 from strongroom.s3.handlers.iam_store import ClearEntries
 from strongroom.s3.handlers.jobs import Jobs, NoSuchJob
 from strongroom.s3.outside.static_key import StaticKey
