@@ -224,3 +224,52 @@ def test_kms_resources_are_their_own():
 )
 def test_public(statement, public):
     assert is_public(parse_bucket_policy(bucket_policy(**statement), "b")) == public
+
+
+def identity(**statement):
+    document = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", **statement}}
+    return parse_identity_policy(json.dumps(document).encode())
+
+
+@pytest.mark.parametrize(
+    ("statement", "allowed"),
+    [
+        ({"NotAction": "s3:DeleteObject", "Resource": "arn:aws:s3:::data/*"}, set()),
+        ({"NotAction": "s3:DeleteObject", "Resource": "arn:aws:s3:::*"}, set()),
+        ({"Action": "*", "Resource": "arn:aws:s3:::*"}, set()),
+        ({"NotAction": "s3:DeleteObject", "NotResource": "arn:aws:s3:::data/*"}, set()),
+        ({"NotAction": "s3:DeleteObject", "Resource": "*"}, {"admin:CreateUser", "kms:CreateKey"}),
+        ({"NotAction": "admin:*", "Resource": "*"}, {"kms:CreateKey"}),
+        ({"Action": "*", "Resource": "*"}, {"admin:CreateUser", "kms:CreateKey"}),
+        ({"Action": "admin:*", "Resource": "arn:aws:s3:::*"}, {"admin:CreateUser"}),  # as the original's own policies
+        ({"Action": ["admin:*", "kms:*"]}, {"admin:CreateUser", "kms:CreateKey"}),
+        ({"Action": "kms:*", "Resource": "arn:minio:kms:::my-*"}, {"kms:CreateKey"}),
+    ],
+)
+def test_rights_on_objects_make_no_administrators(statement, allowed):
+    questions = {"admin:CreateUser": "", "kms:CreateKey": "my-key"}
+    policy = identity(**statement)
+    assert {
+        action for action, key in questions.items() if decide([policy], Question(action, key)) is Verdict.ALLOW
+    } == allowed
+
+
+def test_a_denial_of_everything_is_one_of_admin_calls_too():
+    document = b'{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"*","Resource":"arn:aws:s3:::*"}}'
+    assert decide([parse_identity_policy(document)], Question("admin:CreateUser")) is Verdict.DENY
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        {"Action": "s3:*"},
+        {"Action": ["admin:ServerInfo", "s3:GetObject"]},
+        {"NotAction": "s3:DeleteObject"},
+        {"Action": "s3:GetObject", "Resource": []},
+        {"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Condition": []},
+        {"Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Condition": ""},
+    ],
+)
+def test_what_is_left_out_is_not_everything(statement):
+    with pytest.raises(Malformed):
+        identity(**statement)

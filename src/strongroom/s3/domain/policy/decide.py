@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from strongroom.s3.domain.policy.document import KMS_ARN, Policy, Statement
+from strongroom.s3.domain.policy.document import KMS_ARN, OTHERS, Policy, Statement
 from strongroom.s3.domain.policy.patterns import matches, substitute
 
 
@@ -62,11 +62,23 @@ def _action(statement: Statement, question: Question) -> bool:
 def _resource(statement: Statement, question: Question) -> bool:
     if not statement.resources:
         return True  # admin and kms statements may leave it out
+    if statement.allow and question.action.startswith(OTHERS) and not _meant(statement, question):
+        return False
     if not question.resource:
         # an action without a resource is covered by a statement for everything, or for its own family (admin:, kms:)
         return question.action.startswith(("admin:", "kms:")) or "*" in statement.resources
     hit = any(_matches(pattern, question) for pattern in statement.resources)
     return hit != statement.not_resources
+
+
+def _meant(statement: Statement, question: Question) -> bool:
+    """Say whether a statement is about another family than S3's: its resource is `*`, or its actions name the family.
+
+    An Allow for all of `arn:aws:s3:::data/*` but some action of S3 makes nobody an administrator.
+    """
+    family = question.action.partition(":")[0] + ":"
+    named = not statement.not_actions and any(pattern.lower().startswith(family) for pattern in statement.actions)
+    return named or statement.everything
 
 
 def _matches(pattern: str, question: Question) -> bool:

@@ -12,12 +12,16 @@ MAX_BYTES = 20 * 1024  # of a document (AWS: bucket policies)
 VERSIONS = ("2012-10-17", "2008-10-17")
 ARN = "arn:aws:s3:::"
 KMS_ARN = "arn:minio:kms:::"
+OTHERS = ("admin:", "kms:", "sts:")  # families of actions that are not S3's
 ACTION_PREFIXES = ("s3:", "s3express:", "admin:", "kms:", "sts:")
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement. An empty `principals` belongs to an identity policy; `not_*` turn their list around."""
+    """One statement. An empty `principals` belongs to an identity policy; `not_*` turn their list around.
+
+    everything  its resource is `*`: that of any service, where `arn:aws:s3:::*` is buckets and objects alone
+    """
 
     allow: bool
     actions: tuple[str, ...]
@@ -28,6 +32,7 @@ class Statement:
     not_resources: bool = False
     not_principals: bool = False
     sid: str = ""
+    everything: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +46,17 @@ class Policy:
 def parse_identity_policy(text: bytes) -> Policy:
     """Read a policy that hangs on users, groups or sessions; raise Malformed or TooLarge."""
     policy = _parse(text)
-    if any(statement.principals for statement in policy.statements):
-        raise Malformed("Principal is not allowed in an identity policy")
+    for statement in policy.statements:
+        if statement.principals:
+            raise Malformed("Principal is not allowed in an identity policy")
+        if not statement.resources and not _without_resource(statement):
+            raise Malformed("Resource is missing")
     return policy
+
+
+def _without_resource(statement: Statement) -> bool:
+    """Say whether a statement's actions are all of families that may leave out the resource."""
+    return not statement.not_actions and all(action.lower().startswith(OTHERS) for action in statement.actions)
 
 
 def parse_bucket_policy(text: bytes, bucket: str) -> Policy:
@@ -116,12 +129,13 @@ def _statement(value: object) -> Statement:
         allow=value["Effect"] == "Allow",
         actions=tuple(map(_action, actions)),
         resources=tuple(map(_resource, resources)),
-        conditions=parse_conditions(value["Condition"]) if value.get("Condition") else (),
+        conditions=parse_conditions(value["Condition"]) if "Condition" in value else (),
         principals=principals,
         not_actions=not_actions,
         not_resources=not_resources,
         not_principals="NotPrincipal" in value,
         sid=str(value.get("Sid", "")),
+        everything="*" in resources and not not_resources,
     )
 
 
