@@ -281,3 +281,15 @@ def test_a_policy_that_hangs_on_a_variable_that_nothing_fills(statement, good):
     else:
         with pytest.raises(Malformed):
             refuse_unheard(policy)
+
+
+def test_names_of_buckets_are_told_only_where_they_may_be_listed(world):
+    elsewhere = {"NotIpAddress": {"aws:SourceIp": "192.0.2.0/24"}}
+    far = world.user("far", EVERYTHING, deny("s3:List*", "*", Condition=elsewhere))
+    empty = hashlib.sha256(b"").hexdigest()
+    answer = world.send("GET", "/minio/admin/v3/accountinfo", who=far, payload=empty)
+    assert json.loads(answer.body)["Buckets"] == []
+    but = {"Effect": "Deny", "Action": "s3:*", "NotResource": ["arn:aws:s3:::data", "arn:aws:s3:::data/*"]}
+    one = world.user("one", EVERYTHING, but)
+    names = world.send("GET", "/", who=one).body
+    assert (b"<Name>data<" in names, b"<Name>other<" in names) == (True, False)

@@ -66,7 +66,7 @@ def _resource(statement: Statement, question: Question) -> bool:
         return False
     if not question.resource:
         # an action without a resource is covered by a statement for everything, or for its own family (admin:, kms:)
-        return question.action.startswith(("admin:", "kms:")) or "*" in statement.resources
+        return question.action.startswith(OTHERS) or ("*" in statement.resources) != statement.not_resources
     hit = any(_matches(pattern, question) for pattern in statement.resources)
     return hit != statement.not_resources
 

@@ -202,7 +202,8 @@ async def account_self(errand: Errand) -> Response:
         parts = document["Statement"]
         statements += parts if isinstance(parts, list) else [parts]
     access = errand.desk.box.access
-    everything = access.allows(errand.principal, Ask("s3:ListAllMyBuckets"))
+    circumstances = errand.circumstances
+    everything = access.allows(errand.principal, Ask("s3:ListAllMyBuckets", conditions=circumstances))
     record = {
         "AccountName": credential.access_key,
         "Server": {"Type": "Erasure"},
@@ -210,7 +211,10 @@ async def account_self(errand: Errand) -> Response:
         "Buckets": [
             {"name": bucket.name, "size": 0, "objects": 0, "created": rfc3339(bucket.created / 1e9)}
             for bucket in await errand.desk.box.store.buckets()
-            if everything or access.allows(errand.principal, Ask("s3:ListBucket", bucket.name, record=bucket))
+            if everything
+            or access.allows(
+                errand.principal, Ask("s3:ListBucket", bucket.name, record=bucket, conditions=circumstances)
+            )
         ],
     }
     return render_json(record)

@@ -14,7 +14,7 @@ from strongroom.s3.domain.policy.decide import Question, Verdict
 from strongroom.s3.domain.ports import DataKeys
 from strongroom.s3.domain.principals import Principal
 from strongroom.s3.handlers.call import Box
-from strongroom.s3.handlers.circumstances import of_caller
+from strongroom.s3.handlers.circumstances import Values, of_caller
 from strongroom.s3.handlers.hub import Hub
 from strongroom.s3.handlers.iam_store import IamStore
 from strongroom.s3.handlers.jobs import Jobs
@@ -114,11 +114,15 @@ class Errand:
         """Return every value of a repeated query argument."""
         return [value for key, value in self.pairs if key == name]
 
+    @property
+    def circumstances(self) -> Values:
+        """What policy conditions may compare."""
+        box = self.desk.box
+        return of_caller(self.request, self.principal.credential, box.now(), box.settings.trusted_proxies)
+
     def allows(self, action: str, resource: str = "") -> bool:
         """Say whether the caller's policies allow an admin or kms action."""
-        box = self.desk.box
-        values = of_caller(self.request, self.principal.credential, box.now(), box.settings.trusted_proxies)
-        question = Question(action, resource, (), values)
+        question = Question(action, resource, (), self.circumstances)
         return self.directory.verdict(self.principal, question) is Verdict.ALLOW
 
     def authorise(self, action: str, resource: str = "") -> None:
