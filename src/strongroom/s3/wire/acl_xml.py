@@ -32,9 +32,10 @@ def from_headers(headers: Mapping[str, str], owner: str) -> list[Grant] | None:
         return acl.canned(name)
     if not found:
         return None
-    return _without_owner(
-        [Grant(_grantee(one), permission) for permission, text in found for one in text.split(",")], owner
-    )
+    asked = [(one, permission) for permission, text in found for one in text.split(",", acl.MAX_GRANTS)]
+    if len(asked) > acl.MAX_GRANTS:
+        raise Refused("InvalidArgument", f"An access control list has at most {acl.MAX_GRANTS} grants.")
+    return _without_owner([Grant(_grantee(one), permission) for one, permission in asked], owner)
 
 
 def _grantee(text: str) -> str:

@@ -20,7 +20,9 @@ MAX_FIELDS = 20 * 1024  # bytes of all fields before the file (AWS)
 MAX_HEAD = 8 * 1024  # bytes of a part's headers
 MAX_NAMES = 64 * 1024  # bytes of all parts' headers before the file
 _BOUNDARY = re.compile(r'multipart/form-data;.*?boundary="?([^";,]{1,70})"?', re.IGNORECASE)
-_NAME = re.compile(rb'form-data;.*?\bname="([^"]*)"', re.IGNORECASE)
+_NAME = re.compile(
+    rb'^content-disposition:[ \t]*form-data;[^\r\n]*?\bname="([^"]*)"', re.IGNORECASE | re.MULTILINE
+)  # begins at a line's start only: else a head full of `form-data;` is looked through from each of them
 _FILENAME = re.compile(rb'filename="((?:[^"\\]|\\.)*)"', re.IGNORECASE)
 
 
