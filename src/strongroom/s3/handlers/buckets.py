@@ -11,7 +11,7 @@ from strongroom.s3.domain.records import VERSIONING
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers.bucket_documents import OWNERSHIP_CONTROLS, ownership_controls
 from strongroom.s3.handlers.call import OWNER_ID, Call
-from strongroom.s3.handlers.documents import document
+from strongroom.s3.handlers.documents import SMALL, document
 from strongroom.s3.handlers.listing import OWNER
 from strongroom.s3.handlers.tagging import BUCKET_TAGS
 from strongroom.s3.wire import acl_xml, xml
@@ -62,7 +62,7 @@ def _max_buckets(call: Call) -> int | None:
 async def create_bucket(call: Call) -> Response:
     """CreateBucket."""
     check_bucket(call.bucket)
-    body, node = await document(call, limit=64 * 1024), xml.Node("CreateBucketConfiguration")
+    body, node = await document(call, limit=SMALL), xml.Node("CreateBucketConfiguration")
     if body.strip():
         node = xml.parse(body, ("CreateBucketConfiguration", "CreateBucketRequest"), detail=False)
     location = node.value("LocationConstraint")

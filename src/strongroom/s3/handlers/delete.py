@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from strongroom.errors import Denied, Error
 from strongroom.messages import Response
-from strongroom.s3.domain import ranges
+from strongroom.s3.domain import acl, ranges
 from strongroom.s3.domain.names import check_key, check_version
 from strongroom.s3.domain.object_record import unpack_lock
 from strongroom.s3.domain.ports import Check, NoSuchKey, NoSuchVersion
@@ -136,11 +136,17 @@ async def delete_objects(call: Call) -> Response:
     """Remove up to 1,000 keys or versions; each has its own result, in the order asked."""
     if call.body.length is None and "transfer-encoding" not in call.headers:
         raise Refused("MissingContentLength")
-    body = await document(call, limit=MAX_BODY, digest_required=True)
-    targets, quiet = parse_delete(body)
     record = await call.owned(call.bucket)
+    if call.principal.credential is None and not _open(record):
+        raise Denied("anonymous, and nothing lets anybody in: the document need not be read")
+    targets, quiet = parse_delete(await document(call, limit=MAX_BODY, digest_required=True))
     results = [await _one(call, record, target, quiet) for target in targets]
     return Response(200, [("Content-Type", "application/xml")], xml.wrap("DeleteResult", "".join(results)))
+
+
+def _open(record: BucketRecord) -> bool:
+    """Say whether a bucket could let in somebody without a signature."""
+    return "policy" in record.config or acl.enabled(record.config)
 
 
 async def _one(call: Call, record: BucketRecord, target: Target, quiet: bool) -> str:

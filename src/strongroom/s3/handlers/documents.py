@@ -14,6 +14,7 @@ from strongroom.s3.wire.aws_chunked import ChunkDecoder, malformed
 from strongroom.s3.wire.object_headers import WantedChecksum, checksum_value, content_md5, wanted_checksum
 
 LIMIT = 1024 * 1024  # bytes of a configuration document
+SMALL = 64 * 1024  # bytes of one that is read before it is known whether its sender may send it
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 

@@ -10,7 +10,7 @@ from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.circumstances import requested_retention
 from strongroom.s3.handlers.delete import BYPASS
-from strongroom.s3.handlers.documents import document
+from strongroom.s3.handlers.documents import SMALL, document
 from strongroom.s3.handlers.get import find_whole
 from strongroom.s3.wire import lock_xml, xml
 from strongroom.s3.wire import object_headers as wire
@@ -62,7 +62,7 @@ async def get_retention(call: Call) -> Response:
 
 async def put_retention(call: Call) -> Response:
     """PutObjectRetention: longer is always allowed, weaker needs the bypass and GOVERNANCE."""
-    body = await document(call, digest_required=True)
+    body = await document(call, limit=SMALL, digest_required=True)
     now = int(call.box.now() * 1_000_000_000)
     wanted = lock_xml.parse_retention(body, now)
     call.told = requested_retention(wanted.mode, wanted.until)
@@ -98,7 +98,7 @@ async def get_legal_hold(call: Call) -> Response:
 
 async def put_legal_hold(call: Call) -> Response:
     """PutObjectLegalHold."""
-    body = await document(call, digest_required=True)
+    body = await document(call, limit=SMALL, digest_required=True)
     node = xml.parse(body, ("LegalHold", "ObjectLockLegalHold"))
     if node.value("Status") not in ("ON", "OFF"):
         raise Refused("MalformedXML")

@@ -9,7 +9,7 @@ from strongroom.s3.domain.records import BucketRecord, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.circumstances import requested_tags
-from strongroom.s3.handlers.documents import document
+from strongroom.s3.handlers.documents import SMALL, document
 from strongroom.s3.handlers.get import find, find_whole
 from strongroom.s3.wire import tagging_xml
 
@@ -34,7 +34,7 @@ async def get_object_tags(call: Call) -> Response:
 
 async def put_object_tags(call: Call) -> Response:
     """PutObjectTagging."""
-    tags = tagging_xml.parse(await document(call), tagging_xml.OBJECT_LIMIT)
+    tags = tagging_xml.parse(await document(call, limit=SMALL), tagging_xml.OBJECT_LIMIT)
     call.told = requested_tags(tags)
     return await _change(call, "Put", pack_tags(tags), 200)
 

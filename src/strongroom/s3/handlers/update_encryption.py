@@ -19,7 +19,7 @@ from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.domain.seal_metadata import label
 from strongroom.s3.domain.sealing import reseal
 from strongroom.s3.handlers.call import Call, Source
-from strongroom.s3.handlers.documents import document
+from strongroom.s3.handlers.documents import SMALL, document
 from strongroom.s3.handlers.get import find, open_found, reveal
 from strongroom.s3.handlers.tagging import version_headers
 from strongroom.s3.wire import xml
@@ -31,7 +31,9 @@ def _wanted(body: bytes) -> Encryption:
     kms = xml.parse(body, "ObjectEncryption", detail=False).first("SSE-KMS")
     if kms is None or not kms.value("KMSKeyArn"):
         raise Refused("MalformedXML")
-    name = _AWS_ARN.sub("", strip_arn(kms.value("KMSKeyArn").strip()))
+    name = strip_arn(kms.value("KMSKeyArn").strip())
+    if found := _AWS_ARN.match(name):  # looked for at its start only: anywhere, a long name would take hours
+        name = name[found.end() :]
     shared = kms.value("BucketKeyEnabled").strip().lower() == "true"
     return Encryption(Kind.KMS, name, bucket_key=shared)
 
@@ -39,7 +41,7 @@ def _wanted(body: bytes) -> Encryption:
 async def update_encryption(call: Call) -> Response:
     """Seal the object's key anew; the bytes stay where they are."""
     check_key(call.key)
-    want = _wanted(await document(call))
+    want = _wanted(await document(call, limit=SMALL))
     record = await call.enter("s3:UpdateObjectEncryption")
     found = await reveal(call, record, await find(call, record, call.key, call.args.get("versionId")))
     if found.info.kind not in (Kind.S3, Kind.KMS) or found.info.dual:

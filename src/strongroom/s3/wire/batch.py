@@ -20,6 +20,7 @@ MAX_BODY = 4 * 1024 * 1024  # bytes
 _KINDS = {"sse-s3": Kind.S3, "sse-kms": Kind.KMS}
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h|d)")
+LONGEST = 64  # characters of a duration that are looked at: in many digits the pattern is lost for hours
 _REDACTED = "*redacted*"
 
 
@@ -130,7 +131,7 @@ def _seconds(found: Mapping[str, Any], name: str, default: float | None) -> floa
     text = _text(found, name)
     if not text:
         return default
-    parts = _PART.findall(text)
+    parts = _PART.findall(text[:LONGEST])
     if not parts or "".join(number + unit for number, unit in parts) != text:
         _fault(f"{name}: {text!r} is not a duration such as 24h, 7d or 500ms")
     return sum(float(number) * _UNITS[unit] for number, unit in parts)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+_VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 _AS_IS = "\0"  # before a `*` or `?` that stands for itself
 _STARS, _MARKS = re.compile(rf"(?<!{_AS_IS})\*"), re.compile(rf"(?<!{_AS_IS})\?")
 _LITERALS = {"*": _AS_IS + "*", "?": _AS_IS + "?", "$": "$"}

@@ -1,0 +1,75 @@
+"""What a request without rights can make the server do: texts on which patterns lose themselves, large documents."""
+
+import base64
+import hashlib
+import json
+
+import pytest
+from s3_memory import ANONYMOUS, Memory
+
+from strongroom.s3.domain.policy.document import parse_bucket_policy
+from strongroom.s3.domain.policy.patterns import substitute, variables
+from strongroom.s3.domain.refusals import Refused
+from strongroom.s3.handlers.admin.streams import _nanoseconds
+from strongroom.s3.handlers.listing import _marker
+from strongroom.s3.handlers.update_encryption import _wanted
+from strongroom.s3.wire import batch
+
+
+@pytest.fixture(scope="module")
+def world():
+    made = Memory()
+    made.send("PUT", "/data", "", {"x-amz-bucket-object-lock-enabled": "true"})
+    made.send("PUT", "/data/k", "", {}, b"x")
+    yield made
+    made.close()
+
+
+def test_a_long_key_arn():
+    """Looked for at each place, a megabyte of letters took twelve minutes; nobody had asked who sends it."""
+    name = "a" * 1_000_000
+    body = f"<ObjectEncryption><SSE-KMS><KMSKeyArn>{name}</KMSKeyArn></SSE-KMS></ObjectEncryption>"
+    assert _wanted(body.encode()).key_name == name
+    arn = "arn:aws:kms:us-east-1:123456789012:key/my-key"
+    assert _wanted(body.replace(name, arn).encode()).key_name == "my-key"
+
+
+def test_a_policy_of_half_variables():
+    text = "${" * 500_000
+    assert substitute(text, {}) == text
+    assert variables(text) == []
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": f"arn:aws:s3:::b/{'${' * 9000}"}
+    assert parse_bucket_policy(json.dumps({"Version": "2012-10-17", "Statement": statement}).encode(), "b")
+
+
+def test_a_marker_of_half_suffixes():
+    text = "[minio_cache:" * 100_000
+    assert _marker(text) == text
+    assert _marker("a[minio_cache:v2,id:x]") == "a"
+
+
+@pytest.mark.parametrize("read", [_nanoseconds, lambda text: batch._seconds({"delay": text}, "delay", None)])
+def test_a_duration_of_many_digits(read):
+    with pytest.raises(Refused):
+        read("1" * 1_000_000)
+    assert read("1.5s") in (1.5, 1.5e9)
+
+
+MANY = b"<Tag/>" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "body"),
+    [
+        ("PUT", "/data/k", "tagging", b"<Tagging><TagSet>" + MANY + b"</TagSet></Tagging>"),
+        ("PUT", "/data/k", "retention", b"<Retention>" + MANY + b"</Retention>"),
+        ("PUT", "/data/k", "legal-hold", b"<LegalHold>" + MANY + b"</LegalHold>"),
+        ("PUT", "/data/k", "encryption", b"<ObjectEncryption>" + MANY + b"</ObjectEncryption>"),
+        ("PUT", "/new", "", b"<CreateBucketConfiguration>" + MANY + b"</CreateBucketConfiguration>"),
+        ("POST", "/data", "delete", b"<Delete>" + b"<Object><Key>k</Key></Object>" * 50_000 + b"</Delete>"),
+    ],
+)
+def test_a_large_document_of_somebody_unknown_is_not_read(world, method, path, query, body):
+    md5 = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+    answer = world.send(method, path, query, {"content-md5": md5}, body, who=ANONYMOUS)
+    assert answer.code in ("MaxMessageLengthExceeded", "AccessDenied")
