@@ -1,13 +1,13 @@
 """Keys as an operator sees them: status, list, create, and our own verbs (sse.md 12.2, settled.md s3)."""
 
 import hmac
-import re
 
 from strongroom.crypto.context import canonical
 from strongroom.errors import AlreadyExists, Error, Malformed, NotSupported
 from strongroom.messages import Response
 from strongroom.s3.domain.key_errors import NoKeyService
 from strongroom.s3.domain.key_service import KeyService
+from strongroom.s3.domain.policy.patterns import matches
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers.admin.desk import DONE, Errand, Errander
 from strongroom.s3.wire.admin import refused, render_json
@@ -93,9 +93,7 @@ async def list_keys(errand: Errand) -> Response:
     pattern = errand.query["pattern"]
     names = await service(errand).names(pattern.partition("*")[0])
     if "*" in pattern:
-        parts = map(re.escape, pattern.split("*"))
-        wanted = re.compile(".*".join(parts))
-        names = [name for name in names if wanted.fullmatch(name)]
+        names = [name for name in names if matches(pattern, name)]
     shown = [name for name in names if errand.allows("kms:ListKeys", name)]
     return render_json([{"createdAt": NO_TIME, "createdBy": "", "name": name} for name in shown])
 
