@@ -7,12 +7,12 @@ file before the answers leave.
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 
 from strongroom.audit.log import AuditLog, FileSink, Sink, StreamSink
+from strongroom.audit.times import microseconds_text
 from strongroom.messages import Request
 from strongroom.s3.domain.seal_metadata import SealInfo
 from strongroom.s3.handlers.call import Call, log
@@ -97,18 +97,7 @@ def _members(event: dict[str, object]) -> str:
 
 def now() -> str:
     """Return the time, RFC 3339 with microseconds."""
-    return text_of(time.time_ns())
-
-
-def text_of(at: int) -> str:
-    """Return a time in nanoseconds since 1970 as RFC 3339 with microseconds."""
-    seconds, rest = divmod(at, 1_000_000_000)
-    return f"{_second(seconds)}.{rest // 1000:06d}Z"
-
-
-@lru_cache(maxsize=8)
-def _second(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return microseconds_text(time.time_ns())
 
 
 def _key(info: SealInfo) -> dict[str, object]:
@@ -123,7 +112,7 @@ def _text(text: str) -> str:
 def _request(request: Request, request_id: str, call: Call, status: int, seconds: float, sent: int, at: int) -> str:
     """Return the members of a request's line."""
     event: dict[str, object] = {
-        "time": text_of(at),
+        "time": microseconds_text(at),
         "request_id": request_id,
         "operation": call.operation,
         "bucket": _text(call.bucket),

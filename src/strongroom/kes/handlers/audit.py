@@ -1,13 +1,10 @@
 """The members of an audit line (docs/formats/audit-log.md). The first three are what the original's events have."""
 
 import json
-import time
 
+from strongroom.audit.times import nanoseconds_text
 from strongroom.kes.handlers.call import Call
 from strongroom.kes.handlers.routes import Route
-
-_second = 0
-_prefix = ""
 
 
 def audit_line(call: Call, route: Route, status: int, nanoseconds: int, at: int) -> str:
@@ -18,7 +15,7 @@ def audit_line(call: Call, route: Route, status: int, nanoseconds: int, at: int)
     request = call.request
     decision = "deny" if status == 403 or (call.refused and not call.identity) else "allow"
     line = (
-        f'{{"time":"{_text(at)}","request":{{"ip":"{call.address}","path":{call.quoted}'
+        f'{{"time":"{nanoseconds_text(at)}","request":{{"ip":"{call.address}","path":{call.quoted}'
         f',"identity":"{call.identity}"}},"response":{{"code":{status},"time":{nanoseconds}}}'
         f',"id":"{call.request_id}"'
         f',"method":"{request.method}","route":"{route.path}","decision":"{decision}"'
@@ -30,16 +27,6 @@ def audit_line(call: Call, route: Route, status: int, nanoseconds: int, at: int)
     if call.context and call.state.settings.audit.context:
         line += f',"context":{_context(call.context)}'
     return line
-
-
-def _text(at: int) -> str:
-    """Return a time in UTC with nanoseconds; the seconds' text is kept while they last."""
-    global _second, _prefix  # noqa: PLW0603 (a cache of one)
-    seconds, nanos = divmod(at, 10**9)
-    if seconds != _second:
-        _prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(seconds))
-        _second = seconds
-    return f"{_prefix}{nanos:09}Z"
 
 
 def _context(context: bytes) -> str:

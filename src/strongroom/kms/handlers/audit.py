@@ -9,11 +9,12 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, runtime_checkable
 
+from strongroom.audit.times import nanoseconds_text
 from strongroom.errors import Error, Unavailable
 from strongroom.kms.domain.entries import Work
 from strongroom.kms.domain.errors import Forbidden, Refused, UnsupportedPath
 from strongroom.kms.domain.records import AuditDevice, AuditTable
-from strongroom.kms.domain.values import rfc3339, rfc3339_seconds
+from strongroom.kms.domain.values import rfc3339
 from strongroom.kms.handlers.audit_device import Device, Sink
 from strongroom.kms.handlers.call import Call, Reply
 from strongroom.kms.settings import AuditStanza
@@ -46,7 +47,6 @@ class Audit:
         self.open_sink: OpenSink | None = None
         self.failures = 0
         self.active = False
-        self._second = (0, b"")
 
     def load(self, work: Work, stanzas: Iterable[AuditStanza] = ()) -> None:
         """Open the stored devices and those of the configuration (after unseal)."""
@@ -102,12 +102,12 @@ class Audit:
 
         hold: the operation stores nothing, so that the line may go out in one write with the response line.
         """
-        time, tail, headers = self._time(call.core.clock()), _tail(error), self.table.headers
+        time, tail, headers = nanoseconds_text(call.core.clock()).encode(), _tail(error), self.table.headers
         self._each(lambda device: device.request_line(call, time, tail, headers), flush=not hold)
 
     def response(self, call: Call, reply: Reply | None, error: str | None = None) -> None:
         """Write the response line; raise Unavailable when no device takes it."""
-        time, tail, headers = self._time(call.core.clock()), _tail(error), self.table.headers
+        time, tail, headers = nanoseconds_text(call.core.clock()).encode(), _tail(error), self.table.headers
         self._each(lambda device: device.response_line(call, reply, time, tail, headers), flush=True)
 
     def _each(self, line: Callable[[Device], bytes], *, flush: bool) -> None:
@@ -123,13 +123,6 @@ class Audit:
                 self.failures += 1
         if not taken:
             raise Unavailable(UNLOGGED)
-
-    def _time(self, now: int) -> bytes:
-        """Return a time's text; the part up to the second is kept."""
-        seconds, fraction = divmod(now, 1_000_000_000)
-        if seconds != self._second[0]:
-            self._second = (seconds, rfc3339_seconds(seconds)[:-1].encode())
-        return b"%b.%09dZ" % (self._second[1], fraction)
 
     def refused(self, call: Call, error: Error) -> None:
         """Write the lines of a request that failed: of one without a valid token or grant, both."""
