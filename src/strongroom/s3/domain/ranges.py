@@ -106,6 +106,20 @@ def not_modified(headers: Mapping[str, str], etag: str, modified: int, prefix: s
     return since is not None and seconds <= since
 
 
+def still(header: str | None, etag: str, modified: int) -> bool:
+    """Say whether an If-Range lets a Range count (RFC 9110, 13.1.5): none, the same strong ETag, or the exact date.
+
+    modified is in nanoseconds. A client that goes on with a download must not get a piece of another object.
+    """
+    if header is None:
+        return True
+    if header.startswith("W/"):
+        return False
+    if '"' in header:
+        return header.strip().strip('"') == etag
+    return _seconds(header) == modified // 1_000_000_000
+
+
 def check_write(headers: Mapping[str, str], etag: str | None) -> None:
     """Evaluate If-Match and If-None-Match of a write against the version it would replace (None: there is none).
 

@@ -221,6 +221,8 @@ def _extent(call: Call, found: Found, part_number: int | None) -> Extent:
     if part_number is not None:
         return _part_extent(found, part_number)
     header = call.headers.get("range")
+    if header and not ranges.still(call.headers.get("if-range"), found.etag, found.version.modified):
+        header = None
     try:
         wanted = ranges.parse(header, size) if header else None
     except Refused as refused:

@@ -21,3 +21,21 @@ def test_a_date_without_a_zone_is_utc_wherever_the_server_is(date, monkeypatch):
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("header", "counts"),
+    [
+        (None, True),
+        ('"e"', True),
+        ('"other"', False),
+        ('W/"e"', False),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", True),
+        ("Wed, 21 Oct 2015 07:28:01 GMT", False),
+        ("Wed, 21 Oct 2015 07:27:59 GMT", False),
+        ("e", False),
+        ("", False),
+    ],
+)
+def test_a_range_counts_only_for_the_object_that_if_range_names(header, counts):
+    assert ranges.still(header, "e", MODIFIED * 1_000_000_000 + 5) is counts
