@@ -8,7 +8,7 @@ checkpoint line carries an HMAC of the chain under a key kept apart: without it 
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,9 +118,3 @@ def _object(body: bytes, number: int) -> dict[str, Any]:
     if not isinstance(members, dict):
         raise Tampered(f"line {number}: not an object")
     return members
-
-
-def whole_lines(data: bytes) -> Iterator[bytes]:
-    """Yield the finished lines of data."""
-    *lines, _ = data.split(b"\n")
-    yield from lines

@@ -90,7 +90,6 @@ BARE = {
 
 
 NO_KEY = ("NoSuchKey", "The specified key does not exist.")
-NO_BUCKET = ("NoSuchBucket", "The specified bucket does not exist")
 
 
 def make(code: str, message: str, **details: object) -> S3Error:

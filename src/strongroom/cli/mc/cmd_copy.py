@@ -30,7 +30,7 @@ def _copy(shell: Shell, line: Line, *, remove: bool) -> None:
     progress = Progress(shell.console)
     mover = mover_of(shell, line, progress, rules)
     report = Report(shell, progress)
-    clean = Cleaner(shell, mover, enabled=remove)
+    clean = Cleaner(shell, enabled=remove)
     try:
         target = shell.target(last) if not last.startswith(("http://", "https://")) else Local(last)
         if isinstance(target, Remote) and target.bucket:

@@ -149,7 +149,7 @@ class _Mirror:
                     progress.expect(job.entry.size)
                     progress.add(job.entry.size)
             else:
-                run_jobs(shell, jobs, mover, report, Cleaner(shell, mover, enabled=False), workers_of(self.line), verb)
+                run_jobs(shell, jobs, mover, report, Cleaner(shell, enabled=False), workers_of(self.line), verb)
         except (Error, OSError) as error:
             if isinstance(error, Fatal):
                 raise

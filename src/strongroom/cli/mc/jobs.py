@@ -125,8 +125,8 @@ def run_jobs(shell: Shell, jobs: Iterable[Job], mover: Mover, report: Report, cl
 class Cleaner:
     """Removes what has been moved: files at once, objects in batches."""
 
-    def __init__(self, shell: Shell, mover: Mover, *, enabled: bool) -> None:
-        self._shell, self._mover, self._enabled = shell, mover, enabled
+    def __init__(self, shell: Shell, *, enabled: bool) -> None:
+        self._shell, self._enabled = shell, enabled
         self._lock = threading.Lock()
         self._objects: dict[tuple[str, str], list[tuple[Remote, str]]] = {}
 

@@ -2,15 +2,15 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
-from strongroom.cli.mc.failures import Fatal, missing_object, missing_path
+from strongroom.cli.mc.failures import Fatal, missing_object
 from strongroom.cli.mc.formats import moment, parse_duration, rfc3339
-from strongroom.cli.mc.shell import Local, Remote, Target
+from strongroom.cli.mc.shell import Remote
 from strongroom.sdk.s3 import Head
 from strongroom.sdk.s3_errors import AccessDenied, NoSuchBucket, NoSuchKey
 from strongroom.sdk.s3_xml import Listed
@@ -157,34 +157,6 @@ def look_up(place: Remote, headers: Iterable[tuple[str, str]] = (), version_id: 
 def base_of(prefix: str) -> str:
     """Return the part of a prefix up to its last slash: what listings leave out of the names."""
     return prefix[: prefix.rfind("/") + 1]
-
-
-def tree_entries(target: Target, look: Look) -> Iterator[Entry]:
-    """Yield every object below a folder, bucket or local folder, keys relative to it; a single file is itself.
-
-    Raises typed failures for what is missing.
-    """
-    deep = replace(look, recursive=True)
-    if isinstance(target, Local):
-        path = target.path
-        if not path.exists():
-            raise missing_path(path)
-        if path.is_file():
-            yield local_entry(path, path.name)
-        else:
-            yield from local_entries(path, deep)
-        return
-    found = look_up(target)
-    if found.kind == "object":
-        name = target.key.rpartition("/")[2]
-        head = _head_of(found)
-        yield Entry(name, head.size, rfc3339(moment(head.modified)), etag=head.etag)
-        return
-    if found.kind == "missing":
-        raise missing_object()
-    for entry in remote_entries(target, found.prefix, deep):
-        entry.key = entry.key[len(found.prefix) :]
-        yield entry
 
 
 def _head_of(found: Found) -> Head:

@@ -2,7 +2,6 @@
 
 import re
 
-MAX_NAME = 80  # bytes
 _NAME = re.compile(r"(?!_\Z)[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,78}[0-9A-Za-z_])?")
 _PREFIX = re.compile(r"(?:[0-9A-Za-z_][0-9A-Za-z_-]{0,78})?\*")
 

@@ -20,7 +20,6 @@ from strongroom.kes.domain.lifecycle import (
     Disabled,
     Event,
     MasterKey,
-    deleted_entry,
     deletion_entry,
     disabled_entry,
     iso,
@@ -30,7 +29,6 @@ from strongroom.kes.domain.names import valid_name, valid_pattern
 from strongroom.kes.domain.records import WIRE_NAMES
 from strongroom.kes.handlers.call import JSON, NDJSON, Call, failing
 from strongroom.kes.handlers.generation import encode
-from strongroom.kes.handlers.keyring import maybe
 from strongroom.kes.handlers.keys import all_names
 from strongroom.kes.handlers.making import delete_now, new_value, sweep
 from strongroom.kes.wire import json
@@ -234,8 +232,3 @@ def _document(call: Call, key: MasterKey) -> dict[str, object]:
     if key.former:
         document["former_fingerprints"] = list(key.former)
     return document
-
-
-async def tombstone(call: Call, name: str) -> bytes | None:
-    """Return the tombstone of a name, None if there is none."""
-    return await maybe(call.state.keyring.store, deleted_entry(name), call.state.keyring.warn)

@@ -1,8 +1,8 @@
 """What the kms needs from outside: entries on durable storage, a seal that holds the root key, the time."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import IO, Protocol, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,5 +87,11 @@ class Review:
 
 ReviewToken: TypeAlias = Callable[[ReviewRequest], Awaitable[Review]]
 """Asks the cluster; raises Forbidden for a refused token, Failed when it cannot be asked."""
+Transform: TypeAlias = Callable[[str, bytes], bytes]
+"""Seals, or opens, the value of an entry of this name; opening raises Tampered."""
+WriteSnapshot: TypeAlias = Callable[[Iterable[tuple[str, bytes]], Transform, int], IO[bytes]]
+"""Returns an open file with a backup of entries (name, stored value), at its beginning."""
+ReadSnapshot: TypeAlias = Callable[[IO[bytes], Transform | None], dict[str, bytes]]
+"""Returns the entries of a backup; raises Refused unless it is whole and, with a Transform, opens."""
 Clock: TypeAlias = Callable[[], int]
 """Returns nanoseconds since 1970."""

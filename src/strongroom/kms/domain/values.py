@@ -1,8 +1,7 @@
 """Durations and times as Go programs write them (vault.md 1.3): pure conversions, no clock is read here."""
 
 import re
-from calendar import timegm
-from time import gmtime, strftime, strptime
+from time import gmtime, strftime
 
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)([^\d.]*)")
@@ -81,9 +80,3 @@ def rfc3339(ns: int) -> str:
 def rfc3339_seconds(seconds: float) -> str:
     """Return UTC text with whole seconds."""
     return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(seconds))
-
-
-def parse_rfc3339(text: str) -> int:
-    """Return nanoseconds since 1970 of a UTC time that `rfc3339` wrote; ValueError for anything else."""
-    head, _, fraction = text.removesuffix("Z").partition(".")
-    return timegm(strptime(head, "%Y-%m-%dT%H:%M:%S")) * 1_000_000_000 + int((fraction or "0").ljust(9, "0")[:9])

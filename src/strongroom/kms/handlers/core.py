@@ -16,7 +16,7 @@ from strongroom.kms.domain.entries import Entries, Ticket, Work
 from strongroom.kms.domain.errors import Forbidden
 from strongroom.kms.domain.lockouts import LockoutRule, rule_for
 from strongroom.kms.domain.mounts import Mounts, first_mounts
-from strongroom.kms.domain.ports import AutoSeal, Clock, EntryStore, ReviewToken, Write
+from strongroom.kms.domain.ports import AutoSeal, Clock, EntryStore, ReadSnapshot, ReviewToken, Write, WriteSnapshot
 from strongroom.kms.domain.records import Cluster, Mount, MountTable, Token
 from strongroom.kms.domain.tokens import Tokens
 from strongroom.kms.domain.values import ZERO_TIME
@@ -97,8 +97,8 @@ class Core:
         self.sealing: Sealing | None = None
         self.review_token: ReviewToken | None = None
         self.on_step_down: Callable[[], None] | None = None
-        self.write_snapshot: Callable[..., IO[bytes]] | None = None
-        self.read_snapshot: Callable[..., dict[str, bytes]] | None = None
+        self.write_snapshot: WriteSnapshot | None = None
+        self.read_snapshot: ReadSnapshot | None = None
         self.spool: Callable[[], IO[bytes]] | None = None
         self.metrics = Metrics()
         self.active_time = ZERO_TIME

@@ -48,14 +48,3 @@ class Directory(Protocol):
 
     def find(self, access_key: str) -> Credential | None:
         """Return the credential of this access key, None if there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class RootOnly:
-    """A directory that knows the root user alone."""
-
-    root: Credential
-
-    def find(self, access_key: str) -> Credential | None:
-        """Return the root credential for its own name."""
-        return self.root if access_key == self.root.access_key else None

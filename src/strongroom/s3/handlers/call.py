@@ -61,18 +61,6 @@ class Access(Protocol):
         """Say whether some policy looks at the tags of objects that are there."""
 
 
-class RootOnlyAccess:
-    """Everything for root, nothing for anyone else."""
-
-    def allows(self, principal: Principal, ask: Ask) -> bool:
-        """Return whether the principal is root."""
-        return principal.root
-
-    def asks_for_tags(self, record: BucketRecord) -> bool:
-        """Nothing looks at tags."""
-        return False
-
-
 @dataclass(frozen=True, slots=True)
 class BoxSettings:
     """How this server answers.

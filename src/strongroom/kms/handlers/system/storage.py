@@ -1,7 +1,7 @@
 """sys/storage/raft/snapshot: backup and restore of everything, under the name that clients know (vault.md 2.15)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import IO, TYPE_CHECKING
 
@@ -9,7 +9,7 @@ from strongroom.errors import Tampered
 from strongroom.kms.domain import acl
 from strongroom.kms.domain.barrier import Keyring, open_with, seal_with
 from strongroom.kms.domain.errors import Refused
-from strongroom.kms.domain.ports import Write
+from strongroom.kms.domain.ports import Transform, Write
 from strongroom.kms.handlers.call import Call, Reply, Route, route
 from strongroom.kms.handlers.core import KEYRING
 from strongroom.messages import WINDOW, Windows
@@ -17,8 +17,6 @@ from strongroom.messages import WINDOW, Windows
 if TYPE_CHECKING:
     from strongroom.kms.handlers.core import Core
 
-WriteSnapshot = Callable[[Iterable[tuple[str, bytes]], Callable[[str, bytes], bytes], int], IO[bytes]]
-ReadSnapshot = Callable[[IO[bytes], Callable[[str, bytes], bytes] | None], dict[str, bytes]]
 PLAIN = ("core/seal-config", "core/recovery-config", "core/root-key", KEYRING)  # entries outside the barrier
 
 
@@ -76,7 +74,7 @@ class Storage:
                 self.core.sealing.reload()
                 self.core.sealing.seal()
 
-    async def _read(self, call: Call, opened: Callable[[str, bytes], bytes] | None) -> dict[str, bytes]:
+    async def _read(self, call: Call, opened: Transform | None) -> dict[str, bytes]:
         upload, read = call.upload, self.core.read_snapshot
         if upload is None or read is None:
             raise Refused("the request has no backup in its body")

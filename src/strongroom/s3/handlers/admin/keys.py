@@ -3,7 +3,7 @@
 import hmac
 
 from strongroom.crypto.context import canonical
-from strongroom.errors import AlreadyExists, Error, Malformed, NotSupported
+from strongroom.errors import AlreadyExists, Error, Malformed
 from strongroom.messages import Response
 from strongroom.s3.domain.key_errors import NoKeyService
 from strongroom.s3.domain.key_service import KeyService
@@ -174,12 +174,3 @@ async def describe(errand: Errand) -> Response:
     name = errand.query.get("key-id") or service(errand).default_key
     errand.authorise("kms:KeyStatus", name)
     return render_json({"key-id": name, **dict(await service(errand).describe(name))})
-
-
-def unsupported(what: str) -> Errander:
-    """Return a handler that answers NotImplemented."""
-
-    async def handle(errand: Errand) -> Response:
-        raise NotSupported(what)
-
-    return handle
