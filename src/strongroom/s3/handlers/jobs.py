@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from strongroom.errors import Error, Malformed, NotFound, Tampered
-from strongroom.s3.domain.ports import DataKeys, ObjectStore, SystemStore
+from strongroom.s3.domain.ports import DataKeys, NoSuchBucket, ObjectStore, SystemStore
 from strongroom.s3.domain.rewrap import Job, Order, Progress
 from strongroom.s3.handlers.call import log
 from strongroom.s3.handlers.iam_store import EntrySeal
@@ -150,7 +150,7 @@ class Jobs:
             try:
                 await run.run()
                 break
-            except NotFound as error:  # the bucket is gone
+            except NoSuchBucket as error:
                 job.progress.error = str(error)
                 job.progress.cancelled = True
                 await self._save(job)

@@ -8,11 +8,19 @@ from collections.abc import Awaitable, Callable
 from msgspec.structs import replace
 
 from strongroom.crypto import context
-from strongroom.errors import Conflict, Error, NotFound
+from strongroom.errors import Conflict, Error, Unavailable
 from strongroom.s3.domain import rewrap
 from strongroom.s3.domain.encryption import Encryption, Kind
 from strongroom.s3.domain.object_record import ObjectMeta, pack_meta, unpack_meta, unpack_tags
-from strongroom.s3.domain.ports import DataKeys, ObjectStore
+from strongroom.s3.domain.ports import (
+    DataKeys,
+    DiskFull,
+    NoSuchBucket,
+    NoSuchKey,
+    NoSuchVersion,
+    ObjectStore,
+    QuotaExceeded,
+)
 from strongroom.s3.domain.records import ObjectVersion
 from strongroom.s3.domain.rewrap import Job, Order, Subject
 from strongroom.s3.domain.seal_metadata import SealInfo, describe, label
@@ -23,6 +31,8 @@ from strongroom.s3.handlers.list_keys import ListKeyring
 
 AT_ONCE = 16  # versions in one go: their rows join one commit
 SAVE_SECONDS = 10.0
+_GONE = (Conflict, NoSuchBucket, NoSuchKey, NoSuchVersion)  # and no missing key of the key service
+AWAY_SECONDS = 10.0  # before a version is tried again while the store or the key service is away
 
 
 Note = Callable[[str, str, str, str, str, SealInfo, SealInfo], None]
@@ -88,20 +98,38 @@ class Rewrap:
             await asyncio.sleep(max(0.0, begun + len(versions) / rate - time.monotonic()))
 
     async def _one(self, version: ObjectVersion) -> None:
-        order, progress = self._job.order, self._job.progress
-        for attempt in range(max(order.attempts, 1)):
-            if attempt:
-                await asyncio.sleep(order.delay)
+        """Do one version and count it; wait as long as the store or the key service is away."""
+        progress = self._job.progress
+        while True:
             try:
-                done = await self._seal_anew(version)
+                done = await self._attempts(version)
                 progress.objects += done  # not in one statement: others count while this one waits
-            except (Conflict, NotFound):
-                return  # replaced or removed meanwhile: what is there now was sealed after the job began
-            except Error as error:
-                log.warning("job %s: %s/%s: %s", progress.id, order.bucket, version.key, error)
-                continue
+            except Unavailable as error:
+                if not isinstance(error, DiskFull):  # other versions may have room
+                    progress.error = _reason(error)
+                    await asyncio.sleep(AWAY_SECONDS)
+                    continue
+                progress.failed += 1
+            except Error:
+                progress.failed += 1
+            else:
+                progress.error = ""
             return
-        progress.failed += 1
+
+    async def _attempts(self, version: ObjectVersion) -> bool:
+        """Try a version as often as the order says; say whether the job was about it. Raises the last Error."""
+        order, left = self._job.order, max(self._job.order.attempts, 1)
+        while True:
+            try:
+                return await self._seal_anew(version)
+            except Error as error:
+                if isinstance(error, _GONE) and not isinstance(error, QuotaExceeded):
+                    return False  # replaced or removed meanwhile: what is there now was sealed after the job began
+                log.warning("job %s: %s/%s: %s", self._job.progress.id, order.bucket, version.key, _reason(error))
+                left -= 1
+                if not left:
+                    raise
+            await asyncio.sleep(order.delay)
 
     async def _seal_anew(self, version: ObjectVersion) -> bool:
         """Give one version a new seal; say whether the job is about it. Raises Error."""
@@ -117,11 +145,12 @@ class Rewrap:
             return True
         seal = await open_seal(meta.seal, order.bucket, version.key, self._keys)
         again = await reseal(seal, want, order.bucket, version.key, self._keys, bucket_keys=self._bucket_keys)
-        packed = pack_meta(replace(meta, seal=dict(again.metadata)))
 
         def change(current: ObjectVersion) -> ObjectVersion:
-            if current.meta != version.meta:
+            now = unpack_meta(current.meta)
+            if now.seal != meta.seal:  # the access control list beside it may be another one by now
                 raise Conflict("replaced meanwhile")
+            packed = pack_meta(replace(now, seal=dict(again.metadata)))
             return dataclasses.replace(current, meta=packed, sealed_by=label(again.info))
 
         await self._store.amend(order.bucket, version.key, version.version_id, change)
@@ -139,6 +168,12 @@ class Rewrap:
         progress = self._job.progress
         where = (self._job.order.bucket, version.key, version.version_id)
         self._note(progress.id, progress.user, *where, old, new)
+
+
+def _reason(error: Error) -> str:
+    """Return what an error says, with the detail that clients are not shown."""
+    detail = getattr(error, "detail", "")
+    return f"{error}: {detail}" if detail else str(error)
 
 
 def _subject(version: ObjectVersion, meta: ObjectMeta) -> Subject:

@@ -183,7 +183,7 @@ def status(job: Job) -> dict[str, Any]:
     """Return a job's state."""
     progress = job.progress
     failed = progress.cancelled or bool(progress.complete and progress.failed)
-    metric = {
+    metric: dict[str, Any] = {
         "jobID": progress.id,
         "jobType": KIND,
         "startTime": rfc3339(progress.started),
@@ -198,6 +198,8 @@ def status(job: Job) -> dict[str, Any]:
             "objectsFailed": progress.failed,
         },
     }
+    if progress.error:  # ours: what a job that is not done waits for, or why it ended
+        metric["error"] = progress.error
     return {"LastMetric": metric}
 
 

@@ -1,24 +1,29 @@
 """Rewrap jobs over a store in memory: which objects, what stays, and going on where one stopped."""
 
 import asyncio
+import dataclasses
+import itertools
 import time
 from types import SimpleNamespace
 
 import pytest
+from msgspec import structs
 
 from strongroom.crypto.secret import Secret
 from strongroom.s3.domain.encryption import Encryption, Kind
-from strongroom.s3.domain.key_errors import KeyNotFound, KeyServiceAway
+from strongroom.s3.domain.key_errors import KeyForbidden, KeyNotFound, KeyServiceAway
 from strongroom.s3.domain.object_record import ObjectMeta, pack_meta, pack_tags, unpack_meta
 from strongroom.s3.domain.object_seal import Record
 from strongroom.s3.domain.ports import NoSuchBucket
-from strongroom.s3.domain.records import NewVersion
+from strongroom.s3.domain.records import QUOTA, NewVersion, PartRecord
 from strongroom.s3.domain.rewrap import Filter, Order
 from strongroom.s3.domain.sealing import new_seal, open_seal
+from strongroom.s3.handlers import jobs, rewrap
 from strongroom.s3.handlers.iam_store import ClearEntries
 from strongroom.s3.handlers.jobs import Jobs, NoSuchJob
 from strongroom.s3.outside.static_key import StaticKey
 from strongroom.s3.storage.memory import MemoryStore
+from strongroom.s3.wire import batch
 
 
 class Keys:
@@ -225,8 +230,84 @@ async def test_a_job_that_is_cancelled_stays_where_it_is(world):
 
 async def test_an_object_that_fails_is_counted_after_its_attempts(world):
     job = await world.jobs.start(Order("b", "aws:kms", "p/", "new", attempts=2, delay=0.0), "minio")
-    world.keys.away = True
+    asked, generate = [], world.keys.generate
+
+    async def forbidden(name, context, **named):
+        asked.append(name)
+        raise KeyForbidden
+
+    world.keys.generate = forbidden
     await finish(job)
-    assert job.progress.failed == 3
-    world.keys.away = False
+    assert (job.progress.failed, len(asked)) == (3, 6)
+    world.keys.generate = generate
     assert (await check(world, "p/kms"))[0].key_name == "old"
+
+
+@pytest.mark.parametrize("lost", ["old", "new"])
+async def test_a_key_that_is_not_there_any_more_is_a_failure_not_an_object_that_went(world, lost):
+    job = await world.jobs.start(Order("b", "aws:kms", "p/", "new", attempts=1), "minio")
+    del world.keys.keys[lost]
+    await finish(job)
+    assert job.progress.objects + job.progress.failed == 3
+    assert job.progress.failed == {"old": 2, "new": 3}[lost]
+
+
+async def test_a_job_waits_while_the_key_service_is_away(world, monkeypatch):
+    monkeypatch.setattr(rewrap, "AWAY_SECONDS", 0.01)
+    job = await world.jobs.start(Order("b", "aws:kms", "p/", "new", attempts=1), "minio")
+    world.keys.away = True
+    await asyncio.sleep(0.05)
+    assert (job.progress.complete, job.progress.failed) == (False, 0)
+    assert batch.status(job)["LastMetric"]["error"] == job.progress.error != ""
+    world.keys.away = False
+    await finish(job)
+    assert (job.progress.objects, job.progress.failed, job.progress.error) == (3, 0, "")
+
+
+async def test_an_access_control_list_that_is_set_meanwhile_does_not_keep_an_object_under_its_key(world):
+    generate, number = world.keys.generate, itertools.count()
+
+    async def beside(name, context, **named):
+        def grant(version):
+            meta = unpack_meta(version.meta)
+            return dataclasses.replace(version, meta=pack_meta(structs.replace(meta, acl=b"%d" % next(number))))
+
+        await world.store.amend("b", "p/kms", None, grant)
+        return await generate(name, context, **named)
+
+    world.keys.generate = beside
+    await finish(await world.jobs.start(Order("b", "aws:kms", "p/kms", "new"), "minio"))
+    world.keys.generate = generate
+    info, version = await check(world, "p/kms")
+    assert (info.key_name, bool(unpack_meta(version.meta).acl)) == ("new", True)
+
+
+async def test_a_plain_object_that_does_not_fit_its_quota_twice_is_not_passed_over(world):
+    body = bytes(1024)
+    upload = await world.store.create_upload("b", "plain/parts", pack_meta(ObjectMeta()))
+    staged = world.store.stage("b", len(body))
+    staged.write(body)
+    part = await world.store.put_part("b", upload, PartRecord(1, len(body), len(body), b"e"), staged)
+    new = NewVersion("plain/parts", len(body), b"e-1", pack_meta(ObjectMeta()))
+    await world.store.complete_upload("b", upload, [part], new)
+    await world.store.configure("b", {QUOTA: str((await world.store.usage("b")).size + 10).encode()})
+    job = await world.jobs.start(Order("b", "AES256", "plain/", plain=True, attempts=1), "minio")
+    await finish(job)
+    assert (job.progress.objects, job.progress.failed) == (0, 1)
+
+
+async def test_a_default_key_that_is_lost_does_not_end_a_job_as_if_its_bucket_had_gone(world, monkeypatch):
+    monkeypatch.setattr(jobs, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(rewrap, "SAVE_SECONDS", 0.0)
+    sealing = ClearEntries()
+
+    async def refuse(name, plaintext):
+        raise KeyNotFound("default")
+
+    made = Jobs(world.store, world.store, world.keys, sealing, time.time, lambda *words: None)
+    job = await made.start(Order("b", "aws:kms", "p/", "new"), "minio")
+    sealing.seal = refuse
+    await asyncio.sleep(0.05)
+    assert not job.progress.cancelled
+    del sealing.seal
+    await finish(job)
