@@ -3,6 +3,7 @@
 import errno
 import os
 import secrets
+import shutil
 from pathlib import Path
 
 from strongroom.s3.domain.ports import Buffer, DiskFull
@@ -27,6 +28,13 @@ def make_folder(path: Path) -> None:
     except FileExistsError:
         return
     sync_folder(path.parent)
+
+
+def remove_bucket_folder(folder: Path) -> None:
+    """Remove a deleted bucket, rows last: what a crash leaves of it has its rows, which say that it was deleted."""
+    for name in ("data", "tmp"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 class BodyFiles:

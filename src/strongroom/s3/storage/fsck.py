@@ -18,7 +18,7 @@ from strongroom.s3.storage import rows, schema
 from strongroom.s3.storage.folders import BodyFiles
 from strongroom.s3.storage.opening import lock_folder
 from strongroom.s3.storage.rows import Row
-from strongroom.s3.storage.sweep import needed
+from strongroom.s3.storage.sweep import needed, worth_keeping
 from strongroom.s3.storage.transaction import TOTALS
 
 
@@ -62,14 +62,35 @@ def _check_folder(folder: Path, report: Report, *, deep: bool, repair: bool) -> 
         schema.check_format(system, folder / "system.db")
         found: list[Row] = system.execute("SELECT name, uuid FROM buckets ORDER BY name").fetchall()
         named: dict[str, str] = dict(found)
+        for path in sorted((folder / "buckets").iterdir()):
+            if path.name not in named.values():
+                _unnamed(path, system, named, report, repair=repair)
     finally:
         system.close()
     for name, uuid in named.items():
         _Check(folder / "buckets" / uuid, name, report, deep=deep, repair=repair).run()
-    for path in sorted((folder / "buckets").iterdir()):
-        if path.name not in named.values():
-            report.problems.append(f"{path.name}: a folder that no bucket name means")
     return report
+
+
+def _unnamed(path: Path, system: apsw.Connection, named: dict[str, str], report: Report, *, repair: bool) -> None:
+    """Note a folder that no bucket name means. repair: one with something in it gets its name back, if that is free."""
+    held = worth_keeping(path)
+    report.problems.append(f"{path.name}: a folder that no bucket name means: {held or 'the next start removes it'}")
+    if held is None or not repair:
+        return
+    try:
+        connection = schema.connect(path / "index.db")
+        try:
+            schema.check_format(connection, path / "index.db")
+            name, uuid, created = connection.execute("SELECT name, uuid, created FROM bucket").get
+        finally:
+            connection.close()
+    except (apsw.Error, Error, TypeError):  # said above
+        return
+    if name not in named and uuid == path.name:
+        system.execute("INSERT INTO buckets VALUES (?, ?, ?, 0)", (name, uuid, created))
+        named[name] = uuid
+        report.repaired += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +171,9 @@ class _Check:
             self._file(connection, name, piece)
             if kept.get(name) != piece.stored:
                 self.problem(f"{piece.owner}: file {name} is not in the table of files")
+                if self.repair:  # before what is not in it is taken for garbage
+                    connection.execute("INSERT OR REPLACE INTO files VALUES (?, ?)", (name, piece.stored))
+                    self.report.repaired += 1
         for name in kept.keys() - wanted.keys():
             self.problem(f"file {name} is kept for no row")
 

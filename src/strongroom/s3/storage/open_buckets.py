@@ -1,7 +1,6 @@
 """Which buckets a process has open: found by name, looked at again after a change, closed when there are many."""
 
 import asyncio
-import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +10,7 @@ from strongroom.s3.domain.ports import NoSuchBucket
 from strongroom.s3.domain.records import BucketRecord
 from strongroom.s3.storage.bucket import OpenBucket
 from strongroom.s3.storage.checkpoints import CheckpointThread
+from strongroom.s3.storage.folders import remove_bucket_folder
 from strongroom.s3.storage.system import Named, SystemDb
 
 T = TypeVar("T")
@@ -122,7 +122,7 @@ class OpenBuckets:
 
     async def _remove(self, bucket: OpenBucket) -> None:
         await self._close(bucket)
-        await self.run(shutil.rmtree, bucket.folder, True)
+        await self.run(remove_bucket_folder, bucket.folder)
 
     async def _close(self, bucket: OpenBucket) -> None:
         await bucket.drained()

@@ -49,6 +49,7 @@ def open_folder(folder: Path, *, worker: bool = False) -> Opened:
         if worker and not (folder / "system.db").exists():
             raise BadSettings(f"{folder}: a worker process starts after its server")
         make_folder(folder / "buckets")
+        _refuse_lost_names(folder)
         lock = -1 if worker else lock_folder(folder)
         system = SystemDb(folder)
     except OSError as error:
@@ -63,6 +64,14 @@ def open_folder(folder: Path, *, worker: bool = False) -> Opened:
     generation = generations.begin(folder, system)
     system.touch_all()
     return Opened(folder, lock, system, generation, sweep.Leftovers(generation.dead, orphans, generation.alive))
+
+
+def _refuse_lost_names(folder: Path) -> None:
+    """Raise BadSettings when there are buckets but no system.db: a new one would know none of them, and no user."""
+    if not (folder / "system.db").exists() and any((folder / "buckets").glob("*/index.db")):
+        raise BadSettings(
+            f"{folder} has buckets but no system.db: put it back from a copy (docs/reference/s3-upkeep.md)"
+        )
 
 
 def _raise_descriptor_limit() -> None:

@@ -2,16 +2,16 @@
 
 import logging
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
 
+from strongroom.errors import BadSettings
 from strongroom.s3.storage import generations
-from strongroom.s3.storage.folders import BodyFiles
-from strongroom.s3.storage.schema import connect
+from strongroom.s3.storage.folders import BodyFiles, remove_bucket_folder
+from strongroom.s3.storage.schema import check_format, connect
 from strongroom.s3.storage.system import SystemDb
 
 log = logging.getLogger(__name__)
@@ -47,8 +47,11 @@ def clean(folder: Path, system: SystemDb, leftovers: Leftovers) -> int:
     """Remove it; return how many files went. Blocks as long as it takes; running processes are not disturbed."""
     removed = 0
     for orphan in leftovers.folders:
+        if (why := worth_keeping(orphan)) is not None:
+            log.error("%s belongs to no bucket name and is kept: %s; see `strongroom s3 check`", orphan, why)
+            continue
         removed += sum(len(files) for _, _, files in os.walk(orphan))
-        shutil.rmtree(orphan, ignore_errors=True)
+        remove_bucket_folder(orphan)
     if not leftovers.generations:
         return removed
     complete = True
@@ -64,15 +67,45 @@ def clean(folder: Path, system: SystemDb, leftovers: Leftovers) -> int:
     return removed
 
 
+def worth_keeping(folder: Path) -> str | None:
+    """Say what a bucket's folder that no name means still holds; None for one that was half made or is half deleted.
+
+    A name may be missing because system.db was lost, or put back from an older copy: then this is somebody's data.
+    """
+    bodies = "bodies without rows" if any(folder.glob("data/*/*")) else None
+    if not (folder / "index.db").exists():
+        return bodies
+    try:
+        connection = connect(folder / "index.db")
+        try:
+            if connection.execute("SELECT 1 FROM sqlite_schema").fetchone() is None:
+                return bodies  # made, and no more
+            check_format(connection, folder / "index.db")
+            found = connection.execute(_HELD).fetchone()
+        finally:
+            connection.close()
+    except (apsw.Error, BadSettings) as error:
+        return f"index.db cannot be read: {error}"
+    if found is None:
+        return bodies
+    name, deleted, *counts = found
+    return f"bucket {name!r} with {counts[0]} versions" if any(counts) and not deleted else None
+
+
+_HELD = "SELECT name, deleted, versions, markers, uploads FROM bucket"
+
+
 def _clean_bucket(folder: Path, name: str, system: SystemDb, leftovers: Leftovers) -> int:
     if not (folder / "index.db").exists():
+        if (why := worth_keeping(folder)) is not None:
+            raise OSError(f"{folder}: {why}")
         system.remove_bucket(name, folder.name)  # the deletion came as far as the folder
         return 0
     connection = connect(folder / "index.db")
     try:
         if connection.execute("SELECT deleted FROM bucket").get:
             system.remove_bucket(name, folder.name)
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_bucket_folder(folder)
             return 0
         return _remove_unneeded(folder, connection, leftovers)
     finally:
