@@ -18,9 +18,9 @@ from strongroom.net.tls import TlsContext, server_tls
 from strongroom.net.workers import Worker, this_worker
 from strongroom.s3 import crew, operators, siblings
 from strongroom.s3.auditing import Auditor, audit_log
+from strongroom.s3.beginning import KeyService, begin
 from strongroom.s3.domain.encryption import Encryption, Kind
 from strongroom.s3.domain.iam.directory import Directory
-from strongroom.s3.domain.key_errors import KeyServiceAway
 from strongroom.s3.domain.principals import Credential
 from strongroom.s3.handlers import health
 from strongroom.s3.handlers.access import PolicyAccess
@@ -48,12 +48,6 @@ if TYPE_CHECKING:
     from strongroom.s3.storage.files import FilesStore
 
 log = logging.getLogger("strongroom.s3")
-
-RETRY_SECONDS = 10.0  # at most, between two attempts to reach the key service
-
-
-KeyService = KesService | StaticKey
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -159,7 +153,7 @@ async def start(settings: Settings, worker: Worker | None = None) -> Running:
             runs_jobs=worker is None or worker.first,
         )
         jobs = office.jobs
-        warnings, waiting = await _begin(service, office)
+        warnings, waiting = await begin(service, office)
         box = make_box(settings, store, office)
         if box.reads is not None and isinstance(service, KesService):
             service.events.locked = LockWatch(box.reads, service.direct).locked
@@ -213,34 +207,6 @@ async def _listen(
     except OSError as error:
         reason = error.strerror or error
         raise BadSettings(f"cannot listen on {settings.host or '*'}:{settings.port}: {reason}") from error
-
-
-async def _begin(service: KeyService | None, office: operators.Office) -> "tuple[list[str], asyncio.Task[None] | None]":
-    try:
-        warnings = await service.start() if service else []
-        await office.load()
-        return warnings, None
-    except KeyServiceAway as error:
-        text = f"the key service is away, trying again: {error.detail or error}"
-        return [text], asyncio.create_task(_retry(service, office))
-
-
-async def _retry(service: KeyService | None, office: operators.Office) -> None:
-    pause = 0.5
-    while True:
-        await asyncio.sleep(pause)
-        try:
-            if service is not None:
-                await service.start()
-            await office.load()
-        except KeyServiceAway:
-            pause = min(pause * 2, RETRY_SECONDS)
-        except Error as error:
-            log.error("the key service cannot be used: %s", error)
-            pause = RETRY_SECONDS
-        else:
-            log.warning("the key service is back")
-            return
 
 
 def make_box(settings: Settings, store: "MemoryStore | FilesStore", office: operators.Office) -> Box:

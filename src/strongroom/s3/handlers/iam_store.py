@@ -9,10 +9,11 @@ from typing import Protocol
 
 import msgspec
 
-from strongroom.errors import NotFound
+from strongroom.errors import Error, NotFound
 from strongroom.s3.domain.iam.directory import Directory
 from strongroom.s3.domain.iam.records import KINDS, Account, Entry, Group, User
 from strongroom.s3.domain.ports import SystemStore
+from strongroom.s3.domain.refusals import Refused
 
 ROOT = "iam/"
 REVISION = "iam-revision"  # the system entry that tells other processes of the last changes (docs/formats/iam.md)
@@ -109,7 +110,11 @@ class IamStore:
                 self._drop(path)
             return
         if stored != self._stored.get(path):
-            self.directory.put(kind, name, KINDS[kind].from_bytes(await self._seal.open(path, stored)))
+            try:
+                self.directory.put(kind, name, KINDS[kind].from_bytes(await self._seal.open(path, stored)))
+            except Error as error:
+                error.add_note(f"entry {path}")
+                raise
             self._stored[path] = stored
 
     def _drop(self, path: str) -> None:
@@ -125,7 +130,12 @@ class IamStore:
             await self._system.save(REVISION, msgspec.msgpack.encode(after))
 
     async def save(self, kind: str, name: str, entry: Entry) -> None:
-        """Store an entry with the time of now, then let requests see it."""
+        """Store an entry with the time of now, then let requests see it.
+
+        Raise Refused while the entries could not be read: it might be sealed under another key than they are.
+        """
+        if not self.directory.ready:
+            raise Refused("XMinioServerNotInitialized")
         path = f"{ROOT}{kind}/{name}"
         entry = msgspec.structs.replace(entry, updated=self.time())
         sealed = await self._seal.seal(path, entry.to_bytes())
