@@ -28,6 +28,7 @@ def symmetric(entry):
 
 @pytest.mark.parametrize("entry", SYMMETRIC, ids=lambda e: e["key"])
 def test_recorded_ciphertexts(entry):
+    """All open; convergent ones are made alike, but those with associated data (overrides/kms.json)."""
     ciphers = Ciphers(symmetric(entry))
     for op in entry["ops"]:
         context, associated = b64decode(op.get("context", "")), b64decode(op.get("associated_data", ""))
@@ -35,7 +36,7 @@ def test_recorded_ciphertexts(entry):
         assert ciphers.decrypt(op["ciphertext"], context, associated) == plaintext
         again, _ = ciphers.encrypt(plaintext, context, associated, 0)
         assert ciphers.decrypt(again, context, associated) == plaintext
-        assert (again == op["ciphertext"]) is (entry["mode"] == "convergent")
+        assert (again == op["ciphertext"]) is (entry["mode"] == "convergent" and not associated)
     data = b64decode(entry["hmac"]["input"])
     for algorithm in ("sha2-256", "sha2-512"):
         assert hmac_text(ciphers.key, 1, data, algorithm) == entry["hmac"][algorithm]

@@ -211,8 +211,8 @@ async def _tick(running: Running) -> None:
             core.audit.seal()
             if isinstance(core.auto_seal, Renewed):
                 await core.auto_seal.renew()
-        except Error as error:
-            core.warn(f"background work failed: {error}")
+        except Exception as error:  # the next turn comes: tokens must go on to expire
+            core.warn(f"background work failed: {error if isinstance(error, Error) else type(error).__name__}")
         if turn % RETRY == 0 and core.unsealed is None and not running.sealing.sealed_by_hand:
             await _unseal(running)
 

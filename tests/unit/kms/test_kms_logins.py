@@ -53,12 +53,12 @@ async def test_five_wrong_passwords_lock_for_a_quarter_of_an_hour(tmp_path):
     assert (await post(replay, "auth/userpass/login/ann", {"password": "right"}))[0] == 200
 
 
-def certificate(name, issuer=None, authority=False, days=30):
+def certificate(name, issuer=None, authority=False, days=30, serial=None):
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
     parent, signer = (subject, key) if issuer is None else (issuer[0].subject, issuer[1])
-    builder = x509.CertificateBuilder(parent, subject, key.public_key(), x509.random_serial_number())
+    builder = x509.CertificateBuilder(parent, subject, key.public_key(), serial or x509.random_serial_number())
     builder = builder.not_valid_before(now - datetime.timedelta(days=60)).not_valid_after(
         now + datetime.timedelta(days=days)
     )
@@ -101,6 +101,10 @@ async def test_cert(tmp_path):
     token = made["auth"]["client_token"]
     assert (await post(replay, "auth/token/renew-self", {}, token))[0] == 500
     assert (await post(replay, "auth/token/renew-self", {}, token, certificates=(der(ann),)))[0] == 200
+    alike = certificate("ann.example", serial=ann[0].serial_number)  # anybody can make it
+    assert (await post(replay, "auth/token/renew-self", {}, token, certificates=(der(alike),)))[0] == 500
+    await ask(replay, "POST", "auth/cert/certs/web", {"token_policies": "more"})
+    assert (await post(replay, "auth/token/renew-self", {}, token, certificates=(der(ann),)))[0] == 500
 
 
 async def test_kubernetes(tmp_path):

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 from strongroom.kms.domain.errors import Refused
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 
 def within(address: str, blocks: Iterable[str]) -> bool:
     """Say whether an address lies in one of the blocks; no blocks, no limit."""
@@ -18,6 +20,17 @@ def within(address: str, blocks: Iterable[str]) -> bool:
     if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
         found = found.ipv4_mapped
     return any(found in ipaddress.ip_network(block, strict=False) for block in blocks)
+
+
+def contained(blocks: Iterable[str], outer: Iterable[str]) -> bool:
+    """Say whether every block lies in one of the outer ones; no outer blocks, no limit."""
+    bounds = [ipaddress.ip_network(block, strict=False) for block in outer]
+    found = [ipaddress.ip_network(block, strict=False) for block in blocks]
+    return not bounds or all(any(_lies_in(block, bound) for bound in bounds) for block in found)
+
+
+def _lies_in(block: Network, bound: Network) -> bool:
+    return block.version == bound.version and block.subnet_of(bound)  # type: ignore[arg-type]
 
 
 def first_bad(blocks: Iterable[str]) -> str | None:

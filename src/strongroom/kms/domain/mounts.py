@@ -65,10 +65,10 @@ class Mounts:
             place = path.find("/", place + 1)
         return self._by_path.get(path + "/")
 
-    def conflict(self, path: str) -> str | None:
-        """Return the path of a mount at, above or below path."""
-        for known in self._by_path:
-            if known.startswith(path) or path.startswith(known):
+    def conflict(self, path: str, beside: Mount | None = None) -> str | None:
+        """Return the path of a mount at, above or below path, other than `beside`."""
+        for known, mount in self._by_path.items():
+            if mount is not beside and (known.startswith(path) or path.startswith(known)):
                 return known
         return None
 

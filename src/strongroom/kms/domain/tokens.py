@@ -218,7 +218,9 @@ class Tokens:
                 break
             over.append(key)
         for key in over:
-            self.revoke(work, key.rpartition("/")[2])
+            token = self.by_hash(work, key.rpartition("/")[2])
+            if token is None or 0 < token.expires <= now:  # not one that was renewed, its new end still on the way
+                self.revoke(work, key.rpartition("/")[2])
             work.delete(key)  # also where its token is gone
         return bool(over)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from strongroom.kms.domain import acl
-from strongroom.kms.domain.cidrs import first_bad, within
+from strongroom.kms.domain.cidrs import contained, first_bad, within
 from strongroom.kms.domain.entries import View, Work
 from strongroom.kms.domain.errors import Failed, NoRoute, Nothing, Refused
 from strongroom.kms.domain.records import Mount
@@ -145,7 +145,8 @@ class AppRoleSecrets(Backend):
             raise Refused("ttl cannot be longer than the role's secret_id_ttl")
         ttl = min(ttl, self.core.max_ttl(self.mount))
         metadata = read_metadata(call.get("metadata"))
-        blocks, token_blocks = checked_blocks(call.get("cidr_list")), checked_blocks(call.get("token_bound_cidrs"))
+        blocks = checked_blocks(call.get("cidr_list"), role.secret_id_bound_cidrs)
+        token_blocks = checked_blocks(call.get("token_bound_cidrs"), role.token_bound_cidrs, "token CIDR")
         key = self.secret_key(role, text)
         if call.view.get(key) is not None:
             raise Failed("failed to store secret_id: SecretID is already registered")
@@ -269,11 +270,17 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def checked_blocks(blocks: list[str]) -> list[str]:
-    """Return address blocks; raise Failed for one that is none."""
+def checked_blocks(blocks: list[str], outer: Iterable[str] = (), what: str = "CIDR") -> list[str]:
+    """Return address blocks; raise Failed for one that is none, or that lies outside the role's."""
     bad = first_bad(blocks)
     if bad is not None:
-        raise Failed(f"failed to validate CIDR blocks: invalid CIDR address: {bad}")
+        raise Failed(f"failed to validate {what} blocks: invalid CIDR address: {bad}")
+    if not contained(blocks, outer):
+        role, given = (f"[{' '.join(json.dumps(block) for block in part)}]" for part in (outer, blocks))
+        raise Failed(
+            "failed to verify subset relationship between CIDR blocks on the role "
+            f"{role} and CIDR blocks on the secret ID {given}"
+        )
     return blocks
 
 

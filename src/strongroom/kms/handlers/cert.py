@@ -144,10 +144,13 @@ class Cert(Backend):
             found = self.trusted(call.view, name)
             if found is None:
                 continue
-            anchors = certificates.load(found.certificate)
-            if certificates.trusted(presented, anchors, call.seconds) and found.allows(presented[0]):
+            if self._vouches(found, presented, call.seconds):
                 return found
         return None
+
+    def _vouches(self, found: Trusted, presented: list[x509.Certificate], now: int) -> bool:
+        anchors = certificates.load(found.certificate)
+        return certificates.trusted(presented, anchors, now) and found.allows(presented[0])
 
     def renewed(self, call: Call, token: Token) -> Renewal:
         """Return the present rules; raise Failed unless the connection shows the login's certificate again."""
@@ -157,4 +160,6 @@ class Cert(Backend):
         presented = certificates.parse(call.peer.certificates)
         if not presented or str(presented[0].serial_number) != token.internal.get("serial"):
             raise Failed("client identity during renewal not matching client identity used during login")
-        return found.renewal()
+        if not self._vouches(found, presented, call.seconds):  # anybody can make a certificate with that number
+            raise Failed("client identity during renewal not matching client identity used during login")
+        return found.renewal(token)

@@ -233,7 +233,10 @@ class Core:
         work = Work(live.entries)
         live.tokens.sweep(work, now // 1_000_000_000)
         for backend in live.backends.values():
-            backend.tick(work, now)
+            try:
+                backend.tick(work, now)
+            except Exception as error:  # an entry that one engine cannot read must not keep the others from their work
+                self.warn(f"background work of {backend.mount.path}: {type(error).__name__}")
         self.removal.resume(work)
         if live.entries.keyring.due(now):
             live.entries.keyring.rotate(now)

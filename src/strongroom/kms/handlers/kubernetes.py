@@ -160,6 +160,9 @@ class Kubernetes(Backend):
             config.kubernetes_host, config.kubernetes_ca_cert, config.token_reviewer_jwt or jwt, jwt, role.audience
         )
         review = await self.core.review_token(asked)
+        role = self.role(call.view, name)  # as it is now
+        if role is None:
+            raise Refused(f'invalid role name "{name}"')
         self._check(role, review)
         by_name = role.alias_name_source == "serviceaccount_name"
         alias = f"{review.namespace}/{review.name}" if by_name else review.uid

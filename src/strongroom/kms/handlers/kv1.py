@@ -6,6 +6,8 @@ from strongroom.kms.domain import acl, fields
 from strongroom.kms.domain.errors import Nothing, Refused
 from strongroom.kms.domain.records import Mount
 from strongroom.kms.handlers.call import Backend, Call, Reply, Router, route
+from strongroom.kms.handlers.policies import RESPONSE_WRAPPING
+from strongroom.kms.handlers.wrapping import WrapRecord
 from strongroom.kms.wire import gojson
 
 if TYPE_CHECKING:
@@ -106,7 +108,12 @@ class Cubbyhole(Kv1):
         return call.require_token().kind != "service" or super().exists(call)
 
     def read(self, call: Call) -> Reply:
-        """Return a value."""
+        """Return a value; to a wrapping token the answer that it holds, as clients of before `unwrap` read it."""
+        if call.path == "response" and call.require_token().policies == [RESPONSE_WRAPPING]:
+            record = call.work.load(self.prefix(call) + call.path, WrapRecord)
+            if record is None:
+                raise Nothing(call.full)
+            return Reply(data={"response": record.body.decode().rstrip("\n")})
         reply = super().read(call)
         reply.lease_duration = 0
         return reply

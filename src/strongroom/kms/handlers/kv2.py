@@ -289,8 +289,9 @@ class Kv2(Backend):
 def upgrade(work: Work, mount: Mount, now: int) -> None:
     """Turn a version 1 mount's values into first versions, in the request's own batch."""
     view = View(work, mount.prefix)
-    for path in view.walk(""):
-        value = view.get(path) or b"\n{}"
+    values = {path: view.get(path) or b"\n{}" for path in view.walk("")}
+    for path in values:
         view.delete(path, erase=True)
+    for path, value in values.items():  # once all have left: a secret `m/a` lies where the metadata of `a` goes
         view.put(f"v/1/{path}", value.split(b"\n", 1)[1])
         view.store(f"m/{path}", Key(now, now, {1: Version(now)}, 1))

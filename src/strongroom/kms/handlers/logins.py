@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from strongroom.kms.domain.cidrs import token_blocks
-from strongroom.kms.domain.errors import Refused
+from strongroom.kms.domain.errors import Failed, Refused
 from strongroom.kms.domain.records import Token
 from strongroom.kms.domain.tokens import Lifetime, clean_policies, issue_ttl, random_text
 from strongroom.kms.handlers.call import Auth, Call, Renewal, Reply
@@ -89,8 +89,14 @@ class TokenRules(msgspec.Struct):
             found["period"] = self.token_period
         return found
 
-    def renewal(self) -> Renewal:
-        """Return the present rules for a token made under them."""
+    def policies(self) -> list[str]:
+        """Return the policies of a token made under these rules."""
+        return clean_policies(self.token_policies, default=not self.token_no_default_policy)
+
+    def renewal(self, token: Token | None = None) -> Renewal:
+        """Return the present rules for a token made under them; raise Failed when a given token has other policies."""
+        if token is not None and set(token.policies) - {"default"} != set(self.policies()) - {"default"}:
+            raise Failed("failed to renew entry: policies have changed, not renewing")
         return Renewal(self.token_ttl, self.token_max_ttl, self.token_period, self.token_explicit_max_ttl)
 
 
@@ -106,7 +112,7 @@ def log_in(
 ) -> Reply:
     """Return the answer of a successful login: a fresh token under rules. Raises Refused for a root policy."""
     core, mount = call.core, call.mount
-    policies = clean_policies(rules.token_policies, default=not rules.token_no_default_policy)
+    policies = rules.policies()
     if "root" in policies:
         raise Refused("auth methods cannot create root tokens")
     maximum = min(rules.token_max_ttl or core.max_ttl(mount), core.max_ttl(mount))

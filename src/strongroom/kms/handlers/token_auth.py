@@ -13,7 +13,7 @@ from strongroom.kms.domain.values import parse_duration
 from strongroom.kms.handlers.call import Auth, Call, Renewal, Reply, Router, route
 from strongroom.kms.handlers.policies import RESPONSE_WRAPPING
 from strongroom.kms.handlers.rounds import in_turns
-from strongroom.kms.handlers.token_roles import ROLES, Role, TokenRoles, described
+from strongroom.kms.handlers.token_roles import ROLES, Role, TokenRoles, described, lowered
 from strongroom.kms.wire.policies import one_error
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ class TokenAuth(TokenRoles):
         token.parent, token.orphan = "" if orphan else parent.hash, orphan
         if not orphan:
             token.entity_id, token.inherited = parent.entity_id, parent.traits or None
+            token.bound_cidrs = parent.bound_cidrs
         token.num_uses = call.get("num_uses") or (role.token_num_uses if role else 0)
         if token.num_uses < 0:
             raise Refused("number of uses cannot be negative")
@@ -184,7 +185,7 @@ class TokenAuth(TokenRoles):
         policies = clean_policies(given or parent.policies, default=default)
         allowed = clean_policies(role.allowed_policies, default=default)
         if limited:
-            globbed = role.allowed_policies_glob
+            globbed = lowered(role.allowed_policies_glob)
             if any(p not in allowed and not any(fnmatchcase(p, g) for g in globbed) for p in policies):
                 raise Refused(
                     f"token policies ({_quoted(policies)}) must be subset of the role's allowed policies "
@@ -196,8 +197,9 @@ class TokenAuth(TokenRoles):
             and not set(policies) - {"default"} <= set(parent.policies)
         ):
             raise Refused("child policies must be subset of parent")  # a role without any list frees nobody (tried)
+        barred, globs = lowered(role.disallowed_policies), lowered(role.disallowed_policies_glob)
         for name in policies:
-            if name in role.disallowed_policies or any(fnmatchcase(name, g) for g in role.disallowed_policies_glob):
+            if name in barred or any(fnmatchcase(name, g) for g in globs):
                 raise Refused(f'token policy "{name}" is disallowed by this role')
         if "root" in policies and "root" not in parent.policies:
             raise Refused("root tokens may not be created without parent token being root")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from strongroom.kms.handlers.core import Core
 
 ROLES = "role/"
+POLICIES = ("allowed_policies", "disallowed_policies", "allowed_policies_glob", "disallowed_policies_glob")
 ROLE_FIELDS = {
     "allowed_policies": "list",
     "disallowed_policies": "list",
@@ -35,6 +36,11 @@ ROLE_FIELDS = {
     "token_type": "text",
     "token_strictly_bind_ip": "bool",
 }
+
+
+def lowered(names: list[str]) -> list[str]:
+    """Return the names of policies, or patterns of them, as tokens carry them: a list in capitals bars nobody else."""
+    return sorted({name.strip().lower() for name in names} - {""})
 
 
 class Role(msgspec.Struct):
@@ -108,6 +114,8 @@ class TokenRoles(Backend):
         for field in Role.__struct_fields__:
             if field in ROLE_FIELDS and call.has(field):
                 value = call.get(field)
+                if field in POLICIES:
+                    value = lowered(value)
                 setattr(role, field, int(value) if ROLE_FIELDS[field] == "seconds" else value)
         for old, new in (("period", "token_period"), ("explicit_max_ttl", "token_explicit_max_ttl")):
             if call.has(old):

@@ -151,4 +151,4 @@ class UserPass(Backend):
         user = self.user(View(call.work, self.mount.prefix), str(token.internal.get("user", "")))
         if user is None:
             raise Failed("user no longer exists during renewal")
-        return user.renewal()
+        return user.renewal(token)

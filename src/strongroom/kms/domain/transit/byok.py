@@ -1,6 +1,7 @@
 """Keys brought from elsewhere: wrapped imports, backups (vault.md 6.1)."""
 
 import json
+import re
 from base64 import b64decode, b64encode
 
 import msgspec
@@ -20,6 +21,7 @@ HASHES: dict[str, hashes.HashAlgorithm] = {
     "SHA512": hashes.SHA512(),
 }
 BACKUP_VERSION = 1
+NAMES = re.compile(r"\w(?:[\w.-]*\w)?")
 
 
 def unwrap(private: rsa.RSAPrivateKey, wrapped: bytes, hash_name: str) -> bytes:
@@ -82,10 +84,25 @@ def restore(text: str) -> Key:
         raise Failed(f"invalid character '{shown}' looking for beginning of value") from error
     try:
         if "strongroom_transit" in found:
-            return msgspec.msgpack.decode(b64decode(found["key"]), type=Key)
-        return _foreign(found["policy"])
-    except (KeyError, TypeError, ValueError, msgspec.MsgspecError) as error:
+            return _checked(msgspec.msgpack.decode(b64decode(found["key"]), type=Key))
+        return _checked(_foreign(found["policy"]))
+    except (KeyError, TypeError, ValueError, Refused, msgspec.MsgspecError) as error:
         raise Failed("the backup is not one of a transit key") from error
+
+
+def _checked(key: Key) -> Key:
+    """Return a restored key that can be used; raise ValueError for one that only looks like a key."""
+    numbers = range(max(key.min_available, key.min_decryption, 1), key.latest + 1)
+    if not NAMES.fullmatch(key.name) or key.kind not in KINDS or not numbers:
+        raise ValueError("name, type or number of versions")
+    if any(number not in key.versions for number in numbers) or key.min_encryption > key.latest:
+        raise ValueError("versions are missing")
+    for version in key.versions.values():
+        if key.kind == "ed25519":
+            ed25519.Ed25519PrivateKey.from_private_bytes(version.key)
+        else:
+            material(key.kind, version.key)
+    return key
 
 
 def _foreign(policy: dict) -> Key:  # type: ignore[type-arg]

@@ -18,6 +18,7 @@ from strongroom.kms.domain.transit.record import MISSING_CONTEXT, Key, key_pair
 PREFIX = "vault:v"
 FAILED = "cipher: message authentication failed"
 TAG = 16
+HMAC_KEY = 32
 _OAEP = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
 
 
@@ -55,6 +56,18 @@ def derive(key: bytes, context: bytes, length: int) -> bytes:
     return HKDF(hashes.SHA256(), length, None, context).derive(key)
 
 
+def convergent_nonce(keys: bytes, plaintext: bytes, associated: bytes, size: int) -> bytes:
+    """Return the nonce that equal messages have: of the plaintext, under the first of two HMAC keys as the original's.
+
+    With associated data it is made of that too, under the second key. The original leaves it out: one plaintext with
+    two associated data has two tags under one nonce there, which give GCM's authentication key away.
+    """
+    if not associated:
+        return hmac.digest(keys[:HMAC_KEY], plaintext, "sha256")[:size]
+    message = len(associated).to_bytes(8, "big") + associated + plaintext
+    return hmac.digest(keys[HMAC_KEY:], message, "sha256")[:size]
+
+
 class Ciphers:
     """The ciphers of one key's versions, kept because making one costs more than a small message."""
 
@@ -70,14 +83,14 @@ class Ciphers:
         return found
 
     def of(self, number: int, context: bytes) -> tuple[Cipher, bytes]:
-        """Return the cipher for a version and context, and the HMAC key of convergent encryption (else b"")."""
+        """Return the cipher for a version and context, and the HMAC keys of convergent encryption (else b"")."""
         key = self.key
         if not key.derived:
             return self.plain(number), b""
         if not context:
             raise Refused(MISSING_CONTEXT)
         size = key.type.size
-        material = derive(key.version(number).key, context, size + 32 if key.convergent else size)
+        material = derive(key.version(number).key, context, size + 2 * HMAC_KEY if key.convergent else size)
         return _CIPHERS[key.kind](material[:size]), material[size:]
 
     def encrypt(self, plaintext: bytes, context: bytes, associated: bytes, wanted: int) -> tuple[str, int]:
@@ -88,9 +101,9 @@ class Ciphers:
             if not key.type.encrypts:
                 raise Refused(f"message encryption not supported for key type {key.kind}")
             return _rsa_encrypt(key, number, plaintext), number
-        cipher, hmac_key = self.of(number, context)
+        cipher, hmac_keys = self.of(number, context)
         size = key.type.nonce
-        nonce = hmac.digest(hmac_key, plaintext, "sha256")[:size] if hmac_key else fresh_nonce(size)
+        nonce = convergent_nonce(hmac_keys, plaintext, associated, size) if hmac_keys else fresh_nonce(size)
         sealed = nonce + cipher.encrypt(nonce, plaintext, associated or None)
         return f"{PREFIX}{number}:{b2a_base64(sealed, newline=False).decode()}", number
 

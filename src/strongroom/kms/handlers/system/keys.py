@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from strongroom.kms.domain import acl
 from strongroom.kms.domain.barrier import KEY_SIZE, MAX_OPERATIONS, seal_with
-from strongroom.kms.domain.errors import Refused
+from strongroom.kms.domain.errors import Refused, Sealed
 from strongroom.kms.domain.ports import Write
 from strongroom.kms.domain.values import rfc3339
 from strongroom.kms.handlers.call import Call, Reply, Route, route
@@ -48,17 +48,31 @@ class Keys:
         await self.core.save_keyring().wait()
 
     async def rotate_root(self, call: Call) -> None:
-        """Replace the root key; shares stay valid, for the seal key that wraps it does."""
+        """Replace the root key; shares stay valid, for the seal key that wraps it does. Raises Refused or Sealed."""
         from strongroom.kms.handlers.sealing import ROOT_KEY
 
         core, live, root = self.core, self.core.live, os.urandom(KEY_SIZE)
         if core.auto_seal is not None:
             sealed = await core.auto_seal.wrap(root)
+            if core.working() is not live:  # sealed meanwhile, perhaps unsealed again: these are not its keys
+                raise Sealed("Vault is sealed")
         else:
+            self._check_seal_key(live.keys.seal)
             sealed = seal_with(live.keys.seal, ROOT_KEY, root)
         live.keys.root = root
         keyring = core.keyring_record()
         await core.commit_raw([Write(ROOT_KEY, sealed), Write("core/keyring", keyring)]).wait()
+
+    def _check_seal_key(self, key: bytes) -> None:
+        """Raise Refused unless this is the key that today's shares give.
+
+        Another server, or the one of a restored backup, may have other shares than those that unsealed this one.
+        """
+        assert self.core.sealing is not None
+        try:
+            self.core.sealing.root_key(key, "")
+        except Refused as error:
+            raise Refused("the unseal shares are not those of this unseal: seal this server and unseal it") from error
 
     def rule(self, call: Call) -> Reply:
         """Return when the keyring rotates by itself."""

@@ -203,9 +203,9 @@ class MountRoutes:
     def disable(self, call: Call) -> Awaitable[None] | None:
         """Unmount: all data of the mount goes, and the tokens that an auth method made."""
         path = self.path(call)
-        if path == TOKEN:
+        if self.head and path == TOKEN:
             raise Refused("token credential backend cannot be disabled")
-        if not self.head and path in FIXED:
+        if not self.head and path.startswith((*FIXED, "auth/")):
             raise Refused(f'cannot unmount "{path}"')
         live = self.core.live
         mount = live.mounts.get(path)
@@ -267,12 +267,13 @@ class MountRoutes:
             raise Refused(f"invalid version provided: {version}")
         if current == "2" and version == "1":
             raise Refused("cannot downgrade mount from version 2")
+        if current != version:
+            from strongroom.kms.handlers.kv2 import upgrade
+
+            upgrade(call.work, mount, call.now)
         mount.options = (mount.options or {}) | {"version": version}
         if current == version:
             return []
-        from strongroom.kms.handlers.kv2 import upgrade
-
-        upgrade(call.work, mount, call.now)
         self.core.live.backends[mount.uuid] = self.core.backend(mount)
         return [UPGRADED]
 
@@ -292,8 +293,8 @@ class Remount:
             route("remount/status/(?P<migration_id>.+)", {acl.READ: self.status}),
         ]
 
-    def move(self, call: Call) -> Reply:
-        """Move a mount at once; answer as the original's background job."""
+    def move(self, call: Call) -> Reply | Awaitable[Reply]:
+        """Move a mount at once; answer as the original's background job. The tokens of an auth method are revoked."""
         source, target = (call.get(name).strip("/") + "/" for name in ("from", "to"))
         live = self.core.live
         mount = live.mounts.get(source)
@@ -301,8 +302,8 @@ class Remount:
             raise Refused(f'no matching mount at "{source}"')
         if source in (*FIXED, TOKEN) or target.startswith("sys/") or target in ("auth/", *FIXED):
             raise Refused(f'cannot remount "{source}"')
-        taken = live.mounts.conflict(target)
-        if taken is not None and taken != source:
+        taken = live.mounts.conflict(target, beside=mount)
+        if taken is not None:
             raise Refused(f'path already in use at "{taken}"')
         if source.startswith("auth/") != target.startswith("auth/"):
             raise Refused("cannot remount between auth methods and secret engines")
@@ -310,6 +311,18 @@ class Remount:
         self.core.save_mounts(call.work)
         made = str(uuid.uuid4())
         self.moves[made] = (source, target)
+        reply, removal = self._moved(made), self.core.removal
+        doomed = Doomed("", f"sys/lease/{source}" if source.startswith("auth/") else "")
+        if removal.small(doomed):
+            removal.at_once(call.work, doomed)
+            return reply
+        return self._revoke(call, doomed, reply)
+
+    async def _revoke(self, call: Call, doomed: Doomed, reply: Reply) -> Reply:
+        await self.core.removal.in_slices(call.work, call.request_id, doomed)
+        return reply
+
+    def _moved(self, made: str) -> Reply:
         warning = (
             "Mount move has been queued. Progress will be reported in the server's log, tagged with the returned "
             "migration_id"

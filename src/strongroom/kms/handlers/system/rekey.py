@@ -164,12 +164,12 @@ class Rekeying(Quorum):
 
     async def _finish(self, rekey: Rekey) -> None:
         """Make the new key the one that counts."""
-        core = self.core
+        core, live = self.core, self.core.live
         if core.auto_seal is None:
             config = SealConfig("shamir", rekey.shares, rekey.threshold)
-            sealed = seal_with(rekey.new_key, ROOT_KEY, core.live.keys.root)
+            sealed = seal_with(rekey.new_key, ROOT_KEY, live.keys.root)
             await core.commit_raw([Write(ROOT_KEY, sealed), self.sealing.save_config(config, CONFIG)]).wait()
-            core.live.keys.seal = rekey.new_key
+            live.keys.seal = rekey.new_key  # also when it sealed meanwhile: the shares must still be answered
         else:
             config = SealConfig("shamir", rekey.shares, rekey.threshold)
             work = core.work()
