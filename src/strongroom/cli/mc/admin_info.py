@@ -34,7 +34,7 @@ def info(shell: Shell, line: Line) -> None:
         if not (line.on("offline") and server.get("state") == "online"):
             shell.console.line("\n".join(_server(shell, mapping(server))) + "\n")
     if not line.on("offline"):
-        shell.console.line("\n".join(_cluster(shell, found)))
+        shell.console.line("\n".join(_cluster(found)))
 
 
 def plural(count: int, word: str) -> str:
@@ -82,7 +82,7 @@ def _ordinal(number: int) -> str:
     return f"{number}{suffix}"
 
 
-def _cluster(shell: Shell, found: dict[str, object]) -> list[str]:
+def _cluster(found: dict[str, object]) -> list[str]:
     backend = mapping(found.get("backend"))
     rows = [("Pool", "Drives Usage", "Erasure stripe size", "Erasure sets")]
     rows += [_pool(found, number, backend) for number in range(len(rows_of(backend.get("totalSets"))))]

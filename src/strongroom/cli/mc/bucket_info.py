@@ -29,7 +29,7 @@ class Info:
     usage: Mapping[str, object] = field(default_factory=dict)
 
 
-def gather(shell: Shell, target: Remote) -> Info:
+def gather(target: Remote) -> Info:
     """Ask for every configuration; what is missing or refused counts as not there."""
     client, bucket = target.client, target.bucket
     try:

@@ -47,7 +47,7 @@ def find(shell: Shell, line: Line) -> None:
             raise
         raise Fatal(f"Unable to stat `{word}`.", error) from error
     if line.on("watch"):
-        _watch(shell, line, target, test, show)
+        _watch(shell, target, test, show)
 
 
 def _walk(target: Target, line: Line, *, deep: bool) -> Iterator[tuple[str, Entry, Target]]:
@@ -234,7 +234,7 @@ def _url(place: Target) -> str:
     return presigned(place.client.caller, "GET", place.bucket, place.key, [], region, WEEK_SECONDS)
 
 
-def _watch(shell: Shell, line: Line, target: Target, test: Test, show: _Shower) -> None:
+def _watch(shell: Shell, target: Target, test: Test, show: _Shower) -> None:
     from strongroom.cli.mc.cmd_watch import batches
 
     if isinstance(target, Local):

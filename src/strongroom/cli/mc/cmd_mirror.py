@@ -11,7 +11,7 @@ from strongroom.cli.mc.failures import Failed, Fatal, missing_path
 from strongroom.cli.mc.flags import Line
 from strongroom.cli.mc.jobs import Cleaner, Report, mover_of, run_jobs, workers_of
 from strongroom.cli.mc.listing import Entry, Look, Test, age_test, local_entries, look_up, remote_entries
-from strongroom.cli.mc.moving import Job, Mover
+from strongroom.cli.mc.moving import Job
 from strongroom.cli.mc.planning import below
 from strongroom.cli.mc.progress import Progress
 from strongroom.cli.mc.shell import Local, Remote, Shell, Target
@@ -143,7 +143,7 @@ class _Mirror:
         report.silent = self.line.on("summary") or self.dry
         verb = "Failed to copy `{}`."
         try:
-            jobs = self._jobs(source, target, mover, report)
+            jobs = self._jobs(source, target, report)
             if self.dry:
                 for job in jobs:
                     progress.expect(job.entry.size)
@@ -156,16 +156,15 @@ class _Mirror:
             shell.console.error("Failed to perform mirroring", error)
         report.summary()
 
-    def _jobs(self, source: Target, target: Target, mover: Mover, report: "_MirrorReport") -> Iterator[Job]:
+    def _jobs(self, source: Target, target: Target, report: "_MirrorReport") -> Iterator[Job]:
         if isinstance(source, Remote) and not source.bucket:
             for bucket in source.client.buckets():
                 if not any(fnmatchcase(bucket.key, pattern) for pattern in self.line.many("exclude-bucket")):
-                    yield from self._bucket_jobs(source, target, bucket.key, mover, report)
+                    yield from self._bucket_jobs(source, target, bucket.key, report)
             return
-        yield from self._pair(source, target, mover, report)
+        yield from self._pair(source, target, report)
 
-    def _bucket_jobs(self, source: Remote, target: Target, bucket: str, mover: Mover,
-                     report: "_MirrorReport") -> Iterator[Job]:  # fmt: skip
+    def _bucket_jobs(self, source: Remote, target: Target, bucket: str, report: "_MirrorReport") -> Iterator[Job]:
         one = replace(source, bucket=bucket, key="")
         if isinstance(target, Remote) and not target.bucket:
             two: Target = replace(target, bucket=bucket, key="")
@@ -174,9 +173,9 @@ class _Mirror:
                     target.client.make_bucket(bucket, self.line.text("region").replace("us-east-1", ""))
         else:
             two = below(target, bucket + "/")
-        yield from self._pair(one, two, mover, report)
+        yield from self._pair(one, two, report)
 
-    def _pair(self, source: Target, target: Target, mover: Mover, report: "_MirrorReport") -> Iterator[Job]:
+    def _pair(self, source: Target, target: Target, report: "_MirrorReport") -> Iterator[Job]:
         if isinstance(target, Remote):
             target.client.region(target.bucket)
         pairs = compare(folder_entries(source), folder_entries(target))

@@ -217,4 +217,4 @@ def _stat_bucket(shell: Shell, target: Remote) -> None:
     except NoSuchBucket as error:
         shell.console.error("Unable to list folder.", target.failure(error))
         raise missing_object() from error
-    show(shell, gather(shell, target))
+    show(shell, gather(target))

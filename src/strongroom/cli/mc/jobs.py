@@ -19,7 +19,7 @@ from strongroom.sdk.s3_transfer import PART, Plan
 WORKERS = 16  # objects at a time: a server commits what comes together (benchmarks/mc.py: 8 cost it a quarter more)
 
 
-def plan_of(line: Line, environ: dict[str, str] | None = None) -> Plan:
+def plan_of(line: Line) -> Plan:
     """Return part size, parallel parts and checksum; raise Fatal."""
     try:
         size = parse_size(line.text("part-size")) if line.text("part-size") else PART

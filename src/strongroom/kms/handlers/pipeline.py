@@ -191,7 +191,7 @@ class Pipeline:
         if core.cluster is not None and not core.cluster.serving():
             return core.cluster.elsewhere(request, body)
         work, now = core.work(), core.clock()
-        mount = core.live.mounts.match(path) or nowhere(path)
+        mount = core.live.mounts.match(path) or nowhere()
         call = Call(
             core,
             work,

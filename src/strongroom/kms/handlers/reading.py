@@ -58,7 +58,7 @@ def parse(request: Request, path: str, body: bytes) -> tuple[int, str, dict[str,
     return operation, path, data
 
 
-def nowhere(path: str) -> Mount:
+def nowhere() -> Mount:
     """Return a mount that answers nothing."""
     return Mount("", "", "", "")
 

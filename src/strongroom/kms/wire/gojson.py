@@ -101,14 +101,14 @@ class _Scanner:
         shown = {"'": r"'\''", '"': "'\"'"}.get(c) or (f"'{c}'" if c.isprintable() else f"'\\x{ord(c):02x}'")
         return f"invalid character {shown} {where}"
 
-    def peek(self, where: str) -> str:
+    def peek(self) -> str:
         self.space()
         if self.place >= len(self.text):
             raise _Broken("unexpected EOF")
         return self.text[self.place]
 
     def value(self, depth: int) -> None:
-        c = self.peek("looking for beginning of value")
+        c = self.peek()
         if depth > MAX_DEPTH:
             raise _Broken("exceeded max depth")
         if c == "{":
@@ -161,18 +161,18 @@ class _Scanner:
 
     def members(self, depth: int) -> None:
         self.place += 1
-        if self.peek("") == "}":
+        if self.peek() == "}":
             self.place += 1
             return
         while True:
-            if self.peek("") != '"':
+            if self.peek() != '"':
                 raise _Broken(self.invalid("looking for beginning of value"))
             self.string()
-            if self.peek("") != ":":
+            if self.peek() != ":":
                 raise _Broken(self.invalid("after object key"))
             self.place += 1
             self.value(depth + 1)
-            c = self.peek("")
+            c = self.peek()
             if c not in ",}":
                 raise _Broken(self.invalid("after object key:value pair"))
             self.place += 1
@@ -181,12 +181,12 @@ class _Scanner:
 
     def elements(self, depth: int) -> None:
         self.place += 1
-        if self.peek("") == "]":
+        if self.peek() == "]":
             self.place += 1
             return
         while True:
             self.value(depth + 1)
-            c = self.peek("")
+            c = self.peek()
             if c not in ",]":
                 raise _Broken(self.invalid("after array element"))
             self.place += 1

@@ -85,7 +85,7 @@ def shown(mount: Mount) -> dict[str, Any]:
     return found | ({"deprecation_status": "supported"} if mount.type in SUPPORTED else {})
 
 
-def take_config(core: "Core", config: MountConfig, given: dict[str, Any]) -> None:
+def take_config(config: MountConfig, given: dict[str, Any]) -> None:
     """Change a mount's tuning by what is given; raise Refused."""
     for name, word in (("default_lease_ttl", "default"), ("max_lease_ttl", "max")):
         value = given.get(name)
@@ -118,7 +118,6 @@ class MountRoutes:
 
     def __init__(self, core: "Core", head: str) -> None:
         self.core, self.head = core, head
-        self.noun = "auth" if head else "secret"
 
     def routes(self) -> list[Route]:
         """Return the table's routes."""
@@ -165,7 +164,7 @@ class MountRoutes:
         if kind == "kv" and options.get("version", "1") not in ("1", "2"):
             raise Refused('nil backend of type "kv" returned from factory')
         config = MountConfig()
-        take_config(self.core, config, call.get("config") or {})
+        take_config(config, call.get("config") or {})
         self._check_ttls(config)
         if self.head and not config.token_type:
             config.token_type = "default-service"  # noqa: S105
@@ -242,7 +241,7 @@ class MountRoutes:
         if mount is None:
             raise Refused(f'tune of path "{path}" failed: no mount entry found')
         config = copy.deepcopy(mount.config)
-        take_config(self.core, config, call.data)
+        take_config(config, call.data)
         take_lockout(config, mount.type, call.get("user_lockout_config") if call.has("user_lockout_config") else None)
         if config.max_lease_ttl and config.default_lease_ttl > config.max_lease_ttl:
             raise Refused(
