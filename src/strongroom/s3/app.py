@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("strongroom.s3")
 
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How to run the server.

@@ -4,6 +4,7 @@ Version id, time, ETag, checksums, parts, tags and locks stay; so it is allowed 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -15,13 +16,14 @@ from strongroom.s3.domain.aside import aside
 from strongroom.s3.domain.encryption import Encryption
 from strongroom.s3.domain.object_record import ObjectMeta, pack_meta, unpack_meta
 from strongroom.s3.domain.object_seal import ObjectSeal, Record
-from strongroom.s3.domain.ports import Check, DataKeys, ObjectStore, Staged
+from strongroom.s3.domain.ports import Check, DataKeys, NoSuchUpload, ObjectStore, Staged
 from strongroom.s3.domain.records import BucketRecord, NewVersion, ObjectVersion, PartRecord
 from strongroom.s3.domain.seal_metadata import SealInfo, label
 from strongroom.s3.domain.sealing import new_seal
 from strongroom.s3.handlers import outflow
 from strongroom.s3.handlers.list_keys import ListKeys
 
+IN_PLACE = "x-strongroom-in-place"  # among what an upload's creation said: the version that it is for
 THREAD_SIZE = 256 * 1024  # bytes from which a body is sealed in a thread
 
 
@@ -43,11 +45,11 @@ async def encrypt_in_place(
 ) -> SealInfo:
     """Exchange a plain version for a sealed one of the same content; return what it is sealed under.
 
-    Raises Conflict when it was replaced meanwhile, Error when its tags or locks were changed just now (try again),
-    NoSuchVersion, and what the key service raises.
+    Raises Conflict when it was replaced meanwhile, Error when its tags, lock or access control list were changed just
+    now (try again), NoSuchVersion, and what the key service raises.
     """
     current = await store.get(bucket, version.key, version.version_id)
-    if current.meta != version.meta:
+    if current.modified != version.modified:
         raise Conflict("replaced meanwhile")
     record = await store.bucket(bucket)
     seal = await new_seal(want, bucket, current.key, keys, multipart=bool(current.parts), bucket_keys=bucket_keys)
@@ -89,10 +91,10 @@ def _unchanged(version: ObjectVersion) -> Check:
     """Return the check of the commit."""
 
     def check(current: ObjectVersion | None) -> None:
-        if current is None or (current.meta, current.etag) != (version.meta, version.etag):
+        if current is None or current.modified != version.modified:
             raise Conflict("replaced meanwhile")
-        if (current.tags, current.lock) != (version.tags, version.lock):
-            raise Error("tags or locks were changed just now")
+        if (current.meta, current.tags, current.lock) != (version.meta, version.tags, version.lock):
+            raise Error("tags, lock or access control list were changed just now")
 
     return check
 
@@ -117,8 +119,13 @@ async def _exchange_parts(
     hide: Callable[[bytes], bytes],
     new: NewVersion,
 ) -> None:
-    """Seal each part by itself, through an upload that lives as long as this takes."""
-    upload = await store.create_upload(bucket, version.key, pack_meta(ObjectMeta()))
+    """Seal each part by itself, through an upload that lives as long as this takes.
+
+    It has the record of the object: should a client complete it, that makes an object that can be read.
+    """
+    mine = {IN_PLACE: version.version_id}
+    await _abort_left(store, bucket, version.key, mine)
+    upload = await store.create_upload(bucket, version.key, pack_meta(replace(unpack_meta(new.meta), asked=mine)))
     try:
         done: list[PartRecord] = []
         start = 0
@@ -137,6 +144,15 @@ async def _exchange_parts(
     except BaseException:
         await store.abort_upload(bucket, upload)
         raise
+
+
+async def _abort_left(store: ObjectStore, bucket: str, key: str, asked: dict[str, str]) -> None:
+    """Abort what an attempt on the same version has left that a crash ended."""
+    page = await store.uploads(bucket, key, "", "", "", 1000)
+    for upload in page.uploads:
+        if upload.key == key and unpack_meta(upload.meta).asked == asked:
+            with contextlib.suppress(NoSuchUpload):
+                await store.abort_upload(bucket, upload)
 
 
 async def _seal(

@@ -24,10 +24,12 @@ class KesKeys:
         with translated(GENERATE, "/v1/key/generate/" + name):
             made = await self.client.generate(name, context)
         self._check(name, made.generation)
-        if len(made.plaintext) != 32:
-            raise KeyServiceFailed(GENERATE, f"a data key of {len(made.plaintext)} bytes")
-        fingerprint = bytes.fromhex(made.fingerprint) if made.fingerprint else b""
-        return DataKey(Secret(made.plaintext), made.ciphertext, name, made.version or 0, fingerprint)
+        plaintext = _data_key(GENERATE, made.plaintext)
+        try:
+            fingerprint = bytes.fromhex(made.fingerprint)
+        except ValueError as error:
+            raise KeyServiceFailed(GENERATE, f"a fingerprint of {made.fingerprint!r}") from error
+        return DataKey(plaintext, made.ciphertext, name, made.version or 0, fingerprint)
 
     async def unseal(self, key_name: str, ciphertext: bytes, context: bytes) -> Secret:
         """Open a data key. Raises the errors of domain/key_errors."""
@@ -35,7 +37,7 @@ class KesKeys:
         with translated(DECRYPT, "/v1/key/decrypt/" + name):
             opened = await self.client.decrypt(name, ciphertext, context)
         self._check(name, opened.generation)
-        return Secret(opened.plaintext)
+        return _data_key(DECRYPT, opened.plaintext)
 
     def kept(self, key_name: str, ciphertext: bytes, context: bytes, *, use: bool = False) -> Secret | None:
         """Return None: keeping is the business of whoever caches."""
@@ -49,6 +51,12 @@ class KesKeys:
         locked = self.denied.get(name)
         if locked is not None and generation_number(generation) <= locked:
             raise KeyDisabled(f"{name}: locked, and this key server has not heard of it yet")
+
+
+def _data_key(code: str, plaintext: bytes) -> Secret:
+    if len(plaintext) != 32:
+        raise KeyServiceFailed(code, f"a data key of {len(plaintext)} bytes")
+    return Secret(plaintext)
 
 
 def generation_number(text: str) -> int:

@@ -283,17 +283,68 @@ async def test_an_access_control_list_that_is_set_meanwhile_does_not_keep_an_obj
 
 
 async def test_a_plain_object_that_does_not_fit_its_quota_twice_is_not_passed_over(world):
-    body = bytes(1024)
-    upload = await world.store.create_upload("b", "plain/parts", pack_meta(ObjectMeta()))
-    staged = world.store.stage("b", len(body))
-    staged.write(body)
-    part = await world.store.put_part("b", upload, PartRecord(1, len(body), len(body), b"e"), staged)
-    new = NewVersion("plain/parts", len(body), b"e-1", pack_meta(ObjectMeta()))
-    await world.store.complete_upload("b", upload, [part], new)
+    await put_parts(world, "plain/parts", bytes(1024))
     await world.store.configure("b", {QUOTA: str((await world.store.usage("b")).size + 10).encode()})
     job = await world.jobs.start(Order("b", "AES256", "plain/", plain=True, attempts=1), "minio")
     await finish(job)
     assert (job.progress.objects, job.progress.failed) == (0, 1)
+
+
+async def put_parts(world, key, body):
+    upload = await world.store.create_upload("b", key, pack_meta(ObjectMeta()))
+    staged = world.store.stage("b", len(body))
+    staged.write(body)
+    part = await world.store.put_part("b", upload, PartRecord(1, len(body), len(body), b"e"), staged)
+    new = NewVersion(key, len(body), b"e-1", pack_meta(ObjectMeta()))
+    await world.store.complete_upload("b", upload, [part], new)
+
+
+@pytest.mark.parametrize("parts", [False, True])
+async def test_a_plain_object_with_a_new_access_control_list_is_encrypted_all_the_same(world, parts):
+    generate, number = world.keys.generate, itertools.count()
+
+    async def beside(name, context, **named):
+        def grant(version):
+            meta = unpack_meta(version.meta)
+            return dataclasses.replace(version, meta=pack_meta(structs.replace(meta, acl=b"%d" % next(number))))
+
+        if next(number) < 6:
+            await world.store.amend("b", "plain", None, grant)
+        return await generate(name, context, **named)
+
+    await (put_parts(world, "plain", bytes(99)) if parts else put(world.store, world.keys, "plain", None))
+    world.keys.generate = beside
+    job = await world.jobs.start(Order("b", "AES256", "plain", plain=True, attempts=9), "minio")
+    await finish(job)
+    assert (job.progress.objects, job.progress.failed) == (1, 0)
+    meta = unpack_meta((await world.store.get("b", "plain")).meta)
+    assert meta.seal
+    assert meta.acl
+
+
+async def test_an_upload_that_a_crash_has_left_is_aborted_and_can_be_completed_until_then(world, monkeypatch):
+    await put_parts(world, "plain", bytes(99))
+    abort, broken = world.store.abort_upload, asyncio.CancelledError
+
+    async def crash(*words):
+        raise broken
+
+    monkeypatch.setattr(world.store, "complete_upload", crash)
+    monkeypatch.setattr(world.store, "abort_upload", crash)
+    job = await world.jobs.start(Order("b", "AES256", "plain", plain=True), "minio")
+    while not (left := (await world.store.uploads("b", "", "", "", "", 9)).uploads):
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    await world.jobs.close()
+    assert len(left) == 1
+    assert (await open_seal(unpack_meta(left[0].meta).seal, "b", "plain", world.keys)).info.multipart
+    monkeypatch.undo()
+    assert world.store.abort_upload == abort
+    again = world.make()
+    await again.resume()
+    await finish(again.find(job.progress.id))
+    assert (await world.store.uploads("b", "", "", "", "", 9)).uploads == ()
+    assert unpack_meta((await world.store.get("b", "plain")).meta).seal
 
 
 async def test_a_default_key_that_is_lost_does_not_end_a_job_as_if_its_bucket_had_gone(world, monkeypatch):

@@ -111,3 +111,30 @@ def test_keys_are_kept_long_only_while_a_stream_speaks():
     assert events.keep_seconds() == 300.0
     clock.now = 5.1
     assert events.keep_seconds() == 5.0
+
+
+@pytest.mark.parametrize("nonsense", [{"plaintext": b""}, {"plaintext": bytes(31)}, {"plaintext": bytes(65)}])
+async def test_what_is_no_data_key_is_refused(nonsense):
+    client = FakeClient()
+
+    async def answer(*words):
+        whole = {"plaintext": bytes(32), "ciphertext": b"sealed", "version": 1, "fingerprint": "", "generation": ""}
+        return SimpleNamespace(**{**whole, **nonsense})
+
+    client.generate = client.decrypt = answer
+    keys = KesKeys(client, "my-key")
+    with pytest.raises(KeyServiceFailed, match="kms:KeyGenerationFailed"):
+        await keys.generate("", b"{}")
+    with pytest.raises(KeyServiceFailed, match="kms:DecryptionFailed"):
+        await keys.unseal("", b"sealed", b"{}")
+
+
+async def test_a_fingerprint_that_is_none_is_refused():
+    client = FakeClient()
+
+    async def answer(*words):
+        return SimpleNamespace(plaintext=bytes(32), ciphertext=b"s", version=1, fingerprint="zz", generation="")
+
+    client.generate = answer
+    with pytest.raises(KeyServiceFailed):
+        await KesKeys(client, "my-key").generate("", b"{}")
