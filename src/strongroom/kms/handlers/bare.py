@@ -83,8 +83,24 @@ async def _unsealed(pipeline: "Pipeline") -> Response:
 
 
 def leader(pipeline: "Pipeline", request: Request, body: bytes) -> Response:
-    """Say who leads."""
-    return json_response(200, gojson.encode(pipeline.leader()))
+    """Say who leads (vault.md 2.5)."""
+    core = pipeline.core
+    if core.cluster is None:
+        return json_response(200, gojson.encode({"ha_enabled": False}))
+    address = core.cluster.address
+    if core.standby:
+        found = core.cluster.election.leader()
+        address = found.address if found is not None else ""
+    answer = {
+        "ha_enabled": True,
+        "is_self": core.unsealed is not None and not core.standby,
+        "active_time": core.active_time,
+        "leader_address": address,
+        "leader_cluster_address": address,
+        "performance_standby": False,
+        "performance_standby_last_remote_wal": 0,
+    }
+    return json_response(200, gojson.encode(answer))
 
 
 _CODES = (

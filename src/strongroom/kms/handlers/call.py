@@ -131,6 +131,7 @@ class Call:
     headers: Mapping[str, str]
     mount: Mount
     now: int
+    listener: "Listener"  # where it came in
     token: Token | None = None
     token_text: str = ""
     wrap_ttl: float | None = None
@@ -140,7 +141,6 @@ class Call:
     rules: acl.Acl | None = None
     granted: acl.Rule | None = None
     upload: IO[bytes] | None = None  # a body that is no JSON
-    listener: "Listener | None" = None  # where it came in
 
     @property
     def view(self) -> View:

@@ -143,11 +143,10 @@ class Member:
         """Say whether this server may answer: it is active, and showed so lately."""
         return not self.core.standby and time.monotonic() - self._beat < LEASE
 
-    def elsewhere(self, request: Request, body: bytes) -> Response:
+    def elsewhere(self, request: Request) -> Response:
         """Send a client to the active server; raise NotActive when there is none."""
         leader = self.election.leader()
         if leader is None or leader.address == self.address:
             raise NotActive("no active Vault instance found")
-        self.core.leader_address = leader.address
         location = leader.address.rstrip("/") + request.target
         return Response(307, (("Cache-Control", "no-store"), ("Location", location)), b"")

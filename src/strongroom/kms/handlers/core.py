@@ -102,7 +102,6 @@ class Core:
         self.spool: Callable[[], IO[bytes]] | None = None
         self.metrics = Metrics()
         self.active_time = ZERO_TIME
-        self.leader_address = ""
         self.warn: Callable[[str], None] = lambda text: None
         self.info: Callable[[str], None] = lambda text: None
         self.cluster: Member | None = None

@@ -1,9 +1,10 @@
 """What a request head and body say: operation, path, data, token (vault.md 1.1 to 1.3)."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from strongroom.kms.domain import acl
+from strongroom.kms.domain.entries import Work
 from strongroom.kms.domain.errors import (
     BadSwitch,
     Refused,
@@ -11,13 +12,16 @@ from strongroom.kms.domain.errors import (
     UnsupportedMedia,
 )
 from strongroom.kms.domain.fields import to_bool
-from strongroom.kms.domain.records import Mount
+from strongroom.kms.domain.records import Mount, Token
 from strongroom.kms.domain.values import parse_duration
 from strongroom.kms.handlers.bare import no_texts
 from strongroom.kms.handlers.call import HELP
 from strongroom.kms.handlers.render import BODILESS
 from strongroom.kms.wire import gojson
 from strongroom.messages import Request, Response
+
+if TYPE_CHECKING:
+    from strongroom.kms.handlers.core import Core
 
 OPERATIONS = {
     "GET": acl.READ,
@@ -70,6 +74,11 @@ def token_text(request: Request) -> str:
         return text
     bearer = request.headers.get("authorization", "")
     return bearer[7:] if bearer.startswith("Bearer ") else ""
+
+
+def find_token(core: "Core", work: Work, text: str, now: int) -> Token | None:
+    """Return the token that is good at now, nanoseconds since 1970; None if there is none."""
+    return core.live.tokens.find(work, text, now // 1_000_000_000) if text else None
 
 
 def echo(request: Request) -> tuple[tuple[str, str], ...]:

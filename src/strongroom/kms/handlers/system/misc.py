@@ -135,7 +135,7 @@ class Misc:
     def metrics(self, call: Call) -> Reply:
         """Return the metrics, as text for Prometheus or as JSON; where a listener says so, to anybody."""
         core = self.core
-        if call.listener is None or not call.listener.unauthenticated_metrics:
+        if not call.listener.unauthenticated_metrics:
             self._authorise(call)
         if not core.settings.prometheus_retention:
             return Reply(status=400, bare=b"prometheus is not enabled", content_type="text/plain")

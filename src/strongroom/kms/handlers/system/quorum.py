@@ -81,7 +81,7 @@ class Quorum:
 
         return {operation: wrapped(handler) for operation, handler in operations.items()}
 
-    def unauthenticated(self, call: Call, switch: str) -> None:
-        """Raise Forbidden where the listener has switched the unauthenticated family off."""
-        if getattr(call.listener, switch, False) and call.token is None:
+    def unauthenticated(self, call: Call, *, refused: bool) -> None:
+        """Raise Forbidden for a caller without a token where the listener refuses those."""
+        if refused and call.token is None:
             raise Forbidden("permission denied")

@@ -106,12 +106,12 @@ class Rekeying(Quorum):
 
     def rekey_status(self, call: Call) -> Reply:
         """Tell how far a rekey is."""
-        self.unauthenticated(call, "disable_unauthed_rekey")
+        self.unauthenticated(call, refused=call.listener.disable_unauthed_rekey)
         return bare(self._rekey_status())
 
     def rekey_start(self, call: Call) -> Reply:
         """Begin a rekey."""
-        self.unauthenticated(call, "disable_unauthed_rekey")
+        self.unauthenticated(call, refused=call.listener.disable_unauthed_rekey)
         shares, threshold = call.get("secret_shares"), call.get("secret_threshold")
         if call.get("backup") and not call.get("pgp_keys"):
             raise Refused("cannot request a backup of the new keys without providing PGP keys for encryption")
@@ -128,12 +128,12 @@ class Rekeying(Quorum):
 
     def rekey_cancel(self, call: Call) -> None:
         """Give a rekey up; the old shares stay valid."""
-        self.unauthenticated(call, "disable_unauthed_rekey")
+        self.unauthenticated(call, refused=call.listener.disable_unauthed_rekey)
         self.rekeying = None
 
     async def rekey_update(self, call: Call) -> Reply:
         """Take an old share; at the quorum make the new ones."""
-        self.unauthenticated(call, "disable_unauthed_rekey")
+        self.unauthenticated(call, refused=call.listener.disable_unauthed_rekey)
         rekey = self.rekeying
         if rekey is None:
             raise Refused("no barrier rekey in progress")
@@ -178,7 +178,7 @@ class Rekeying(Quorum):
         self.rekeying = None
 
     def _verifying(self, call: Call) -> tuple[Rekey, Gathering]:
-        self.unauthenticated(call, "disable_unauthed_rekey")
+        self.unauthenticated(call, refused=call.listener.disable_unauthed_rekey)
         rekey = self.rekeying
         if rekey is None or rekey.verification is None:
             raise Refused("no rekey configuration found")

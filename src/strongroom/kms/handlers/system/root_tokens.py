@@ -73,12 +73,12 @@ class RootTokens(Quorum):
 
     def root_status(self, call: Call) -> Reply:
         """Tell how far a root token is."""
-        self.unauthenticated(call, "disable_unauthed_generate_root")
+        self.unauthenticated(call, refused=call.listener.disable_unauthed_generate_root)
         return bare(self._root_status())
 
     def root_start(self, call: Call) -> Reply:
         """Begin a root token; without an OTP the server makes one and tells it once."""
-        self.unauthenticated(call, "disable_unauthed_generate_root")
+        self.unauthenticated(call, refused=call.listener.disable_unauthed_generate_root)
         otp, shown_otp = call.get("otp"), ""
         if not otp and call.get("pgp_key"):
             raise Refused(
@@ -96,12 +96,12 @@ class RootTokens(Quorum):
 
     def root_cancel(self, call: Call) -> None:
         """Give an attempt up."""
-        self.unauthenticated(call, "disable_unauthed_generate_root")
+        self.unauthenticated(call, refused=call.listener.disable_unauthed_generate_root)
         self.attempt = None
 
     def root_update(self, call: Call) -> Reply:
         """Take a share; at the quorum make the token, hidden by the OTP."""
-        self.unauthenticated(call, "disable_unauthed_generate_root")
+        self.unauthenticated(call, refused=call.listener.disable_unauthed_generate_root)
         attempt = self.attempt
         if attempt is None:
             raise Refused("no root generation in progress")
