@@ -54,8 +54,8 @@ async def watch(changes: Callable[[], int], look: Callable[[], Awaitable[None]])
             seen = now
             try:
                 await look()
-            except Error as error:
-                log.warning("looking for work: %s", error)
+            except Exception as error:  # whatever it was: nobody else would look
+                log.warning("looking for work: %s", error, exc_info=not isinstance(error, Error))
                 seen = -1
 
 

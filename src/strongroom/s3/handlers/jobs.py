@@ -155,9 +155,10 @@ class Jobs:
                 job.progress.cancelled = True
                 await self._save(job)
                 break
-            except Error as error:
+            except Exception as error:  # whatever it was: a job must not look as if it still ran
                 job.progress.error = str(error)
-                log.warning("job %s stopped, trying again: %s", job.progress.id, error)
+                text = "job %s stopped, trying again: %s"
+                log.warning(text, job.progress.id, error, exc_info=not isinstance(error, Error))
                 await asyncio.sleep(RETRY_SECONDS)
         self._tasks.pop(job.progress.id, None)
         if job.order.notify:

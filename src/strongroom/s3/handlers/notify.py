@@ -148,8 +148,9 @@ class Notifier:
             try:
                 await self._drain(target)
                 pause = RETRY_SECONDS[0]
-            except Error as error:
-                log.warning("event target %s: %s; trying again in %.0f s", target.name, error, pause)
+            except Exception as error:  # whatever it was: a target that is given up silently loses all that comes
+                text = "event target %s: %s; trying again in %.0f s"
+                log.warning(text, target.name, error, pause, exc_info=not isinstance(error, Error))
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, RETRY_SECONDS[1])
                 continue

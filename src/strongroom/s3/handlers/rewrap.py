@@ -110,19 +110,19 @@ class Rewrap:
                     await asyncio.sleep(AWAY_SECONDS)
                     continue
                 progress.failed += 1
-            except Error:
+            except (Error, OSError):
                 progress.failed += 1
             else:
                 progress.error = ""
             return
 
     async def _attempts(self, version: ObjectVersion) -> bool:
-        """Try a version as often as the order says; say whether the job was about it. Raises the last Error."""
+        """Try a version as often as the order says; say whether the job was about it. Raises the last error."""
         order, left = self._job.order, max(self._job.order.attempts, 1)
         while True:
             try:
                 return await self._seal_anew(version)
-            except Error as error:
+            except (Error, OSError) as error:  # OSError: the disk does not give the bytes
                 if isinstance(error, _GONE) and not isinstance(error, QuotaExceeded):
                     return False  # replaced or removed meanwhile: what is there now was sealed after the job began
                 log.warning("job %s: %s/%s: %s", self._job.progress.id, order.bucket, version.key, _reason(error))
@@ -170,7 +170,7 @@ class Rewrap:
         self._note(progress.id, progress.user, *where, old, new)
 
 
-def _reason(error: Error) -> str:
+def _reason(error: Exception) -> str:
     """Return what an error says, with the detail that clients are not shown."""
     detail = getattr(error, "detail", "")
     return f"{error}: {detail}" if detail else str(error)
