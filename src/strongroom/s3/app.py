@@ -1,6 +1,7 @@
 """The S3 box put together: settings in, a running server out."""
 
 import asyncio
+import contextlib
 import logging
 import sys
 import time
@@ -8,9 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from strongroom.config.environment import RootCredentials
 from strongroom.config.kms_environment import KmsSettings
-from strongroom.config.webhooks import Webhook
 from strongroom.errors import BadSettings, Error
 from strongroom.net.limits import Limits
 from strongroom.net.server import Server, listen
@@ -21,6 +20,7 @@ from strongroom.s3.auditing import Auditor, audit_log
 from strongroom.s3.beginning import KeyService, begin
 from strongroom.s3.domain.encryption import Encryption, Kind
 from strongroom.s3.domain.iam.directory import Directory
+from strongroom.s3.domain.key_service import LOCK_WITHIN
 from strongroom.s3.domain.principals import Credential
 from strongroom.s3.handlers import health
 from strongroom.s3.handlers.access import PolicyAccess
@@ -34,9 +34,9 @@ from strongroom.s3.handlers.running_reads import RunningReads
 from strongroom.s3.handlers.sealing import Sealing
 from strongroom.s3.outside import webhook
 from strongroom.s3.outside.kes_service import KesService
-from strongroom.s3.outside.key_events import LOCK_WITHIN
 from strongroom.s3.outside.lock_watch import LockWatch
 from strongroom.s3.outside.static_key import StaticKey
+from strongroom.s3.settings import Settings
 from strongroom.s3.spans import Spans
 from strongroom.s3.storage.memory import MemoryStore
 from strongroom.s3.telemetry import Telemetry
@@ -48,34 +48,6 @@ if TYPE_CHECKING:
     from strongroom.s3.storage.files import FilesStore
 
 log = logging.getLogger("strongroom.s3")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How to run the server.
-
-    folder  where objects lie; None keeps them in memory
-    certs   a folder with public.crt and private.key; TLS when both are there
-    """
-
-    root: RootCredentials
-    folder: Path | None = None
-    host: str = ""
-    port: int = 9000
-    certs: Path | None = None
-    kms: KmsSettings = field(default_factory=KmsSettings)
-    region: str = ""
-    domains: tuple[str, ...] = ()
-    trusted_proxies: tuple[str, ...] = ()
-    sigv2: bool = True
-    day_seconds: float = 86400.0  # of lifecycle rules; less in tests
-    audit: str = ""  # a file, `-` for standard output, "" or `off` for none
-    public_metrics: bool = False  # without a token
-    webhooks: tuple[Webhook, ...] = ()  # targets of bucket notifications
-    cut_running_reads: bool = False  # when their key is locked
-    spans: bool = False  # traces for OpenTelemetry, where its variables say
-    checksum: str = ""  # of objects whose writer names none
-    lock_within: float = LOCK_WITHIN  # seconds: how long data keys live while no key server tells of locks
 
 
 @dataclass(slots=True)
@@ -126,50 +98,61 @@ async def start(settings: Settings, worker: Worker | None = None) -> Running:
     A key service that does not answer now is no reason to stop: plain and SSE-C objects are served until it does.
     worker: this process's place when it is one of several.
     """
-    tls = _tls(settings.certs)
+    tls, stopped = _tls(settings.certs), asyncio.Event()
     service = key_service(settings)
-    store: MemoryStore | FilesStore | None = None
-    stopped = asyncio.Event()
-    jobs: Jobs | None = None
-    try:
+    async with contextlib.AsyncExitStack() as undo:
+        if service is not None:
+            undo.push_async_callback(service.close)
         store = await _store(settings.folder, worker)
-        root = Credential(settings.root.access, bytes(settings.root.secret).decode(), root=True)
-        keys = service.keys if service else None
-        directory = Directory(root, ready=False)
-        shared = bucket_keys(settings, service)
-        telemetry = Telemetry(
-            store, Auditor(audit_log(crew.audit_path(settings.audit, worker))), public=settings.public_metrics
-        )
-        telemetry.service = service
-        telemetry.spans = Spans() if settings.spans else None
-        office = operators.make_office(
-            directory,
-            store,
-            service,
-            keys,
-            operators.WorkerControl(worker.signal_parent) if worker else operators.ProcessControl(stopped.set),
-            store=store,
-            bucket_keys=shared,
-            telemetry=telemetry,
-            runs_jobs=worker is None or worker.first,
-        )
-        jobs = office.jobs
+        undo.push_async_callback(store.close)
+        telemetry = _telemetry(settings, store, service, worker)
+        office = _office(settings, store, service, telemetry, worker, stopped)
+        if office.jobs is not None:
+            undo.push_async_callback(office.jobs.close)
         warnings, waiting = await begin(service, office)
+        if waiting is not None:
+            undo.callback(waiting.cancel)
         box = make_box(settings, store, office)
         if box.reads is not None and isinstance(service, KesService):
             service.events.locked = LockWatch(box.reads, service.direct).locked
         following = siblings.following(store, store, office) if worker else None
         server = await _listen(settings, box, office, tls, telemetry, following, worker)
-    except BaseException:
-        if jobs is not None:
-            await jobs.close()
-        if store is not None:
-            await store.close()
-        if service is not None:
-            await service.close()
-        raise
+        undo.pop_all()
     background = [asyncio.create_task(store.warm()), *_background(settings, box, office, telemetry, worker)]
-    return Running(box, server, store, service, office.control, warnings, waiting, stopped, jobs, telemetry, background)
+    control, jobs = office.control, office.jobs
+    return Running(box, server, store, service, control, warnings, waiting, stopped, jobs, telemetry, background)
+
+
+def _telemetry(
+    settings: Settings, store: "MemoryStore | FilesStore", service: KeyService | None, worker: Worker | None
+) -> Telemetry:
+    auditor = Auditor(audit_log(crew.audit_path(settings.audit, worker)))
+    telemetry = Telemetry(store, auditor, public=settings.public_metrics)
+    telemetry.service = service
+    telemetry.spans = Spans() if settings.spans else None
+    return telemetry
+
+
+def _office(
+    settings: Settings,
+    store: "MemoryStore | FilesStore",
+    service: KeyService | None,
+    telemetry: Telemetry,
+    worker: Worker | None,
+    stopped: asyncio.Event,
+) -> operators.Office:
+    root = Credential(settings.root.access, bytes(settings.root.secret).decode(), root=True)
+    return operators.make_office(
+        Directory(root, ready=False),
+        store,
+        service,
+        service.keys if service else None,
+        operators.WorkerControl(worker.signal_parent) if worker else operators.ProcessControl(stopped.set),
+        store=store,
+        bucket_keys=bucket_keys(settings, service),
+        telemetry=telemetry,
+        runs_jobs=worker is None or worker.first,
+    )
 
 
 def _background(

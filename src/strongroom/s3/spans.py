@@ -6,7 +6,6 @@ caller's `traceparent` becomes the parent. Nothing of it is loaded otherwise.
 
 import threading
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from strongroom import __version__
@@ -17,17 +16,8 @@ from strongroom.s3.handlers.call import Call
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
-VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 CLOSE_SECONDS = 2.0
 _INSTALL = "traces were asked for: pip install 'strongroom[otel]'"
-
-
-def asked(environment: Mapping[str, str]) -> bool:
-    """Say whether the environment names a collector, and does not switch it off."""
-    off = (
-        environment.get("OTEL_SDK_DISABLED", "").lower() == "true" or environment.get("OTEL_TRACES_EXPORTER") == "none"
-    )
-    return not off and any(environment.get(name) for name in VARIABLES)
 
 
 class Spans:

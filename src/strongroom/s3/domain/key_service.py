@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+LOCK_WITHIN = 5.0  # seconds: how long data keys live while no key server tells of locks
+
 
 class KeyService(Protocol):
     """Lists, makes and changes keys. Raises the errors of key_errors, AlreadyExists, NotSupported or Unavailable."""

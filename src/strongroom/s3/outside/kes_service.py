@@ -11,11 +11,12 @@ from typing import Any, Protocol
 
 from strongroom.errors import BadSettings, Denied, Error, Malformed, NotFound, NotSupported
 from strongroom.s3.domain.key_errors import GENERATE, KeyDisabled, KeyForbidden, KeyNotFound, KeyServiceFailed
+from strongroom.s3.domain.key_service import LOCK_WITHIN
 from strongroom.s3.domain.ports import DataKeys
 from strongroom.s3.outside.kes_failures import translated
 from strongroom.s3.outside.kes_keys import KesKeys
 from strongroom.s3.outside.key_cache import CachedKeys
-from strongroom.s3.outside.key_events import LOCK_WITHIN, KeyEvents
+from strongroom.s3.outside.key_events import KeyEvents
 from strongroom.sdk.kes import KesClient
 from strongroom.sdk.kes_types import ApiKey, KeyExists
 from strongroom.sdk.tls import client_tls

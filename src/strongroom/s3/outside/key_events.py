@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from strongroom.errors import Denied, Error, NotFound
+from strongroom.s3.domain.key_service import LOCK_WITHIN
 from strongroom.s3.outside.kes_keys import KesKeys, generation_number
 
 log = logging.getLogger("strongroom.s3")
 
 KEEP_SECONDS = 300.0  # how long a data key is kept while the stream is live
-LOCK_WITHIN = 5.0  # seconds
 _RETRY_SECONDS = 1.0  # after a stream broke
 _UNKNOWN_SECONDS = 60.0  # after a server said that it has no such stream, or not for us
 _LOCKS = frozenset({"disabled", "pending deletion", "deleted"})
