@@ -13,9 +13,9 @@ import pytest
 from test_kes_outage import Flaky, World
 
 from strongroom.errors import BadSettings, Unavailable
-from strongroom.kes import app
+from strongroom.kes import app, stores
 from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreUnreachable
-from strongroom.kes.domain.settings import AuditSettings, CacheSettings, LockSettings
+from strongroom.kes.domain.settings import AuditSettings, CacheSettings, FsSettings, LockSettings
 from strongroom.kes.handlers import lifecycle
 
 
@@ -190,3 +190,42 @@ async def test_a_start_that_fails_leaves_nothing_running(
     with pytest.raises((Unavailable, BadSettings)):
         await World().start(tmp_path, monkeypatch)
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_ciphertext_of_a_rotation_that_was_not_heard_of_opens_under_a_key_that_is_not_cached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await World().start(tmp_path, monkeypatch, lock=LockSettings(within=60))
+    await world.kes.create("mine")
+    await world.kes.rotate("mine")
+    made = await world.kes.generate("mine")
+    keyring = world.app.state.keyring
+    keyring.forget("mine")
+    keyring.with_states = False  # as on a server that looked before the store had its first state
+    assert (await world.kes.decrypt("mine", made.ciphertext)).plaintext == made.plaintext
+    await world.stop()
+
+
+async def test_a_reload_keeps_keys_in_memory_and_lets_requests_finish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await World().start(tmp_path, monkeypatch)
+    await world.kes.create("mine")
+    made = await world.kes.generate("mine")
+    closed: list[str] = []
+
+    async def close() -> None:
+        closed.append("memory")
+
+    world.store.close = close
+    monkeypatch.setattr(app, "open_store", lambda *_: pytest.fail("a memory store was made anew"))
+    await world.app.reload(world.app.state.settings)
+    assert (await world.kes.decrypt("mine", made.ciphertext)).plaintext == made.plaintext
+    files = replace(world.app.state.settings, store=FsSettings(str(tmp_path / "keys")))
+    monkeypatch.setattr(app, "open_store", stores.open_store)
+    monkeypatch.setattr(app, "RETIRE_SECONDS", 0.2)
+    await world.app.reload(files)
+    assert not closed
+    await asyncio.sleep(0.4)
+    assert closed == ["memory"]
+    await world.stop()

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Protocol
 from strongroom.errors import BadSettings
 
 _LAST = 1 << 20  # bytes at the end of a file in which its last line is looked for
+_CHAINED = re.compile(rb',"chain":"[0-9a-f]{64}"\}\n\Z')
+_BEGIN = b'{"'
 
 
 class Sink(Protocol):
@@ -63,10 +66,17 @@ class FileSink:
         self._size = os.fstat(self._descriptor).st_size
 
     def _cut_torn_line(self) -> None:
-        """Remove a last line without a newline: its write was cut short, so its request was never answered."""
+        """Remove a last line without a newline: its write was cut short, so its request was never answered.
+
+        Raises BadSettings, and changes nothing, for a file that is no audit log.
+        """
         tail = os.pread(self._descriptor, min(_LAST, self._size), max(0, self._size - _LAST))
-        torn = len(tail) - (tail.rfind(b"\n") + 1)
+        whole = tail[: tail.rfind(b"\n") + 1]
+        torn = len(tail) - len(whole)
         if torn:
+            if not (_CHAINED.search(whole) if whole else tail.startswith(_BEGIN)):
+                os.close(self._descriptor)
+                raise BadSettings(f"audit file {self.path}: it is no audit log; move the file away")
             os.ftruncate(self._descriptor, self._size - torn)
             self._size -= torn
 

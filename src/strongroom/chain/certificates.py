@@ -16,7 +16,7 @@ from strongroom.chain.folder import write_file
 CA_DAYS = 3650
 SERVER_DAYS = 825  # what clients of today still accept from a private authority
 CLIENT_DAYS = 3650
-RENEW_DAYS = 30  # a server certificate with less left is made anew at start
+RENEW_DAYS = 400  # a server certificate with less left is made anew at start: so long a chain may run from there
 
 _Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
@@ -69,10 +69,13 @@ def make_server(authority: Pair, pair: Pair, hosts: list[str]) -> None:
 
 
 def serves(pair: Pair, hosts: list[str]) -> bool:
-    """Say whether a server certificate is there, names all hosts and lasts another RENEW_DAYS."""
+    """Say whether a server certificate is there with its key, names all hosts and lasts another RENEW_DAYS."""
     if not pair.exists():
         return False
     certificate = x509.load_pem_x509_certificate(pair.certificate.read_bytes())
+    key = serialization.load_pem_private_key(pair.key.read_bytes(), None)
+    if certificate.public_key() != key.public_key():
+        return False  # a renewal that was cut off between its two files
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     left = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
     return left.days >= RENEW_DAYS and all(_general_name(host) in list(names) for host in hosts)

@@ -14,6 +14,7 @@ from strongroom.sdk.blocking import Answer, Client
 MOUNT = "kv"
 PREFIX = "kes"
 DEFAULT_KEY = "strongroom-default"
+BEGUN = "initialising"  # a file that is there from before the kms is initialised until its share is kept
 LEASE = "87600h"  # ten years: the operator's token is renewed at every start, and lasts when nobody starts
 KES_POLICY = f"""
 # what a key server needs: master keys are created, read and deleted, never overwritten
@@ -63,18 +64,28 @@ class Setup:
                 raise Error(f"the kms stays sealed: {self._unseal_file} holds one share, it needs more")
 
     def _initialise(self) -> None:
+        """Initialise the kms; its only share is in our hands until it lies in the folder (see forget_unfinished)."""
+        begun = self._folder.secret(BEGUN)
+        write_file(begun, b"")
         made = self._do("PUT", "/v1/sys/init", {"secret_shares": 1, "secret_threshold": 1})
         write_file(self._unseal_file, Unseal(made["keys_base64"][0], made["root_token"]).to_bytes())
+        begun.unlink()
 
     def finish(self) -> None:
         """Mount KV, write policies, make the AppRole and the operator's token; then revoke the root token."""
         unseal = Unseal.from_bytes(self._unseal_file.read_bytes())
         if not unseal.root_token:
             return
-        self.equip(unseal.root_token)
-        self._do("POST", "/v1/auth/token/revoke-self")
+        if not self._revoked(unseal.root_token):
+            self.equip(unseal.root_token)
+            self._do("POST", "/v1/auth/token/revoke-self")
         write_file(self._unseal_file, Unseal(unseal.share).to_bytes())
         self._kms.headers = {}
+
+    def _revoked(self, root_token: str) -> bool:
+        """Say whether the root token is gone already: then all was made, and only its trace here is left."""
+        answer = self._kms.ask("GET", "/v1/auth/token/lookup-self", None, {"X-Vault-Token": root_token})
+        return answer.status == 403 and self._folder.secret("operator-token").exists()
 
     def equip(self, root_token: str) -> None:
         """Make what the chain needs in a kms: mount, policies, AppRole, operator's token."""
@@ -108,6 +119,19 @@ class Setup:
         if answer.status >= 400:
             raise Error(f"kms: {method} {path}: {_reason(answer)}")
         return answer.json() or {}
+
+
+def forget_unfinished(folder: Folder) -> None:
+    """Remove the storage of a kms that was initialised while nobody kept its share: nobody can ever open it.
+
+    To be called before the kms starts. Only a set-up that was cut off right there leaves that: nothing was made yet.
+    """
+    begun = folder.secret(BEGUN)
+    later = (folder.secret("unseal"), folder.secret("approle"), folder.secret("operator-token"))
+    if begun.exists() and not any(file.exists() for file in later):
+        for file in (folder / "kms").glob("kms.db*"):
+            file.unlink()
+    begun.unlink(missing_ok=True)
 
 
 def renew_operator(kms: Client, token: str) -> None:

@@ -18,6 +18,7 @@ from strongroom.errors import BadSettings
 
 FORMAT = 1
 MARKER = "strongroom.json"
+NEW = ".new"  # behind the name of a file that is being written
 FOLDERS = ("certs", "certs/s3", "certs/s3/CAs", "secrets", "kms", "kes", "s3", "logs")
 
 
@@ -92,7 +93,7 @@ class Folder:
             raise BadSettings(f"{self.path} is a file; name a folder")
         marker = self.path / MARKER
         if not marker.exists():
-            if any(name != MARKER for name in os.listdir(self.path)):
+            if any(name != MARKER + NEW for name in os.listdir(self.path)):
                 raise BadSettings(
                     f"{self.path} holds something else (no {MARKER} in it); name an empty or a new folder"
                 )
@@ -110,11 +111,17 @@ class Folder:
         if stat.S_IMODE(status.st_mode) & 0o077:
             raise BadSettings(f"{self.path} is open to others; run: chmod 700 {self.path}")
 
-    def make(self) -> None:
-        """Make the folders that are missing, private; raise BadSettings when that is not allowed."""
+    def make(self, chain: Chain) -> None:
+        """Make the folders that are missing, private; raise BadSettings when that is not allowed.
+
+        A new one is marked as this chain's before anything else lies in it, so that a start which fails, or is cut
+        off, can be repeated.
+        """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.chmod(0o700)
+            if not (self.path / MARKER).exists():
+                self.save(chain)
             for name in FOLDERS:
                 (self.path / name).mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
@@ -137,7 +144,7 @@ class Folder:
 
 def write_file(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write a file as a whole, durably: the old content or the new one, never half."""
-    temporary = path.with_name(path.name + ".new")
+    temporary = path.with_name(path.name + NEW)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     with open(descriptor, "wb") as file:
         file.write(data)

@@ -17,6 +17,17 @@ CALM = 30.0  # a child that ran this long starts again with the first pause
 STOP_SECONDS = 4.0  # then SIGKILL: everything has ended within 5 s
 LOG_BYTES = 16 * 1024 * 1024  # a larger log is put aside (one old one is kept) before a child starts
 
+OTHERS = (
+    "VAULT_",
+    "BAO_",
+    "KES_",
+    "MINIO_KMS_",
+    "MINIO_ROOT_",
+    "MINIO_ACCESS_KEY",
+    "MINIO_SECRET_KEY",
+    "MINIO_VOLUMES",
+)
+
 Say = Callable[[str], None]
 
 
@@ -41,7 +52,7 @@ class Child:
                 "-m",
                 "strongroom.cli.main",
                 *self.words,
-                env={**os.environ, **self.environment, PARENT: str(os.getpid())},
+                env={**inherited(), **self.environment, PARENT: str(os.getpid())},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=descriptor,
                 stderr=descriptor,
@@ -61,6 +72,14 @@ class Child:
     @property
     def running(self) -> bool:
         return self.process is not None and self.process.returncode is None
+
+
+def inherited() -> dict[str, str]:
+    """Return the environment without what is meant for clients, or for boxes that are set up otherwise.
+
+    A shell that has done `eval "$(strongroom env DIR)"`, or talks to another Vault, starts the same chain.
+    """
+    return {name: value for name, value in os.environ.items() if not name.startswith(OTHERS)}
 
 
 class Supervisor:
@@ -105,11 +124,13 @@ class Supervisor:
             self._say(f"{child.name} ended ({_ending(code)}), starting it again in {pause:g} s; its log: {child.log}")
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
-            await child.start()
             try:
+                await child.start()
                 await self._serving(child)
             except Error as error:
                 self._say(str(error))
+            except Exception as error:  # a full disk, say: whoever keeps a child must not end before it
+                self._say(f"{child.name}: {type(error).__name__}: {error}")
             else:
                 self._say(f"{child.name} runs again")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from strongroom.chain import certificates, settings
-from strongroom.chain.first import Setup, create_default_key, renew_operator
+from strongroom.chain.first import Setup, create_default_key, forget_unfinished, renew_operator
 from strongroom.chain.folder import Address, Chain, Folder, write_file
 from strongroom.chain.supervise import Child, Say, Supervisor
 from strongroom.errors import BadSettings, Error, Unavailable
@@ -70,7 +70,8 @@ def _check_port(address: Address, box: str) -> None:
 
 def prepare(folder: Folder, chain: Chain, wish: Wish) -> dict[str, str]:
     """Make what is missing: folders, certificates, identities, root password. Returns the kes identities."""
-    folder.make()
+    folder.make(chain)
+    forget_unfinished(folder)
     _root_password(folder, wish.root_password_file)
     authority = settings.authority_pair(folder)
     if not authority.exists():

@@ -39,7 +39,7 @@ def up(folder: str, as_json: bool, **wishes: str | bool | None) -> None:
     wish = chain.Wish(**wishes)  # type: ignore[arg-type]  # click gives each option its type
     place = Folder(folder)
     settled = chain.settle(place, wish)
-    place.make()
+    place.make(settled)
     place.lock()
     identities = chain.prepare(place, settled, wish)
 

@@ -35,6 +35,7 @@ from strongroom.observe.log import Log
 
 __all__ = ["App", "Settings", "development", "serve", "start"]
 GRACE_SECONDS = 5.0
+RETIRE_SECONDS = 15.0  # that a replaced store stays open: the longest that a route may take (kes.md 1.5)
 LIMITS = Limits(head_seconds=5.0, idle_seconds=90.0)  # kes.md 1.1
 CERTIFICATE_SECONDS = 900.0  # how often certificate files are read again (kes.md 2.3)
 
@@ -68,7 +69,7 @@ class App:
         """
         tls = listener_tls(settings)
         old = self.entrance.state
-        state = await _make_state(settings, self.log, old.keyring.changes)
+        state = await _make_state(settings, self.log, old.keyring.changes, _kept(old, settings))
         if not state.watch.read_at and settings.store == old.settings.store:
             state.keyring.fallback.adopt(old.keyring.entries, state.keyring.epoch)
         if self.server.tls is not None:
@@ -76,8 +77,10 @@ class App:
         self.entrance.replace(state)
         self.log.level = settings.error_level
         self.store = state.keyring.store
-        await old.watch.stop()
-        await old.keyring.store.close()
+        await old.watch.end()
+        if old.keyring.store is not self.store:
+            self._tasks = [task for task in self._tasks if not task.done()]
+            self._tasks.append(asyncio.create_task(_retire(old)))
 
     async def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Answer what runs, then end everything."""
@@ -116,9 +119,24 @@ async def start(settings: Settings, *, log: Log | None = None) -> App:
     return app
 
 
-async def _make_state(settings: Settings, log: Log, changes: Turns) -> State:
+def _kept(old: State, settings: Settings) -> KeyStore | None:
+    """Return the store that a reload goes on with: one in memory, which would be empty if it were made anew."""
+    in_memory = isinstance(old.settings.store, MemorySettings) and isinstance(settings.store, MemorySettings)
+    return old.keyring.store if in_memory else None
+
+
+async def _retire(old: State) -> None:
+    """Close the store of a state that was replaced, once the requests that use it have had their time."""
+    try:
+        await asyncio.sleep(RETIRE_SECONDS)
+    finally:
+        await old.keyring.stop()
+        await old.keyring.store.close()
+
+
+async def _make_state(settings: Settings, log: Log, changes: Turns, kept: KeyStore | None = None) -> State:
     policies, verify = Policies.of(settings.admin, settings.policies), forwarded_verifier(settings)
-    store = await open_store(settings.store, log.warn)
+    store = kept or await open_store(settings.store, log.warn)
     keyring = Keyring(store, log.warn, changes=changes)
     watch = Watch(keyring, settings.cache, settings.lock, log)
     try:
@@ -127,7 +145,8 @@ async def _make_state(settings: Settings, log: Log, changes: Turns) -> State:
         await _make_keys(settings, keyring)
     except (Error, asyncio.CancelledError):
         await watch.stop()
-        await store.close()
+        if store is not kept:
+            await store.close()
         raise
     return State(settings, policies, keyring, watch, iso(time.time()), verify)
 

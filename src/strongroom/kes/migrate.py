@@ -9,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from strongroom.errors import AlreadyExists, NotFound
+from strongroom.kes.domain.lifecycle import GENERATION, STATES
 from strongroom.kes.domain.ports import KeyStore
 from strongroom.kes.domain.settings import StoreSettings
 from strongroom.kes.stores import Warn, open_store
 
 PAGE = 50_000  # names at a time
+SHARED = (STATES, GENERATION)  # entries that belong to all keys of a store
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,26 @@ def migrate(source: StoreSettings, target: StoreSettings, wanted: Migration, war
 
 async def _copy(source: KeyStore, target: KeyStore, wanted: Migration) -> int:
     copied, after = 0, ""
+    if not wanted.dry_run:
+        await _begin_states(source, target)
     while page := await source.names("", after, PAGE):
         after = page[-1]
         for name in page:
+            if name in SHARED:
+                continue
             if fnmatch.fnmatchcase(_key_of(name), wanted.pattern) and await _copy_one(source, target, name, wanted):
                 copied += not name.endswith("-")  # a key's states are copied with it, and not counted
                 wanted.progress(copied)
     return copied
+
+
+async def _begin_states(source: KeyStore, target: KeyStore) -> None:
+    """Let the target know that keys may have states, whatever the pattern is: without, nobody looks at them there."""
+    for name in SHARED:
+        try:
+            await target.create(name, await source.get(name))
+        except (NotFound, AlreadyExists):
+            continue  # no states there, or states here already
 
 
 def _key_of(entry: str) -> str:

@@ -95,6 +95,20 @@ def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
         AuditLog(FileSink(tmp_path / "a"))
 
 
+@pytest.mark.parametrize("text", ["a: 1\nb: 2", "no line at all", '{"x":1}\n{"y":2}', "\n" * 3 + "end"])
+def test_a_foreign_file_without_a_last_newline_is_left_as_it_is(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a").write_text(text)
+    with pytest.raises(BadSettings):
+        FileSink(tmp_path / "a")
+    assert (tmp_path / "a").read_text() == text
+
+
+def test_a_torn_first_line_is_cut_off(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text('{"time":"2026')
+    AuditLog(FileSink(tmp_path / "a")).close()
+    assert (tmp_path / "a").read_bytes() == b""
+
+
 class Full:
     """A sink on a full disk."""
 

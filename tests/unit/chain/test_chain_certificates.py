@@ -64,3 +64,11 @@ def test_identity_is_the_hash_of_the_public_key(tmp_path):
     )
     assert identity == certificates.identity_of(pair.certificate) == hashlib.sha256(openssl.stdout).hexdigest()
     assert pair.key.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_certificate_whose_key_is_another_is_made_anew(authority, tmp_path):
+    pair, other = (Pair(tmp_path / f"{name}.crt", tmp_path / f"{name}.key") for name in "ab")
+    for one in (pair, other):
+        certificates.make_server(authority, one, ["localhost"])
+    other.key.replace(pair.key)  # a renewal that was cut off between its two files
+    assert not certificates.serves(pair, ["localhost"])

@@ -3,6 +3,7 @@ import os
 import pytest
 
 from strongroom.chain.folder import Address, Chain, Folder, write_file
+from strongroom.chain.up import Wish, prepare
 from strongroom.errors import BadSettings
 
 CHAIN = Chain("127.0.0.1:8200", "127.0.0.1:7373", "127.0.0.1:9000", True, "strongroom")
@@ -31,8 +32,7 @@ def test_bad_address_names_the_option(text):
 def test_a_new_folder_is_private_and_remembers_its_chain(tmp_path):
     folder = Folder(tmp_path / "new")
     assert folder.load() is None
-    folder.make()
-    folder.save(CHAIN)
+    folder.make(CHAIN)
     assert folder.load() == CHAIN
     assert os.stat(folder.path).st_mode & 0o777 == 0o700
 
@@ -54,7 +54,7 @@ def test_a_folder_that_is_something_else_is_refused(tmp_path, what):
 
 def test_two_ups_cannot_share_a_folder(tmp_path):
     folder = Folder(tmp_path / "it")
-    folder.make()
+    folder.make(CHAIN)
     descriptor = folder.lock()
     with pytest.raises(BadSettings, match="another"):
         folder.lock()
@@ -69,3 +69,21 @@ def test_a_secret_file_is_private_and_whole(tmp_path):
     assert path.read_bytes() == b"two"
     assert path.stat().st_mode & 0o777 == 0o600
     assert os.listdir(tmp_path) == ["secret"]
+
+
+def test_a_start_that_was_cut_off_at_once_can_be_repeated(tmp_path):
+    folder = Folder(tmp_path / "it")
+    folder.path.mkdir(mode=0o700)
+    (folder / "strongroom.json.new").write_text("{")
+    assert folder.load() is None
+    folder.make(CHAIN)
+    assert folder.load() == CHAIN
+
+
+def test_a_wrong_option_leaves_a_folder_that_the_right_one_can_use(tmp_path):
+    folder = Folder(tmp_path / "it")
+    folder.make(CHAIN)
+    with pytest.raises(BadSettings, match="root-password-file"):
+        prepare(folder, CHAIN, Wish(root_password_file=str(tmp_path / "none")))
+    assert folder.load() == CHAIN
+    assert prepare(folder, CHAIN, Wish()).keys() == {"admin", "s3"}

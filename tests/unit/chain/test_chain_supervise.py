@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from strongroom.chain.supervise import Child, Supervisor
+from strongroom.chain.supervise import Child, Supervisor, inherited
 from strongroom.errors import Error
 
 SERVE = "import os,sys,time; open(sys.argv[1],'a').write(f'{os.getpid()}\\n'); time.sleep(60)"
@@ -67,3 +67,32 @@ async def test_a_child_that_ignores_sigterm_is_killed(tmp_path, monkeypatch):
     await supervisor.start()
     await supervisor.stop()
     assert stubborn.process.returncode == -signal.SIGKILL
+
+
+async def test_a_child_is_kept_although_something_unforeseen_happens_at_its_restart(tmp_path):
+    pids, said, calls = tmp_path / "pids", [], []
+
+    def serving(_):
+        calls.append(1)
+        until(pids.exists)
+        if len(calls) == 2:
+            raise OSError(28, os.strerror(28))
+
+    supervisor = Supervisor([child(tmp_path, [SERVE, str(pids)], serving)], said.append)
+    await supervisor.start()
+    for deaths in (1, 2):
+        await asyncio.to_thread(until, lambda deaths=deaths: len(pids.read_text().split()) == deaths)
+        os.kill(int(pids.read_text().split()[-1]), signal.SIGKILL)
+        await asyncio.to_thread(until, lambda deaths=deaths: len(said) == 2 * deaths)
+    await supervisor.stop()
+    assert "No space left" in said[1]
+    assert said[3] == "box runs again"
+
+
+def test_children_do_not_inherit_what_is_meant_for_clients(monkeypatch):
+    for name in ("VAULT_NAMESPACE", "BAO_TOKEN", "KES_SERVER", "MINIO_KMS_SECRET_KEY", "MINIO_ROOT_PASSWORD"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("MINIO_REGION", "here")
+    found = inherited()
+    assert found["MINIO_REGION"] == "here"
+    assert not any(value == "x" for value in found.values())

@@ -124,7 +124,7 @@ def test_dry_runs_and_resuming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert "Would migrate      3 keys." in run(f"{words} --dry-run", capsys)
     assert not list((tmp_path / "to").iterdir())
     assert "Migrated      2 keys successfully!" in run(f"{words} a*", capsys)
-    assert {one.name for one in (tmp_path / "to").iterdir()} == {"a1", "a2", "a1-disabled-"}
+    assert {one.name for one in (tmp_path / "to").iterdir()} == {"a1", "a2", "a1-disabled-", "generation-"}
     assert "Migrated      1 keys successfully!" in run(f"tool {words} --merge", capsys)
     assert {one.name for one in (tmp_path / "to").iterdir()} == {one.name for one in (tmp_path / "from").iterdir()}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from strongroom.errors import BadSettings, Malformed
-from strongroom.kes.domain.errors import KeyNotFound
+from strongroom.kes.domain.errors import KeyNotFound, StoreShut, StoreUnreachable
 from strongroom.kes.domain.settings import VaultLogin, VaultSettings
 from strongroom.kes.storage import vault_token
 from strongroom.kes.storage.vault import VaultStore
@@ -23,10 +23,13 @@ class Vault:
         self.lease, self.renewal = 0.0, 200
         self.logins: list[tuple[str, dict[str, str], str]] = []
         self.renewals = 0
+        self.refuse = 0  # the status of a login that is refused
         self.token = ""
 
     def __call__(self, request: Request, body: Body) -> Response:
         if request.path.endswith("/login"):
+            if self.refuse:
+                return Response(self.refuse, (), b'{"errors":["no"]}')
             document, namespace = json.loads(body.buffered or b""), request.headers.get("x-vault-namespace", "")
             self.logins.append((request.path, document, namespace))
             self.token = f"token-{len(self.logins)}"
@@ -106,3 +109,16 @@ async def test_a_refused_login_is_an_error_at_start(vault: tuple[Vault, str], mo
     monkeypatch.setattr(double, "_auth", lambda: Response(400, (), b'{"errors":["invalid role or secret ID"]}'))
     with pytest.raises(Malformed, match="invalid role or secret ID"):
         await VaultStore.connect(VaultSettings(url, VaultLogin("approle", "approle", id="r", secret="s")), print)
+
+
+async def test_a_login_that_is_gone_is_told_from_a_policy_that_denies(vault: tuple[Vault, str]) -> None:
+    double, url = vault
+    store = await VaultStore.connect(VaultSettings(url, VaultLogin("approle", "approle", id="r", secret="s")), print)
+    double.token = "revoked"
+    double.refuse = 403
+    with pytest.raises(StoreShut):
+        await store.get("mine")
+    double.refuse = 503
+    with pytest.raises(StoreUnreachable):
+        await store.get("mine")
+    await store.close()

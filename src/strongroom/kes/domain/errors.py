@@ -124,5 +124,9 @@ class StoreDenied(StoreFailed):
     """The key store does not let us."""
 
 
+class StoreShut(StoreDenied):
+    """The key store does not know us (any longer): that it denies an entry says nothing about the entry."""
+
+
 class StoredKeyDamaged(StoreFailed):
     """What lies in the key store under a key's name is not a key."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from strongroom.crypto.fingerprint import fingerprint
 from strongroom.errors import Unavailable
 from strongroom.kes.domain import storedkey
-from strongroom.kes.domain.errors import KeyNotFound, StoreDenied, StoredKeyDamaged, StoreUnreachable
+from strongroom.kes.domain.errors import KeyNotFound, StoreDenied, StoredKeyDamaged, StoreShut, StoreUnreachable
 from strongroom.kes.domain.lifecycle import (
     Deleted,
     Deletion,
@@ -253,6 +253,8 @@ async def maybe(store: KeyStore, name: str, warn: Log) -> bytes | None:
         return await store.get(name)
     except KeyNotFound:
         return None
+    except StoreShut:
+        raise
     except StoreDenied:
         warn(f"the key store denies access to '{name}': key states and versions are not seen there")
         return None

@@ -74,7 +74,12 @@ async def _fetched(call: Call, body: json.CryptoBody, work: _Work, *, again: boo
             key = await keyring.reread(call.argument)
         else:
             key = await keyring.get(call.argument)
-    return work(call, body, key)
+    try:
+        return work(call, body, key)
+    except UnknownVersion:
+        if again:
+            raise
+        return await _fetched(call, body, work, again=True)
 
 
 def _body(call: Call, members: frozenset[str], *, optional: bool = False) -> json.CryptoBody:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 from strongroom.errors import Error, Unavailable
-from strongroom.kes.domain.errors import KeyNotFound, StoreDenied, StoreUnreachable
+from strongroom.kes.domain.errors import KeyNotFound, StoreDenied, StoreShut, StoreUnreachable
 from strongroom.kes.domain.lifecycle import GENERATION, STATES, Event, Generation, MasterKey, decode_entry
 from strongroom.kes.domain.settings import CacheSettings, LockSettings
 from strongroom.kes.handlers.generation import replace_generation
@@ -70,12 +70,16 @@ class Watch:
         self._tasks.append(asyncio.create_task(self._every(seconds, work)))
 
     async def stop(self) -> None:
-        """End the background work and all event streams."""
+        """End the background work, all event streams, and the reads that go on."""
+        await self.end()
+        await self.keyring.stop()
+
+    async def end(self) -> None:
+        """End the background work and all event streams; requests that run may still read keys."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
-        await self.keyring.stop()
         for queue in list(self._subscribers):
             _offer(queue, None)
 
@@ -120,7 +124,11 @@ class Watch:
         try:
             found = decode_entry(await store.get(GENERATION), Generation)
             self.keyring.with_states = True
+        except StoreShut:
+            raise
         except StoreDenied:
+            if self.generation.random:
+                raise  # the store has held our states: keys are not used without looking at them
             self.keyring.with_states = False  # a store that denies the name cannot hold our states
             return Generation()
         except KeyNotFound:
@@ -133,6 +141,8 @@ class Watch:
     async def _has_states(self) -> bool:
         try:
             await self.keyring.store.get(STATES)
+        except StoreShut:
+            raise
         except (KeyNotFound, StoreDenied):
             return False
         return True
@@ -191,14 +201,15 @@ class Watch:
             self._subscribers.discard(queue)
 
     def _since(self, after: str) -> list[Event]:
+        """Return what followed a generation, and what was told under it: a client may have heard a part of that."""
         now = self.generation.text()
-        if after == now:
-            return [Event("heartbeat", "", now, self.now())]
         kept = list(self._events)
-        last = max((place for place, event in enumerate(kept) if event.generation == after), default=None)
-        if after and last is not None:
-            return kept[last + 1 :]
-        return [Event("reset", "", now, self.now())]
+        first = next((place for place, event in enumerate(kept) if event.generation == after), None)
+        if after and first is None:
+            return [Event("heartbeat" if after == now else "reset", "", now, self.now())]
+        if not after or (first == 0 and len(kept) == KEPT_EVENTS):  # more of it may have been let go of
+            return [Event("reset", "", now, self.now())]
+        return kept[first:]
 
     # ---- timers
     async def _poll(self) -> None:

@@ -6,12 +6,17 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from strongroom.errors import BadSettings
-from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreDenied, StoreFailed, StoreUnreachable
+from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreDenied, StoreFailed, StoreShut, StoreUnreachable
 from strongroom.kes.domain.pages import page
 from strongroom.kes.domain.settings import AwsSettings
 
 T = TypeVar("T")
-_DENIED = {"AccessDeniedException", "UnrecognizedClientException", "InvalidSignatureException"}
+_KINDS = {
+    "AccessDeniedException": StoreDenied,
+    "UnrecognizedClientException": StoreShut,
+    "InvalidSignatureException": StoreShut,
+    "ExpiredTokenException": StoreShut,
+}
 
 
 class AwsStore:
@@ -101,7 +106,7 @@ class AwsStore:
                 raise KeyExists(name) from error
             if code == "ResourceNotFoundException":
                 raise KeyNotFound(name) from error
-            kind = StoreDenied if code in _DENIED else StoreFailed
+            kind = _KINDS.get(code, StoreFailed)
             raise kind(f"aws: failed to {what} '{name}': {error}") from error
         except BotoCoreError as error:
             raise StoreUnreachable(f"aws: {error}") from error

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from strongroom.errors import Incomplete, TooLarge, Unavailable
-from strongroom.kes.domain.errors import StoreDenied, StoreFailed, StoreUnreachable
+from strongroom.kes.domain.errors import StoreDenied, StoreFailed, StoreShut, StoreUnreachable
 from strongroom.net.client import HttpClient
 
 EARLY_SECONDS = 120.0  # a token is replaced so long before it ends
 RETRIES = 2
+_KINDS = {401: StoreShut, 403: StoreDenied}
 RETRIED = {429, 500, 502, 503, 504}
 
 
@@ -56,7 +57,7 @@ class Rest:
                 await asyncio.sleep(0.2 * (attempt + 1))
         if answer.status < 300 or answer.status in accept:
             return answer
-        kind = StoreDenied if answer.status in {401, 403} else StoreFailed
+        kind = _KINDS.get(answer.status, StoreFailed)
         raise kind(f"{self._name}: {method} {url.partition('?')[0]}: {answer.status} {_reason(answer.document)}")
 
     async def reach(self, url: str) -> float:
@@ -92,14 +93,14 @@ class Rest:
 async def fetch_token(
     name: str, http: HttpClient, method: str, url: str, headers: dict[str, str], body: bytes = b""
 ) -> Token:
-    """Ask for a token in the manner of OAuth 2 (RFC 6749, 5.1); raise StoreDenied or StoreUnreachable."""
+    """Ask for a token in the manner of OAuth 2 (RFC 6749, 5.1); raise StoreShut or StoreUnreachable."""
     try:
         answer = await http.request(method, url, headers=headers, body=body, timeout=10)
     except (Unavailable, Incomplete, TooLarge) as error:
         raise StoreUnreachable(f"{name}: no token: {error}") from error
     document = parse(name, answer.body)
     if answer.status != 200 or "access_token" not in document:
-        raise StoreDenied(f"{name}: no token: {answer.status} {_reason(document)}")
+        raise StoreShut(f"{name}: no token: {answer.status} {_reason(document)}")
     return Token(str(document["access_token"]), time.monotonic() + float(document.get("expires_in", 300)))
 
 

@@ -17,6 +17,7 @@ from strongroom.kes.domain.errors import (
     StoreDenied,
     StoredKeyDamaged,
     StoreFailed,
+    StoreShut,
     StoreUnreachable,
 )
 from strongroom.kes.domain.pages import page
@@ -197,7 +198,7 @@ class VaultStore:
             try:
                 return await work()
             except Denied:
-                if not await self._keeper.login_again():
+                if not await self._login_again():
                     raise
                 return await work()
         except (KeyExists, KeyNotFound, StoreFailed, StoreUnreachable):
@@ -213,6 +214,15 @@ class VaultStore:
             raise StoreUnreachable(f"vault: {error}") from error
         except Malformed as error:
             raise StoreFailed(f"vault: {error}") from error
+
+    async def _login_again(self) -> bool:
+        """Say whether there is a new token; raise StoreShut or StoreUnreachable when there is no good one at all."""
+        try:
+            return await self._keeper.login_again()
+        except Unavailable as error:
+            raise StoreUnreachable(f"vault: cannot log in again: {error}") from error
+        except Error as error:
+            raise StoreShut(f"vault: cannot log in again: {error}") from error
 
     async def _watch_seal(self) -> None:
         """Look every ping whether the server is sealed: requests then fail at once, and work again after unsealing."""

@@ -37,7 +37,10 @@ class TokenKeeper:
         self._use(await self._client.login(settings.engine, document, namespace=namespace, token=token))
 
     async def login_again(self) -> bool:
-        """After a refusal: log in anew if the token is no longer known. Say whether it is worth trying again."""
+        """After a refusal: log in anew if the token is no longer known. Say whether it is worth trying again.
+
+        Raises what the login raises, when there is no good token.
+        """
         refused = self._client.token
         async with self._turn:
             if self._client.token != refused:
@@ -48,7 +51,7 @@ class TokenKeeper:
                 await self.login()
             except Error as error:
                 self._warn(f"vault: cannot log in again: {error}")
-                return False
+                raise
         return True
 
     async def keep(self) -> None:
