@@ -1,35 +1,26 @@
-"""Several worker processes on one folder and one port: the parent that keeps them, and what keeps them in step.
+"""Several worker processes on one folder and one port: what keeps them in step (parent.py starts them).
 
-The parent holds the folder's lock and the listening socket, and serves nothing. Workers meet in the store: a counter
-of changes in shared memory tells each, at its next request, to look again (handlers/following.py). The first worker
-does what only one may do: lifecycle rules, jobs, sending notifications.
+Workers meet in the store: a counter of changes in shared memory tells each, at its next request, to look again
+(handlers/following.py). The first worker does what only one may do: lifecycle rules, jobs, sending notifications.
 """
 
 import asyncio
 import contextlib
 import logging
 import os
-import signal
 import sys
-import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from strongroom.errors import BadSettings, Error, NotFound
-from strongroom.net.workers import Worker, Workers, listening_socket
+from strongroom.errors import Error, NotFound
+from strongroom.net.workers import Worker
 from strongroom.s3.domain.ports import SystemStore
-from strongroom.s3.storage import sweep
-from strongroom.s3.storage.opening import Opened, open_folder
-
-if TYPE_CHECKING:
-    from strongroom.net.run import Signals
 
 log = logging.getLogger("strongroom.s3")
 
-GRACE_SECONDS = 8.0  # for workers to finish what they do
 WATCH_SECONDS = 0.25  # between two looks at what siblings have asked for
 COUNTERS_SECONDS = 1.0  # between two notes of a worker's counters
 MEETING = "STRONGROOM_WORKERS_FOLDER"  # in a worker's environment: where workers leave their counters
@@ -146,61 +137,3 @@ def execute_again() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # our own command line
-
-
-def supervise(folder: Path, host: str, port: int, count: int, *, tls: bool) -> int:
-    """Keep count workers of this process's own command line until SIGTERM; return the exit code.
-
-    tls: they will speak it. What they need is loaded by them alone: this process takes a third of a worker's memory.
-    """
-    from strongroom.net.run import run
-
-    again: list[bool] = []
-
-    async def main(signals: "Signals") -> int:
-        try:
-            sock = listening_socket(host, port)
-        except OSError as error:
-            raise BadSettings(f"cannot listen on {host or '*'}:{port}: {error.strerror or error}") from error
-        loop = asyncio.get_running_loop()
-        opened = await loop.run_in_executor(None, open_folder, folder)
-
-        def restart() -> None:
-            if not signals.stopped.is_set():
-                again.append(True)
-                signals.stopped.set()
-
-        def stop() -> None:
-            if signals.stopped.is_set() and not again:
-                raise SystemExit(130)  # asked a second time, as net.run has it
-            again.clear()  # when it was about to restart
-            signals.stopped.set()
-
-        loop.add_signal_handler(signal.SIGUSR1, restart)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop)
-        cleaning = loop.run_in_executor(None, sweep.clean, folder, opened.system, opened.leftovers)
-        with tempfile.TemporaryDirectory(prefix="strongroom-s3-") as home, sock:
-            command = [sys.executable, *sys.orig_argv[1:]]
-            workers = Workers(lambda number: command, count, sock, {MEETING: home})
-            running = asyncio.create_task(workers.run(signals, GRACE_SECONDS))
-            if await workers.ready():
-                name = sock.getsockname()
-                print(f"API: {url_of(name[0], name[1], tls)}", flush=True)
-            code = await running
-        await _let_go(opened, cleaning)
-        return code
-
-    try:
-        code = run(main)
-    except Error as error:
-        print(f"FATAL {error}", file=sys.stderr)
-        return 1
-    if again:
-        execute_again()
-    return code
-
-
-async def _let_go(opened: Opened, cleaning: "asyncio.Future[int]") -> None:
-    await asyncio.wait([cleaning])
-    await asyncio.get_running_loop().run_in_executor(None, opened.close)

@@ -53,7 +53,7 @@ def server(
     if console_address and not is_worker():
         print("WARNING: --console-address: this server has no console", file=sys.stderr)
     if count > 1 and settings.folder is not None and not is_worker():
-        from strongroom.s3.crew import supervise
+        from strongroom.s3.parent import supervise
 
         tls = settings.certs is not None and (settings.certs / "public.crt").exists()
         return supervise(settings.folder, settings.host, settings.port, count, tls=tls)
