@@ -3,6 +3,7 @@
 import pytest
 from system.keys_world import DEFAULT, admin, client, key, off, serving
 from system.test_s3_keys import Chain
+from system.test_s3_lost_default_key import add_alice
 from system.test_s3_rewrap import finish
 
 from strongroom.s3.domain.rewrap import Order
@@ -63,3 +64,19 @@ async def test_usage_follows_writes_deletes_rotation_and_rewrapping(chain):
         assert counts(await key(running, "usage", "no-such-key")) == (0, 0, 0)
         status, _ = await off(admin, running, "GET", "/minio/kms/v1/key/usage", user=("none", "wrong"), key_id="other")
         assert status == 403
+
+
+async def test_usage_tells_what_the_server_keeps_under_a_key(chain):
+    async with chain.kes() as kes, serving(chain, kes.port) as running:
+        s3 = client(running)
+        await running.service.create("other")
+        assert await add_alice(running) == (200, "")
+        await off(s3.create_bucket, Bucket="bucket")
+        await off(
+            s3.put_object, Bucket="bucket", Key="k", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId="other"
+        )
+        found = await key(running, "usage", DEFAULT)
+        assert (found["users-and-policies"], found["list-keys"], counts(found)) == (1, 1, (0, 0, 0))
+        assert [(bucket["name"], bucket["list-keys"]) for bucket in found["buckets"]] == [("bucket", 1)]
+        found = await key(running, "usage", "other")
+        assert (found["users-and-policies"], found["list-keys"], counts(found)) == (0, 0, (1, 1, 1))

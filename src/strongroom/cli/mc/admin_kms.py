@@ -156,6 +156,8 @@ def usage(shell: Shell, line: Line) -> None:
     parts = [plural(_int(found.get(f"{word}s")), word) for word in ("object", "version")]
     total = f"Key `{key}` protects {', '.join(parts)}, {size(_int(found.get('bytes')))}, "
     total += f"in {plural(len(rows) - 1, 'bucket')}."
+    if own := _int(found.get("users-and-policies")):
+        total += f"\nThe server keeps {own} entries of users and policies under it: without the key no user can log in."
     text = f"{table(rows)}\n{total}" if len(rows) > 1 else total
     shell.console.say({"status": "success", "target": desk.name, "keyId": key, **found}, text)
 

@@ -40,6 +40,14 @@ def is_sealed(data: bytes) -> bool:
     return data[:1] == bytes([VERSION])
 
 
+def key_name_of(data: bytes) -> str:
+    """Return the name of the key that an entry is sealed under; "" for one that lies in clear or cannot be read."""
+    try:
+        return parse(data).key_name if is_sealed(data) else ""
+    except Malformed:
+        return ""
+
+
 def seal(made: DataKey, plaintext: bytes) -> bytes:
     """Return an entry under a fresh data key, which was made with the first of `contexts`."""
     nonce = os.urandom(madmin.NONCE_SIZE)

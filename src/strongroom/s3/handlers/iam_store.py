@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from strongroom.errors import Error, NotFound
+from strongroom.s3.domain.backend_entry import key_name_of
 from strongroom.s3.domain.iam.directory import Directory
 from strongroom.s3.domain.iam.records import KINDS, Account, Entry, Group, User
 from strongroom.s3.domain.ports import SystemStore
@@ -128,6 +129,10 @@ class IamStore:
             before = _changes(await self._stored_revision())
             after = [*before, (os.urandom(8), path)][-REMEMBERED:]
             await self._system.save(REVISION, msgspec.msgpack.encode(after))
+
+    def under(self, key_name: str) -> int:
+        """Return how many entries are sealed under a key."""
+        return sum(key_name_of(sealed) == key_name for sealed in self._stored.values())
 
     async def save(self, kind: str, name: str, entry: Entry) -> None:
         """Store an entry with the time of now, then let requests see it.
