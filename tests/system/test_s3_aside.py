@@ -271,3 +271,19 @@ async def test_rules_and_policies_do_not_go_by_changed_tags(tmp_path, caplog):
         with pytest.raises(urllib.error.HTTPError) as caught:
             await off(urllib.request.urlopen, request)
         assert caught.value.code == 500
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_list_key_that_no_document_names_vouches_for_nothing(tmp_path, mode):
+    folder = tmp_path / "data"
+    async with serving(folder) as running:
+        s3 = client(running)
+        await off(s3.create_bucket, Bucket="bucket")
+        await off(fill, s3, mode)
+    etag = column(folder, "etag")
+    at = 1 if etag[:1] == b"\x02" else etag.index(b"\0") + 1
+    change(folder, etag=etag[:at] + b"none" + etag[at + 4 :], tags=pack_tags({"class": "free"}))
+    async with serving(folder) as running:
+        assert await code(client(running).get_object, Bucket="bucket", Key="o") == TAMPERED
+        assert await code(client(running).get_object_tagging, Bucket="bucket", Key="o") == TAMPERED
+        assert await code(client(running).list_objects_v2, Bucket="bucket") == ""

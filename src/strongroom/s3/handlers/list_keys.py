@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import msgspec
@@ -56,11 +56,12 @@ def coded(etag: str, checksum: ChecksumRecord | None) -> str:
 
 
 class ListKeys:
-    """A bucket's list keys, open. ciphers: id → cipher, the first one seals."""
+    """A bucket's list keys, open. ciphers: id → cipher, the first one seals; ids: of all that the bucket has."""
 
-    def __init__(self, ciphers: dict[bytes, AESGCM]) -> None:
+    def __init__(self, ciphers: dict[bytes, AESGCM], ids: frozenset[bytes] = frozenset()) -> None:
         self.ciphers = ciphers
         self.known = len(ciphers)
+        self.ids = ids
 
     def hide(self, etag: str, key: str) -> bytes:
         """Return the ETag of a part of object `key` as the store keeps it."""
@@ -105,7 +106,8 @@ class ListKeys:
     def check(self, stored: bytes, key: str, aside: Callable[[], bytes]) -> str:
         """Return the ETag as `reveal`; raise ObjectTampered when it vouches for something else than `aside` says.
 
-        What was stored before there was a seal, or is sealed under a list key that is not to be had now, passes.
+        What was stored before there was a seal, or is sealed under a list key that is not to be had now, passes;
+        one that the bucket does not have was never there.
         """
         if not vouches(stored):
             return self.reveal(stored, key)
@@ -116,6 +118,8 @@ class ListKeys:
                 etag = stored.partition(_MARK)[0]
                 kept = self._open(stored, len(etag) + 1, _clear(etag, key))
         except KeyError:
+            if not self.has(stored):
+                raise ObjectTampered("tags and locks are sealed under a list key that the bucket never had") from None
             return self.reveal(stored, key)
         except InvalidTag:
             raise ObjectTampered("the seal of tags and locks does not open") from None
@@ -125,14 +129,27 @@ class ListKeys:
 
     def opens(self, stored: bytes) -> bool:
         """Say whether the list key of a stored ETag is there."""
-        start = 1 if stored[:1] in _SEALED else stored.find(_MARK) + 1
+        start = _start(stored)
         return start == 0 or stored[start : start + ID_SIZE] in self.ciphers
+
+    def has(self, stored: bytes) -> bool:
+        """Say whether the list key of a stored ETag is one of the bucket's, whether it opens now or not."""
+        start = _start(stored)
+        return start == 0 or stored[start : start + ID_SIZE] in self.ids
 
     def _open(self, stored: bytes, start: int, about: bytes) -> bytes:
         """Open what is sealed from start on; raise KeyError when its key is not there, InvalidTag."""
         nonce = start + ID_SIZE
         cipher = self.ciphers[stored[start:nonce]]
         return cipher.decrypt(stored[nonce : nonce + NONCE_SIZE], stored[nonce + NONCE_SIZE :], about)
+
+
+def _start(stored: bytes) -> int:
+    return 1 if stored[:1] in _SEALED else stored.find(_MARK) + 1
+
+
+def _ids(names: Iterable[str]) -> frozenset[bytes]:
+    return frozenset([bytes.fromhex(name.removeprefix(NAME)) for name in names])
 
 
 def vouches(stored: bytes) -> bool:
@@ -183,7 +200,7 @@ async def open_list_keys(record: BucketRecord, keys: DataKeys | None) -> ListKey
         if name.startswith(NAME) and keys is not None:
             with contextlib.suppress(Error):
                 ciphers[bytes.fromhex(name.removeprefix(NAME))] = await _opened(record, document, keys)
-    return ListKeys(ciphers)
+    return ListKeys(ciphers, _ids([name for name in record.config if name.startswith(NAME)]))
 
 
 async def _opened(record: BucketRecord, document: bytes, keys: DataKeys) -> AESGCM:
@@ -215,7 +232,7 @@ class ListKeyring:
         if not names and not make:
             return EMPTY
         if not make and self._retry.get(record.uuid, 0.0) > self._now():
-            return opened[1] if opened is not None else EMPTY
+            return ListKeys(opened[1].ciphers if opened is not None else {}, _ids(names))
         return await self._load(record, names, make)
 
     async def vouching(self, record: BucketRecord) -> ListKeys:
@@ -247,7 +264,7 @@ class ListKeyring:
             if failure is not None:
                 raise failure
             return await self._make(record, names)
-        found = ListKeys(ciphers)
+        found = ListKeys(ciphers, _ids(names))
         if ciphers:  # those that are missing are asked for again later
             self._open[record.uuid] = (names, found)
         if len(ciphers) == len(names):
@@ -277,7 +294,7 @@ class ListKeyring:
             name = NAME + identity.hex()
             document = msgspec.msgpack.encode(SealedListKey(made.key_name, made.ciphertext))
             await self._store.configure(record.name, {name: document})
-            found = ListKeys({identity: AESGCM(bytes(made.plaintext))})
+            found = ListKeys({identity: AESGCM(bytes(made.plaintext))}, _ids(lost | {name}))
             self._open[record.uuid] = (lost | {name}, found)
             return found
 
