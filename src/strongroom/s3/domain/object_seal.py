@@ -4,7 +4,6 @@ Formats: docs/formats/sealed-keys.md.
 """
 
 import hmac
-from binascii import b2a_base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -174,7 +173,7 @@ class ObjectSeal:
 
     def authenticate(self, record: Record) -> None:
         """Put the record's tag into `metadata`."""
-        self.metadata[seal_metadata.RECORD] = _text(self._tag(record))
+        self.metadata[seal_metadata.RECORD] = seal_metadata.encoded(self._tag(record))
 
     def verify(self, record: Record) -> None:
         """Raise ObjectTampered when the record is not what was authenticated, or should have been and was not.
@@ -191,7 +190,7 @@ class ObjectSeal:
             raise ObjectTampered("address, size, parts or metadata were changed")
 
     def _is_tag(self, record: Record, stored: str) -> bool:
-        return hmac.compare_digest(_text(self._tag(record)).encode(), stored.encode("utf-8", "replace"))
+        return hmac.compare_digest(seal_metadata.encoded(self._tag(record)).encode(), stored.encode("utf-8", "replace"))
 
     def _tag(self, record: Record) -> bytes:
         return hmac_sha256(hierarchy.record_key(self.keys.object_key).reveal(), record.to_bytes())
@@ -201,10 +200,6 @@ class ObjectSeal:
 
     def __repr__(self) -> str:
         return f"ObjectSeal({self.info})"
-
-
-def _text(data: bytes) -> str:
-    return b2a_base64(data, newline=False).decode()
 
 
 def _of_part(key: Secret, part: int | None) -> Secret:

@@ -81,15 +81,15 @@ class Stored:
 
 def entries(kind: Kind, iv: bytes, sealed_key: bytes, multipart: bool) -> dict[str, str]:
     """Return the entries about the object key."""
-    found = {ALGORITHM: hierarchy.ALGORITHM, IV: _text(iv), SEALED_KEY[kind]: _text(sealed_key)}
+    found = {ALGORITHM: hierarchy.ALGORITHM, IV: encoded(iv), SEALED_KEY[kind]: encoded(sealed_key)}
     return found | {MULTIPART: ""} if multipart else found
 
 
 def external_entries(made: DataKey, context: Mapping[str, str], bucket_key: bool) -> dict[str, str]:
     """Return the entries about a data key of the key service; context is what is kept, not what is used."""
-    found = {KEY_ID: made.key_name, DATA_KEY: _text(made.ciphertext)}
+    found = {KEY_ID: made.key_name, DATA_KEY: encoded(made.ciphertext)}
     if context:
-        found[CONTEXT] = _text(contexts.canonical(context))
+        found[CONTEXT] = encoded(contexts.canonical(context))
     if bucket_key:
         found[BUCKET_KEY] = "true"
     if made.version:
@@ -201,7 +201,8 @@ def _context(metadata: Mapping[str, str]) -> dict[str, str]:
     return context
 
 
-def _text(data: bytes) -> str:
+def encoded(data: bytes) -> str:
+    """Return bytes as an entry's value: base64."""
     return binascii.b2a_base64(data, newline=False).decode()
 
 

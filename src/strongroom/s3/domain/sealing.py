@@ -12,7 +12,6 @@
 Formats: docs/formats/sealed-keys.md.
 """
 
-from binascii import b2a_base64
 from collections.abc import Mapping
 
 import msgspec
@@ -143,7 +142,7 @@ def _seal(
     metadata = external.stored | seal_metadata.entries(want.kind, iv, sealed, multipart)
     if outer is not None:
         again = hierarchy.seal_object_key(outer, external.data_key, iv, DOMAINS[want.kind], where + _OUTER)
-        metadata[seal_metadata.OUTER] = b2a_base64(again, newline=False).decode()
+        metadata[seal_metadata.OUTER] = seal_metadata.encoded(again)
     return Keys(object_key, metadata, mark, outer)
 
 

@@ -148,8 +148,17 @@ def _start(stored: bytes) -> int:
     return 1 if stored[:1] in _SEALED else stored.find(_MARK) + 1
 
 
+def _names(record: BucketRecord) -> frozenset[str]:
+    """Return the names of the documents that hold a bucket's list keys."""
+    return frozenset([name for name in record.config if name.startswith(NAME)])
+
+
+def _id(name: str) -> bytes:
+    return bytes.fromhex(name.removeprefix(NAME))
+
+
 def _ids(names: Iterable[str]) -> frozenset[bytes]:
-    return frozenset([bytes.fromhex(name.removeprefix(NAME)) for name in names])
+    return frozenset(map(_id, names))
 
 
 def vouches(stored: bytes) -> bool:
@@ -195,12 +204,12 @@ class SealedListKey(msgspec.Struct, frozen=True, array_like=True):
 
 async def open_list_keys(record: BucketRecord, keys: DataKeys | None) -> ListKeys:
     """Return those list keys of a bucket that open now, without making or keeping any."""
-    ciphers = {}
-    for name, document in record.config.items():
-        if name.startswith(NAME) and keys is not None:
+    ciphers, names = {}, _names(record)
+    for name in record.config:
+        if name in names and keys is not None:
             with contextlib.suppress(Error):
-                ciphers[bytes.fromhex(name.removeprefix(NAME))] = await _opened(record, document, keys)
-    return ListKeys(ciphers, _ids([name for name in record.config if name.startswith(NAME)]))
+                ciphers[_id(name)] = await _opened(record, record.config[name], keys)
+    return ListKeys(ciphers, _ids(names))
 
 
 async def _opened(record: BucketRecord, document: bytes, keys: DataKeys) -> AESGCM:
@@ -228,7 +237,7 @@ class ListKeyring:
         usable = opened is not None and (opened[1].known or not make)
         if opened is not None and usable and not _new_names(record, opened[0]) and not self._look_again(record):
             return opened[1]
-        names = frozenset([name for name in record.config if name.startswith(NAME)])
+        names = _names(record)
         if not names and not make:
             return EMPTY
         if not make and self._retry.get(record.uuid, 0.0) > self._now():
@@ -251,10 +260,10 @@ class ListKeyring:
         ciphers: dict[bytes, AESGCM] = dict(opened[1].ciphers) if opened is not None else {}
         failure: Error | None = None
         for name in sorted(names):
-            if bytes.fromhex(name.removeprefix(NAME)) in ciphers:
+            if _id(name) in ciphers:
                 continue
             try:
-                ciphers[bytes.fromhex(name.removeprefix(NAME))] = await self._unseal(record, record.config[name])
+                ciphers[_id(name)] = await self._unseal(record, record.config[name])
             except (KeyNotFound, WrongCiphertext):  # deleted, or another key under its name: it will hardly come back
                 self._retry[record.uuid] = self._now() + RETRY_SECONDS
             except Error as error:
@@ -286,7 +295,7 @@ class ListKeyring:
             raise NoKeyService
         async with self._making:
             current = await self._store.bucket(record.name)
-            names = frozenset([name for name in current.config if name.startswith(NAME)])
+            names = _names(current)
             if names - lost:
                 return await self._load(current, names, True)
             made = await self._keys.generate("", _context(record))

@@ -145,18 +145,22 @@ class OpenBucket:
 
         A caller that is cancelled does not hear what became of the write, which goes on.
         """
+        return await self._write(apply, cost)
+
+    async def _write(
+        self,
+        apply: Callable[[Transaction], T] | None,
+        cost: int,
+        prepare: Callable[[], Callable[[Transaction], T]] | None = None,
+    ) -> T:
         committer = self._pen().committer
         await self._admission.enter(cost)
         future: asyncio.Future[T] = self._loop.create_future()
-        committer.submit_soon(Job(apply, self._settle(future, cost), cost))
+        committer.submit_soon(Job(apply, self._settle(future, cost), cost, prepare=prepare))
         return await future
 
     async def write_made(self, staged: FileStaged, make: Callable[[], Callable[[Transaction, Stored], T]]) -> T:
         """Like write_staged, for a small body that make completes when the write's group is put together."""
-        committer = self._pen().committer
-        cost = staged.expected or INLINE
-        await self._admission.enter(cost)
-        future: asyncio.Future[T] = self._loop.create_future()
         staged.claim()
 
         def prepare() -> Callable[[Transaction], T]:
@@ -164,8 +168,7 @@ class OpenBucket:
             inline = Stored(staged.stored, staged.crc, staged.inline, None)
             return lambda tx: apply(tx, inline)
 
-        committer.submit_soon(Job(None, self._settle(future, cost), cost, prepare=prepare))
-        return await future
+        return await self._write(None, staged.expected or INLINE, prepare)
 
     async def write_staged(self, staged: FileStaged, apply: Callable[[Transaction, Stored], T]) -> T:
         """Like write, for a body: a small one goes along, a large one is first published by the pool of threads."""

@@ -73,7 +73,9 @@ def unfold(request: Request, query: Pairs) -> Request:
 
     Raises Refused for a customer's key in the URL: left out, the object would be stored without it.
     """
-    found = carried(request, query) if query else {}
+    if not query:
+        return request
+    found = carried(request, query)
     if any(_SECRET.fullmatch(name) for name in found):
         raise Refused("InvalidRequest", "Keys of customers are sent in headers, not in a URL.")
     said = {name: value for name, value in found.items() if name not in _SIGNATURE and not _LEFT.fullmatch(name)}
