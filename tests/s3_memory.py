@@ -104,6 +104,15 @@ class Memory:
         self.loop.close()
 
 
+def with_object(key, body):
+    """Yield, for a fixture, a server whose bucket `data`, with object lock, holds one object."""
+    made = Memory()
+    made.send("PUT", "/data", "", {"x-amz-bucket-object-lock-enabled": "true"})
+    made.send("PUT", f"/data/{key}", "", {}, body)
+    yield made
+    made.close()
+
+
 def allow(action, resource, **more):
     """Return a statement of a user's policy."""
     return {"Effect": "Allow", "Action": action, "Resource": f"arn:aws:s3:::{resource}", **more}

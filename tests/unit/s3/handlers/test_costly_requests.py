@@ -5,7 +5,7 @@ import hashlib
 import json
 
 import pytest
-from s3_memory import ANONYMOUS, Memory
+from s3_memory import ANONYMOUS, with_object
 
 from strongroom.s3.domain.policy.document import parse_bucket_policy
 from strongroom.s3.domain.policy.patterns import substitute, variables
@@ -18,11 +18,7 @@ from strongroom.s3.wire import batch
 
 @pytest.fixture(scope="module")
 def world():
-    made = Memory()
-    made.send("PUT", "/data", "", {"x-amz-bucket-object-lock-enabled": "true"})
-    made.send("PUT", "/data/k", "", {}, b"x")
-    yield made
-    made.close()
+    yield from with_object("k", b"x")
 
 
 def test_a_long_key_arn():

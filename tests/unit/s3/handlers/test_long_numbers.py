@@ -4,7 +4,7 @@ import base64
 import hashlib
 
 import pytest
-from s3_memory import Memory
+from s3_memory import with_object
 
 LONG = "9" * 5000
 LOCK = (
@@ -20,11 +20,7 @@ POLICY = (
 
 @pytest.fixture(scope="module")
 def world():
-    made = Memory()
-    made.send("PUT", "/data", "", {"x-amz-bucket-object-lock-enabled": "true"})
-    made.send("PUT", "/data/k", "", {}, b"x")
-    yield made
-    made.close()
+    yield from with_object("k", b"x")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import datetime
 
 import pytest
-from s3_memory import Memory, allow, deny
+from s3_memory import allow, deny, with_object
 
 UNTIL = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
 ENCRYPTION = "s3:x-amz-server-side-encryption"
@@ -11,11 +11,7 @@ ENCRYPTION = "s3:x-amz-server-side-encryption"
 
 @pytest.fixture(scope="module")
 def world():
-    made = Memory()
-    made.send("PUT", "/data", "", {"x-amz-bucket-object-lock-enabled": "true"})
-    made.send("PUT", "/data/source", "", {}, b"hello")
-    yield made
-    made.close()
+    yield from with_object("source", b"hello")
 
 
 def upload(world, who, headers, key="/data/up"):
