@@ -18,6 +18,7 @@ from strongroom.net.dialling import Unreachable
 
 POLL_SECONDS = 0.1
 GONE_SECONDS = 10.0  # how long a server may answer requests before it goes down
+STAYS_SECONDS = 0.2  # a server that keeps a connection this long is the new one
 RESTART_SECONDS = 120.0
 
 
@@ -93,26 +94,36 @@ def _watch(url: str) -> socket.socket:
         return socket.socket()
 
 
-def _until_gone(watch: socket.socket) -> None:
-    """Wait until the server has closed a connection, or does not seem to (behind a proxy)."""
+def _until_gone(watch: socket.socket, seconds: float = GONE_SECONDS) -> bool:
+    """Wait until the server has closed a connection; False when it does not seem to (behind a proxy)."""
     try:
         watch.getpeername()
-        if select.select([watch], [], [], GONE_SECONDS)[0]:
-            watch.recv(1)
+        if not select.select([watch], [], [], seconds)[0]:
+            return False
+        watch.recv(1)
     except OSError:
-        return  # reset, or there was no connection
+        pass  # reset, or there was no connection
+    return True
 
 
 def _until_ready(desk: Desk) -> None:
-    """Poll until the server is ready again; raise Fatal after two minutes."""
+    """Poll until the server is ready again and stays; raise Fatal after two minutes.
+
+    A ready worker of the old server may still answer when another is gone already: it closes its connections soon.
+    """
     limit = time.monotonic() + RESTART_SECONDS
     while time.monotonic() < limit:
-        try:
-            with desk.admin.health("cluster") as answer:
-                answer.read()
-                if answer.status == 200:
-                    return
-        except Unreachable:
-            pass  # it is down: that is what is waited for
+        with closing(_watch(desk.alias.url)) as watch:
+            if _ready(desk) and not _until_gone(watch, STAYS_SECONDS) and _ready(desk):
+                return
         time.sleep(POLL_SECONDS)
     raise Fatal(f"`{desk.name}` is not ready again after {RESTART_SECONDS:.0f} seconds.")
+
+
+def _ready(desk: Desk) -> bool:
+    try:
+        with desk.admin.health("cluster") as answer:
+            answer.read()
+            return answer.status == 200
+    except Unreachable:
+        return False  # it is down: that is what is waited for
