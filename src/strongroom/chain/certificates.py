@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -16,7 +17,7 @@ from strongroom.chain.folder import write_file
 CA_DAYS = 3650
 SERVER_DAYS = 825  # what clients of today still accept from a private authority
 CLIENT_DAYS = 3650
-RENEW_DAYS = 400  # a server certificate with less left is made anew at start: so long a chain may run from there
+RENEW_DAYS = 400  # a server certificate with less left is made anew, at a start or once a day while the chain runs
 
 _Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
@@ -31,6 +32,17 @@ class Pair:
     def exists(self) -> bool:
         return self.certificate.exists() and self.key.exists()
 
+    def load(self) -> x509.Certificate:
+        """Return the certificate."""
+        return x509.load_pem_x509_certificate(self.certificate.read_bytes())
+
+    def matches(self) -> bool:
+        """Say whether both are there and belong together: a renewal may have been cut off between its two files."""
+        if not self.exists():
+            return False
+        key = serialization.load_pem_private_key(self.key.read_bytes(), None)
+        return self.load().public_key() == key.public_key()
+
     def save(self, certificate: x509.Certificate, key: _Key) -> None:
         """Write both as PEM, the key (PKCS#8) readable by its owner alone, and first."""
         pem = serialization.Encoding.PEM
@@ -40,8 +52,8 @@ class Pair:
 
 
 def make_authority(pair: Pair) -> None:
-    """Make the chain's certificate authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    """Make the chain's certificate authority; one that is there keeps its key, so that all it signed stays trusted."""
+    key = _authority_key(pair) if pair.exists() else ec.generate_private_key(ec.SECP256R1())
     name = _name("Strongroom chain authority")
     builder = _builder(name, name, key, CA_DAYS).add_extension(x509.BasicConstraints(True, 0), critical=True)
     builder = builder.add_extension(
@@ -52,9 +64,7 @@ def make_authority(pair: Pair) -> None:
 
 def make_server(authority: Pair, pair: Pair, hosts: list[str]) -> None:
     """Make a server certificate for host names and addresses, signed by the authority."""
-    issuer = x509.load_pem_x509_certificate(authority.certificate.read_bytes())
-    issuer_key = serialization.load_pem_private_key(authority.key.read_bytes(), None)
-    assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)
+    issuer, issuer_key = authority.load(), _authority_key(authority)
     key = ec.generate_private_key(ec.SECP256R1())
     names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
     builder = (
@@ -68,17 +78,35 @@ def make_server(authority: Pair, pair: Pair, hosts: list[str]) -> None:
     pair.save(builder.sign(issuer_key, hashes.SHA256()), key)
 
 
-def serves(pair: Pair, hosts: list[str]) -> bool:
-    """Say whether a server certificate is there with its key, names all hosts and lasts another RENEW_DAYS."""
-    if not pair.exists():
+def certifies(authority: Pair) -> bool:
+    """Say whether an authority is there with its key and outlives the server certificates that it signs from now on."""
+    return authority.matches() and _days_left(authority.load()) > SERVER_DAYS
+
+
+def serves(authority: Pair, pair: Pair, hosts: list[str]) -> bool:
+    """Say whether the authority signed a server certificate that is there with its key, names all hosts and lasts on.
+
+    It lasts on with RENEW_DAYS or more left.
+    """
+    if not pair.matches():
         return False
-    certificate = x509.load_pem_x509_certificate(pair.certificate.read_bytes())
-    key = serialization.load_pem_private_key(pair.key.read_bytes(), None)
-    if certificate.public_key() != key.public_key():
-        return False  # a renewal that was cut off between its two files
+    certificate = pair.load()
+    try:
+        certificate.verify_directly_issued_by(authority.load())
+    except (ValueError, InvalidSignature):
+        return False  # the authority was made anew
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    left = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
-    return left.days >= RENEW_DAYS and all(_general_name(host) in list(names) for host in hosts)
+    return _days_left(certificate) >= RENEW_DAYS and all(_general_name(host) in list(names) for host in hosts)
+
+
+def _authority_key(authority: Pair) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_pem_private_key(authority.key.read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return key
+
+
+def _days_left(certificate: x509.Certificate) -> int:
+    return (certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)).days
 
 
 def make_identity(pair: Pair, name: str) -> str:

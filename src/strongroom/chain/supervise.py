@@ -41,6 +41,7 @@ class Child:
     started: Callable[["Child"], None]
     environment: Mapping[str, str] = field(default_factory=dict)
     process: asyncio.subprocess.Process | None = None
+    serves: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self) -> None:
         """Start the process; its output goes to the log."""
@@ -110,6 +111,17 @@ class Supervisor:
             raise Error(f"{child.name} ended at once: {reason} ({child.log})")
         ended.cancel()
         await ready
+        child.serves.set()
+
+    def child(self, name: str) -> Child:
+        """Return the child of that name."""
+        return next(child for child in self._children if child.name == name)
+
+    async def reload(self, name: str) -> None:
+        """Have a child read its certificate again, once it serves."""
+        child = self.child(name)
+        await child.serves.wait()
+        _signal(child, signal.SIGHUP)
 
     async def _keep(self, child: Child) -> None:
         pause = FIRST_PAUSE
@@ -118,6 +130,7 @@ class Supervisor:
             since = loop.time()
             assert child.process is not None
             code = await child.process.wait()
+            child.serves.clear()
             if self._stopping:
                 return
             pause = FIRST_PAUSE if loop.time() - since > CALM else pause
@@ -126,13 +139,27 @@ class Supervisor:
             pause = min(pause * 2, LONGEST_PAUSE)
             try:
                 await child.start()
-                await self._serving(child)
-            except Error as error:
-                self._say(str(error))
             except Exception as error:  # a full disk, say: whoever keeps a child must not end before it
-                self._say(f"{child.name}: {type(error).__name__}: {error}")
+                self._say(_reason(child, error))
+            else:
+                await self._bring_up(child)
+
+    async def _bring_up(self, child: Child) -> None:
+        """Have a restarted child serve; one that runs but does not is helped again until it serves or ends."""
+        pause, said = FIRST_PAUSE, ""
+        while True:
+            try:
+                await self._serving(child)
+            except Exception as error:  # as above
+                if (reason := _reason(child, error)) != said:
+                    self._say(said := reason)
             else:
                 self._say(f"{child.name} runs again")
+                return
+            if not child.running:
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
 
     async def stop(self) -> None:
         """End all children, the last started first: SIGTERM, and SIGKILL for one that does not listen."""
@@ -153,6 +180,10 @@ class Supervisor:
 def _signal(child: Child, number: signal.Signals) -> None:
     if child.running and child.process is not None:
         child.process.send_signal(number)
+
+
+def _reason(child: Child, error: Exception) -> str:
+    return str(error) if isinstance(error, Error) else f"{child.name}: {type(error).__name__}: {error}"
 
 
 def _ending(code: int) -> str:

@@ -13,13 +13,13 @@ from pathlib import Path
 from strongroom.chain import certificates, settings
 from strongroom.chain.first import Setup, create_default_key, forget_unfinished, renew_operator
 from strongroom.chain.folder import Address, Chain, Folder, write_file
+from strongroom.chain.renewal import BOXES, keep_renewed, renew
 from strongroom.chain.supervise import Child, Say, Supervisor
 from strongroom.errors import BadSettings, Error, Unavailable
 from strongroom.sdk.blocking import Client
 
 START_SECONDS = 30.0  # a box that does not serve by then has failed
 POLL_SECONDS = 0.02
-BOXES = ("kms", "kes", "s3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +73,7 @@ def prepare(folder: Folder, chain: Chain, wish: Wish) -> dict[str, str]:
     folder.make(chain)
     forget_unfinished(folder)
     _root_password(folder, wish.root_password_file)
-    authority = settings.authority_pair(folder)
-    if not authority.exists():
-        certificates.make_authority(authority)
-    for box in BOXES:
-        pair, hosts = settings.server_pair(folder, box), _hosts(chain.address(box))
-        if not certificates.serves(pair, hosts):
-            certificates.make_server(authority, pair, hosts)
+    renew(folder, chain)
     identities = {}
     for name in ("admin", "s3"):
         pair = settings.client_pair(folder, name)
@@ -91,14 +85,6 @@ def prepare(folder: Folder, chain: Chain, wish: Wish) -> dict[str, str]:
     folder.save(chain)
     settings.write_kms(folder, chain)
     return identities
-
-
-def _hosts(address: Address) -> list[str]:
-    """Return the names and addresses that a server certificate vouches for."""
-    names = ["localhost", "127.0.0.1", "::1", socket.gethostname() or "localhost"]
-    if address.listen not in {"0.0.0.0", "::", *names}:
-        names.append(address.listen)
-    return list(dict.fromkeys(names))
 
 
 def _root_password(folder: Folder, source: str | None) -> None:
@@ -138,7 +124,13 @@ class Up:
             )
             for box in BOXES
         ]
+        self._unsealed: asyncio.subprocess.Process | None = None  # the kms process that was unsealed: once is enough
+        self._say = say
         self.supervisor = Supervisor(children, say)
+
+    async def keep_certificates(self) -> None:
+        """Renew certificates while the chain runs."""
+        await keep_renewed(self._folder, self._chain, self.supervisor.reload, self._say)
 
     def _client(self, box: str, identity: str | None = None) -> Client:
         pair = settings.client_pair(self._folder, identity) if identity else None
@@ -149,7 +141,9 @@ class Up:
         kms = self._client("kms")
         _wait(child, lambda: kms.ask("GET", "/v1/sys/seal-status").status == 200)
         setup = Setup(self._folder, kms)
-        setup.unseal()
+        if self._unsealed is not child.process:  # a later seal is an operator's
+            setup.unseal()
+            self._unsealed = child.process
         _wait(child, lambda: kms.ask("GET", "/v1/sys/health?standbyok=true").status == 200)
         setup.finish()
         token = self._folder.secret("operator-token")
@@ -193,6 +187,7 @@ async def run(up: Up, ready: Callable[[], None]) -> None:
         loop.add_signal_handler(number, stop.set)
     starting = asyncio.create_task(up.supervisor.start())
     stopped = asyncio.create_task(stop.wait())
+    keeping = asyncio.create_task(up.keep_certificates())
     try:
         await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
@@ -202,4 +197,5 @@ async def run(up: Up, ready: Callable[[], None]) -> None:
     finally:
         starting.cancel()
         stopped.cancel()
+        keeping.cancel()
         await up.supervisor.stop()

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 import time
 
 import pytest
@@ -13,6 +14,11 @@ from strongroom.errors import Error
 
 SERVE = "import os,sys,time; open(sys.argv[1],'a').write(f'{os.getpid()}\\n'); time.sleep(60)"
 STUBBORN = "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+
+RELOADED = (
+    "import signal,time; signal.signal(signal.SIGHUP, lambda *_: print('reloaded', flush=True));"
+    "print('up', flush=True); [time.sleep(1) for _ in range(60)]"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -80,13 +86,45 @@ async def test_a_child_is_kept_although_something_unforeseen_happens_at_its_rest
 
     supervisor = Supervisor([child(tmp_path, [SERVE, str(pids)], serving)], said.append)
     await supervisor.start()
-    for deaths in (1, 2):
+    for deaths, messages in ((1, 3), (2, 5)):
         await asyncio.to_thread(until, lambda deaths=deaths: len(pids.read_text().split()) == deaths)
         os.kill(int(pids.read_text().split()[-1]), signal.SIGKILL)
-        await asyncio.to_thread(until, lambda deaths=deaths: len(said) == 2 * deaths)
+        await asyncio.to_thread(until, lambda messages=messages: len(said) == messages)
     await supervisor.stop()
     assert "No space left" in said[1]
-    assert said[3] == "box runs again"
+    assert said[2] == said[4] == "box runs again"
+
+
+async def test_a_restarted_child_that_runs_but_does_not_serve_is_helped_until_it_does(tmp_path):
+    pids, said, calls = tmp_path / "pids", [], []
+
+    def serving(_):
+        calls.append(1)
+        until(pids.exists)
+        if 1 < len(calls) < 4:
+            raise Error("the kms stays sealed")
+
+    supervisor = Supervisor([child(tmp_path, [SERVE, str(pids)], serving)], said.append)
+    await supervisor.start()
+    os.kill(int(pids.read_text().split()[0]), signal.SIGKILL)
+    await asyncio.to_thread(until, lambda: len(said) == 3)
+    await supervisor.stop()
+    assert said[1:] == ["the kms stays sealed", "box runs again"]
+    assert len(pids.read_text().split()) == 2, "the process itself was left alone"
+
+
+async def test_a_reload_waits_until_the_child_serves(tmp_path):
+    log, ready = tmp_path / "box.log", threading.Event()
+    supervisor = Supervisor([child(tmp_path, [RELOADED], lambda _: ready.wait(20))], print)
+    starting = asyncio.create_task(supervisor.start())
+    reloading = asyncio.create_task(supervisor.reload("box"))
+    await asyncio.to_thread(until, lambda: log.exists() and b"up" in log.read_bytes())
+    assert not reloading.done()
+    ready.set()
+    await starting
+    await reloading
+    await asyncio.to_thread(until, lambda: b"reloaded" in log.read_bytes())
+    await supervisor.stop()
 
 
 def test_children_do_not_inherit_what_is_meant_for_clients(monkeypatch):
