@@ -22,11 +22,11 @@ from strongroom.s3.domain.encryption import Encryption, Kind
 from strongroom.s3.domain.iam.directory import Directory
 from strongroom.s3.domain.key_service import LOCK_WITHIN
 from strongroom.s3.domain.principals import Credential
-from strongroom.s3.handlers import health
 from strongroom.s3.handlers.access import PolicyAccess
 from strongroom.s3.handlers.call import Box, BoxSettings
 from strongroom.s3.handlers.entrance import Entrance
 from strongroom.s3.handlers.following import Following
+from strongroom.s3.handlers.health import Health
 from strongroom.s3.handlers.jobs import Jobs
 from strongroom.s3.handlers.lifecycle import Lifecycle
 from strongroom.s3.handlers.notify import Notifier
@@ -181,7 +181,7 @@ async def _listen(
     endpoint = f"{settings.host or '127.0.0.1'}:{settings.port}"
     deployment = await operators.deployment_id(box.system) if box.system else ""
     facts = operators.facts(endpoint, deployment, str(settings.folder or "/"), settings.region)
-    specials = (health.special, telemetry, *office.entrances(box, facts))
+    specials = (Health(), telemetry, *office.entrances(box, facts))
     entrance, limits = Entrance(box, specials, telemetry, following), Limits(head_bytes=128 * 1024)
     sock = worker.sock if worker is not None else None
     try:

@@ -4,7 +4,7 @@ import re
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.utils import formatdate
@@ -254,7 +254,7 @@ class Shown(msgspec.Struct, frozen=True):
 
     headers: Mapping[str, str]
     user: Mapping[str, str]
-    overrides: Mapping[str, str] = field(default_factory=dict)
+    overrides: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 def object_headers(shown: Shown, *, etag: str, modified: int) -> list[tuple[str, str]]:
