@@ -146,7 +146,9 @@ class Device:
             found["policy_results"] = results
         if token.meta:
             found["metadata"] = token.meta
-        if token.num_uses > 0:
+        if token.num_uses and results is not None:
+            found["remaining_uses"] = max(token.num_uses, 0) + 1  # this request's own use is counted already
+        elif token.num_uses:
             found["num_uses"] = token.num_uses
         if token.entity_id:
             found["entity_id"] = token.entity_id

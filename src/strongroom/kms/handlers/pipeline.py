@@ -14,11 +14,13 @@ from strongroom.kms.domain.errors import (
     Refused,
     Sealed,
 )
+from strongroom.kms.domain.records import Mount
 from strongroom.kms.handlers.answering import LATE, SNAPSHOT, carry_out
 from strongroom.kms.handlers.bare import BARE, no_texts
 from strongroom.kms.handlers.call import Call
 from strongroom.kms.handlers.core import Core, request_id
 from strongroom.kms.handlers.reading import (
+    body_data,
     echo,
     find_token,
     nowhere,
@@ -30,6 +32,7 @@ from strongroom.kms.handlers.reading import (
 )
 from strongroom.kms.handlers.render import DENIED, error_response, json_response
 from strongroom.kms.handlers.sealing import Sealing
+from strongroom.kms.handlers.shutting import shut
 from strongroom.kms.settings import Listener
 from strongroom.kms.wire.complexity import check_complexity, plain_size
 from strongroom.messages import Body, Request, Response
@@ -73,7 +76,7 @@ class Pipeline:
         if core.unsealed is None or spool is None:
             return self._error(Sealed("Vault is sealed"), request)
         try:
-            self._refuse_others(request, request.path[4:], sudo=False)
+            self._refuse_others(request, request.path[4:])
         except Error as error:
             return self._error(error, request)
         with spool() as file:
@@ -119,7 +122,7 @@ class Pipeline:
         if bare is not None:
             return self._bare(bare, request, body)
         if path == "sys/seal":
-            return self._seal(request)
+            return self._seal(request, body)
         return self._routed(request, path, body)
 
     def _bare(self, bare: Any, request: Request, body: bytes) -> Response | Awaitable[Response]:
@@ -138,19 +141,27 @@ class Pipeline:
         except Error as error:
             return self._error(error, request)
 
-    def _seal(self, request: Request) -> Response | Awaitable[Response]:
-        """PUT sys/seal: a sealed server says 204 to anybody; else root or update and sudo (vault.md 2.3)."""
+    def _seal(self, request: Request, body: bytes) -> Response | Awaitable[Response]:
+        """PUT sys/seal: a sealed server says 204 to anybody (vault.md 2.3)."""
         if request.method not in ("PUT", "POST"):
             return no_texts(405)
-        if self.core.unsealed is not None:
-            if self.core.standby:
-                self.core.live.entries.forget()
-                self.core.live.tokens.forget()
-            self._refuse_others(request, "sys/seal", sudo=True)
-            self.sealing.seal()
-        return Response(204, (("Cache-Control", "no-store"), *echo(request)), b"")
+        data = body_data(request, body)
+        done = Response(204, (("Cache-Control", "no-store"), *echo(request)), b"")
+        if self.core.unsealed is None:
+            return done
+        if self.core.standby:
+            self.core.live.entries.forget()
+            self.core.live.tokens.forget()
+        call = self._call(request, acl.UPDATE, "sys/seal", data, nowhere())
+        call.token_text = token_text(request)
 
-    def _refuse_others(self, request: Request, path: str, *, sudo: bool) -> None:
+        async def sealed() -> Response:
+            await shut(call, self.sealing)
+            return done
+
+        return self._guard(sealed(), request)
+
+    def _refuse_others(self, request: Request, path: str) -> None:
         """Raise Forbidden or Refusal unless the caller's token is good here and may update path."""
         work = self.core.work()
         token = find_token(self.core, work, token_text(request), self.core.clock())
@@ -158,7 +169,7 @@ class Pipeline:
             raise Forbidden(DENIED)
         if token.bound_cidrs:
             self.core.check_cidrs(token.bound_cidrs, request.peer.address)
-        if not self.core.acl_of(work, token).allows(acl.Asked(acl.UPDATE, path, {}, None, sudo=sudo)):
+        if not self.core.acl_of(work, token).allows(acl.Asked(acl.UPDATE, path, {})):
             raise Refusal(DENIED)
 
     def _routed(
@@ -173,11 +184,19 @@ class Pipeline:
             raise NoRoute("namespace not found")
         if core.cluster is not None and not core.cluster.serving():
             return core.cluster.elsewhere(request)
-        work, now = core.work(), core.clock()
-        mount = core.live.mounts.match(path) or nowhere()
-        call = Call(
+        call = self._call(request, operation, path, data, core.live.mounts.match(path) or nowhere())
+        call.wrap_ttl, call.upload = wrap_ttl(request), upload
+        if call.mount.uuid:
+            found = core.live.backends[call.mount.uuid].router.find(call.path)
+            if found is not None:
+                call.route, call.captures = found
+        return carry_out(request, call)
+
+    def _call(self, request: Request, operation: int, path: str, data: dict[str, Any], mount: Mount) -> Call:
+        core = self.core
+        return Call(
             core,
-            work,
+            core.work(),
             operation,
             path,
             path[len(mount.path) :],
@@ -186,12 +205,6 @@ class Pipeline:
             request_id(),
             request.headers,
             mount,
-            now,
+            core.clock(),
             self.listener,
         )
-        call.wrap_ttl, call.upload = wrap_ttl(request), upload
-        if mount.uuid:
-            found = core.live.backends[mount.uuid].router.find(call.path)
-            if found is not None:
-                call.route, call.captures = found
-        return carry_out(request, call)
