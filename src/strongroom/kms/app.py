@@ -1,7 +1,6 @@
 """The kms put together: storage, seal, pipeline, listeners, the tasks that time asks for."""
 
 import asyncio
-import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -11,7 +10,6 @@ from typing import Protocol, runtime_checkable
 
 from strongroom.errors import BadSettings, Error
 from strongroom.kms.backends import FACTORIES
-from strongroom.kms.banner import banner, dev_banner
 from strongroom.kms.domain.ports import EntryStore
 from strongroom.kms.handlers.cluster import Election, Member
 from strongroom.kms.handlers.core import Core
@@ -21,7 +19,7 @@ from strongroom.kms.handlers.render import error_body, json_response
 from strongroom.kms.handlers.sealing import Sealing
 from strongroom.kms.outside import snapshot
 from strongroom.kms.outside.kubernetes import review_token
-from strongroom.kms.outside.logs import LogFile, level_of, open_log
+from strongroom.kms.outside.logs import open_log
 from strongroom.kms.outside.seals import open_seal
 from strongroom.kms.outside.sinks import open_sink
 from strongroom.kms.settings import Listener, Settings
@@ -29,7 +27,6 @@ from strongroom.kms.storage.memory import MemoryStore
 from strongroom.kms.storage.sqlite import SqliteStore, open_folder
 from strongroom.messages import Handler, Response
 from strongroom.net.limits import Limits
-from strongroom.net.run import Signals, run
 from strongroom.net.server import Server, listen
 from strongroom.net.tls import TlsContext, server_tls
 from strongroom.net.tls_openssl import any_client_tls
@@ -232,82 +229,11 @@ async def _develop(running: Running) -> None:
     work.commit()
 
 
-def _write_pid(settings: Settings) -> None:
-    if settings.pid_file:
-        try:
-            Path(settings.pid_file).write_text(f"{os.getpid()}\n")
-        except OSError as error:
-            raise BadSettings(f"pid_file {settings.pid_file}: {error.strerror}") from error
-
-
-def _remove_pid(settings: Settings) -> None:
-    if settings.pid_file:
-        Path(settings.pid_file).unlink(missing_ok=True)
-
-
-@dataclass(slots=True)
-class _Logs:
-    """The log of a running server, and how it is set anew by SIGHUP."""
-
-    log: Log
-    file: LogFile | None
-    reread: Callable[[], Settings] | None
-
-    def reload(self) -> None:
-        """Open the file again and take the level that the configuration has now."""
-        try:
-            if self.file is not None:
-                self.file.reopen()
-            if self.reread is not None:
-                self.log.level = level_of(self.reread())
-        except (BadSettings, OSError) as error:
-            self.log.warn(f"reload: {error}; the log goes on as before")
-
-
-async def _serve(settings: Settings, logs: _Logs, signals: Signals) -> int:
-    try:
-        running = await start(settings, logs.log)
-        _write_pid(settings)
-    except (BadSettings, Error) as error:
-        print(f"Error initializing: {error}")
-        return 1
-
-    def reload() -> None:
-        logs.reload()
-        running.reload()
-
-    signals.on_reload(reload)
-    print(banner(settings, ha_enabled=running.core.ha_enabled), flush=True)
-    if settings.dev:
-        address = f"{running.servers[0].host}:{running.servers[0].port}"
-        print(dev_banner(settings, address, running.unseal_key, running.root_token), flush=True)
-    for server in running.servers:
-        print(f"listening on {server.host}:{server.port}", flush=True)
-    await signals.stopped.wait()
-    print("==> Vault shutdown triggered", flush=True)
-    await running.stop()
-    _remove_pid(settings)
-    return 0
-
-
 def serve(settings: Settings, reread: Callable[[], Settings] | None = None) -> int:
     """Run a server until SIGTERM or SIGINT; return its exit code.
 
     SIGHUP reloads certificates, opens audit and log files anew, and takes the log level of what reread returns.
     """
-    try:
-        log, file = open_log(settings)
-    except BadSettings as error:
-        print(error)
-        return 1
-    for warning in settings.warnings:
-        log.warn(warning)
-    if not settings.disable_mlock and not settings.dev:
-        from strongroom.config.memory import lock_memory
+    from strongroom.kms.running import run_server
 
-        problem = lock_memory()
-        if problem:
-            log.warn(f"memory is not locked: {problem}, or set disable_mlock = true")
-    with contextlib.suppress(KeyboardInterrupt):
-        return run(lambda signals: _serve(settings, _Logs(log, file, reread), signals))
-    return 0
+    return run_server(settings, reread)
