@@ -110,6 +110,7 @@ async def test_the_default_key_is_created_and_objects_are_sealed_under_it(chain)
 
 
 async def test_bucket_keys_spare_the_key_server(chain):
+    """Sse.md 18 rows 3 and 24."""
     async with chain.kes() as kes, chain.service(kes.port) as service:
         await service.start()
         seals = [await new_seal(Encryption(Kind.S3), "bucket", f"o{n}", service.keys) for n in range(20)]
@@ -197,6 +198,7 @@ async def test_rotation_seals_new_objects_under_the_new_version(chain):
 
 
 async def test_a_key_server_that_goes_away_and_comes_back(chain):
+    """Sse.md 18 row 9."""
     async with chain.service(1, within=0.2) as service:
         service.client._timeout = 1.0
         with pytest.raises(KeyServiceAway) as away:

@@ -49,6 +49,7 @@ async def add_alice(running):
 
 @pytest.mark.parametrize("name", KEYS)
 async def test_a_lost_key_keeps_users_out_and_root_in(tmp_path, name):
+    """Sse.md 18 row 10: what a lost key closed is whole again when the key is back."""
     folder = tmp_path / "data"
     async with with_key(folder, ("k", RIGHT)) as running:
         await off(client(running).create_bucket, Bucket="bucket")
@@ -65,6 +66,7 @@ async def test_a_lost_key_keeps_users_out_and_root_in(tmp_path, name):
 
 
 async def test_a_start_while_the_default_key_is_locked(tmp_path, monkeypatch):
+    """Sse.md 18 row 9: the start ended, and nobody was served."""
     monkeypatch.setattr(beginning, "RETRY_SECONDS", 0.2)
     (tmp_path / "keys").mkdir()
     chain = Chain(tmp_path)

@@ -102,6 +102,8 @@ async def test_logs_begin_with_the_last_lines(chain):
 
 
 async def test_metrics_tell_of_the_key_service(chain):
+    """Sse.md 18 row 20: always 1, also while the key server was away."""
+
     def scrape(running):
         request = urllib.request.Request(running.url + "/minio/v2/metrics/cluster")
         request.add_header("Authorization", f"Bearer {token(b'minio123', subject='minio')}")

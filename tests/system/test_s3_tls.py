@@ -199,6 +199,7 @@ def test_part_copies_between_all_modes(s3, sources, source, target):
 
 
 def test_a_bucket_may_block_customer_keys(s3):
+    """Sse.md 18 row 24: BlockedEncryptionTypes."""
     s3.create_bucket(Bucket="blocked")
     rule = {
         "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"},

@@ -211,6 +211,8 @@ def wrong(run, found) -> str:
 
 @pytest.mark.timeout(400)
 def test_every_start(world, tmp_path):
+    """Sse.md 18 rows 9, 11 and 12: no key service that answers, no such key file, typos."""
+
     def go(group):
         return [wrong(run, outcome(world, run, drive)) for run, drive in group]
 

@@ -1,15 +1,20 @@
 """What a request without rights can make the server do: texts on which patterns lose themselves, large documents."""
 
+import asyncio
 import base64
 import hashlib
 import json
+import time
 
 import pytest
+from s3_desk import V3, Server
 from s3_memory import ANONYMOUS, with_object
 
+from strongroom.crypto import madmin
 from strongroom.s3.domain.policy.document import parse_bucket_policy
 from strongroom.s3.domain.policy.patterns import substitute, variables
 from strongroom.s3.domain.refusals import Refused
+from strongroom.s3.handlers.admin.desk import CONTAINERS
 from strongroom.s3.handlers.admin.streams import _nanoseconds
 from strongroom.s3.handlers.listing import _marker
 from strongroom.s3.handlers.update_encryption import _wanted
@@ -85,3 +90,28 @@ def test_a_pattern_of_many_stars_over_key_names(world):
         assert b"my-key" in world.send("GET", "/minio/kms/v1/key/list", "pattern=m*k*", payload=empty).body
     finally:
         desk.keys.names = real
+
+
+async def test_containers_of_admin_calls_are_made_two_at_a_time(monkeypatch):
+    """Sse.md 18 row 22: 64 MiB and a tenth of a second of Argon2id for each admin call, as many as come at once."""
+    server, running, most = Server(), 0, 0
+
+    def watched(secret, content):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        time.sleep(0.01)
+        running -= 1
+        return b"{}"
+
+    monkeypatch.setattr(madmin, "seal", watched)
+    monkeypatch.setattr(madmin, "open", watched)
+    alice = await server.call("PUT", V3 + "add-user", b"x", accessKey="alice")
+    assert (alice.status, most) == (400, 1)
+    await asyncio.gather(*(server.call("GET", V3 + "list-users") for _ in range(12)))
+    assert most == CONTAINERS == 2
+    most = 0
+    for who in (None, ("minio", "wrong-secret"), ("nobody", "secret")):
+        assert (await server.call("PUT", V3 + "add-user", b"x", who, accessKey="bob")).status == 403
+        assert (await server.call("GET", V3 + "list-users", b"", who)).status == 403
+    assert most == 0

@@ -451,3 +451,18 @@ def test_a_key_that_serves_one_bucket_opens_no_other(world, send):
     assert unpack_meta(one.meta).seal[entry] != unpack_meta(two.meta).seal[entry]
     change(world, "same", meta=two.meta, place=two.place, etag=two.etag)
     assert world.send("GET", "/data/same").status in (400, 403, 500)
+
+
+def test_a_rule_of_a_prefix_encrypts_that_prefix_alone(world, send):
+    """Sse.md 18 row 18: encryption of a prefix became one of the whole bucket; mc asks what a server can."""
+    default = (
+        "<ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault>"
+    )
+    inner = f"<Rule>{default}<Filter><Prefix>secret/</Prefix></Filter></Rule>"
+    body = f"<ServerSideEncryptionConfiguration>{inner}</ServerSideEncryptionConfiguration>".encode()
+    assert "prefix-encryption" in send("HEAD", "/data").headers["x-strongroom-features"]
+    send("PUT", "/data", "encryption", {}, body)
+    assert send("PUT", "/data/secret/k", "", {}, b"x").headers[METHOD] == "AES256"
+    assert METHOD not in send("PUT", "/data/open/k", "", {}, b"x").headers
+    assert METHOD not in send("PUT", "/data/secret", "", {}, b"x").headers
+    send("DELETE", "/data", "encryption")

@@ -121,6 +121,7 @@ async def finish(job, seconds=5.0):
 
 
 async def test_objects_of_a_prefix_go_to_another_key(world):
+    """Sse.md 18 row 14: SSE-S3 becomes SSE-KMS, no byte of content moves, times stay."""
     before = {key: (await world.store.get("b", key)) for key in OBJECTS}
     job = await world.jobs.start(Order("b", "aws:kms", "p/", "new", notify="https://x", token="t"), "minio")
     await finish(job)
@@ -138,6 +139,14 @@ async def test_objects_of_a_prefix_go_to_another_key(world):
     await check(world, "p/c", CUSTOMER)
     await asyncio.sleep(0)
     assert [notice[:2] for notice in world.notices] == [("https://x", "t")]
+
+
+async def test_a_job_may_give_objects_another_context(world):
+    """Sse.md 18 row 14: the original validates a job's context, and passes it over."""
+    await finish(await world.jobs.start(Order("b", "aws:kms", "p/kms", "new", {"c": "d"}), "minio"))
+    for key in ("p/kms", "p/kmsctx"):
+        info, _ = await check(world, key)
+        assert (info.key_name, info.context) == ("new", {"c": "d"})
 
 
 async def test_sse_kms_objects_do_not_become_sse_s3(world):
@@ -166,6 +175,7 @@ async def test_sse_kms_objects_do_not_become_sse_s3(world):
     ],
 )
 async def test_filters(world, wanted, keys):
+    """Sse.md 18 row 14: the dates selected the opposite, tags nothing, keys everything."""
     before = await seals(world.store)
     await finish(await world.jobs.start(Order("b", "aws:kms", "p/", "new", filter=wanted), "minio"))
     after = await seals(world.store)
@@ -301,6 +311,7 @@ async def put_parts(world, key, body):
 
 @pytest.mark.parametrize("parts", [False, True])
 async def test_a_plain_object_with_a_new_access_control_list_is_encrypted_all_the_same(world, parts):
+    """Sse.md 18 row 12: plain objects are encrypted in bulk."""
     generate, number = world.keys.generate, itertools.count()
 
     async def beside(name, context, **named):

@@ -73,6 +73,7 @@ C_HEADERS = {
 
 @pytest.mark.parametrize("operation", Operation)
 def test_two_layers_are_asked_for(operation):
+    """Sse.md 18 row 24."""
     asked = {"x-amz-server-side-encryption": "aws:kms:dsse", "x-amz-server-side-encryption-aws-kms-key-id": "k"}
     want = sse_headers.parse_write(asked, operation, "bkt", "key")
     assert (want.kind, want.key_name, want.dual) == (Kind.KMS, "k", True)
