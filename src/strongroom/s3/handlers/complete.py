@@ -1,5 +1,6 @@
 """CompleteMultipartUpload: the listed parts become one object (s3.md 6; sse.md 6.6)."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,13 +24,14 @@ from strongroom.s3.domain.seal_metadata import describe
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.handlers.copy import checksum_items
 from strongroom.s3.handlers.documents import document
-from strongroom.s3.handlers.get import reveal
+from strongroom.s3.handlers.get import Found, checksum_of, open_found, reveal
 from strongroom.s3.handlers.multipart import MAX_PARTS, Upload, find_upload
 from strongroom.s3.handlers.put import Draft, conditions, newest, write_up, written_headers
 from strongroom.s3.wire import object_headers as wire
 from strongroom.s3.wire import sse_headers, xml
 
 _XML = ("Content-Type", "application/xml")
+_ETAG = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ async def complete_upload(call: Call) -> Response:
     try:
         found = await find_upload(call, "s3:PutObject")
     except NoSuchUpload:
-        return await _again(call)
+        return await _again(call, body)
     listed = parse_complete(body)
     stored = await _stored_parts(call, found)
     keys = await call.box.sealing.list_keys(found.record)
@@ -95,16 +97,39 @@ def _completed(call: Call, etag: str, answer: list[tuple[str, str]], checksum: C
     return Response(200, [_XML, *answer], body)
 
 
-async def _again(call: Call) -> Response:
-    """Answer a repeated Complete as the first one, while the object it made is still the newest."""
+async def _again(call: Call, body: bytes) -> Response:
+    """Answer a repeated Complete as the first one, while the object that it made of these parts is still the newest."""
+    unknown = NoSuchUpload(call.args.get("uploadId", ""))
     current = await newest(call)
-    if current is not None:
-        record = await call.box.store.bucket(call.bucket)
-        found = await reveal(call, record, current)
-        if found.meta.upload == call.args.get("uploadId"):
-            headers = [("x-amz-version-id", current.version_id)] if record.versioning == "Enabled" else []
-            return _completed(call, found.etag, headers, None)
-    raise NoSuchUpload(call.args.get("uploadId", ""))
+    if current is None:
+        raise unknown
+    record = await call.box.store.bucket(call.bucket)
+    found = await reveal(call, record, current)
+    if found.meta.upload != call.args.get("uploadId") or not _made_of(found, parse_complete(body)):
+        raise unknown
+    checksum = await _known_checksum(call, found)
+    answer = [("ETag", f'"{found.etag}"'), *wire.checksum_headers(checksum)]
+    if record.versioning == "Enabled":
+        answer.append(("x-amz-version-id", current.version_id))
+    return _completed(call, found.etag, answer + call.box.sealing.shown(found.info, call.headers), checksum)
+
+
+def _made_of(found: Found, listed: Sequence[Listed]) -> bool:
+    """Say whether an object consists of these parts: a multipart ETag is a digest of theirs."""
+    if [part.number for part in found.version.parts] != [one.number for one in listed]:
+        return False
+    return all(_ETAG.fullmatch(one.etag) for one in listed) and found.etag == etags.multipart_etag(
+        [one.etag for one in listed]
+    )
+
+
+async def _known_checksum(call: Call, found: Found) -> ChecksumRecord | None:
+    """Return an object's checksum; None where a customer's key, which nobody brought, would be needed."""
+    if not found.meta.seal:
+        return checksum_of(found.meta, None)
+    if not found.meta.checksum or (found.info.kind is Kind.C and not sse_headers.asks_customer(call.headers)):
+        return None
+    return checksum_of(found.meta, await open_found(call, found))
 
 
 async def _stored_parts(call: Call, found: Upload) -> dict[int, PartRecord]:

@@ -1,0 +1,100 @@
+"""Multipart uploads in their corner cases (s3.md 6)."""
+
+import base64
+import hashlib
+import re
+
+import pytest
+from s3_memory import Memory
+
+from strongroom.s3.handlers.call import BoxSettings
+
+METHOD = "x-amz-server-side-encryption"
+SHA256 = "x-amz-checksum-sha256"
+
+
+def customer():
+    key = b"a" * 32
+    digest = base64.b64encode(hashlib.md5(key, usedforsecurity=False).digest()).decode()
+    words = {"algorithm": "AES256", "key": base64.b64encode(key).decode(), "key-md5": digest}
+    return {f"{METHOD}-customer-{name}": value for name, value in words.items()}
+
+
+MODES = {
+    "plain": ({}, {}),
+    "SSE-S3": ({METHOD: "AES256"}, {}),
+    "SSE-KMS": ({METHOD: "aws:kms"}, {}),
+    "DSSE-KMS": ({METHOD: "aws:kms:dsse"}, {}),
+    "SSE-C": (customer(), customer()),
+}
+
+
+@pytest.fixture(scope="module")
+def world():
+    made = Memory()
+    made.box.settings = BoxSettings(min_part=1)
+    made.send("PUT", "/data")
+    made.send("PUT", "/versions")
+    body = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    made.send("PUT", "/versions", "versioning", {}, body)
+    yield made
+    made.close()
+
+
+class Upload:
+    """An unfinished upload."""
+
+    def __init__(self, world, path, headers=(), key=()):
+        self.world, self.path, self.key = world, path, dict(key)
+        answer = world.send("POST", path, "uploads", headers, tls=True)
+        self.id = re.search(rb"<UploadId>(.*?)<", answer.body)[1].decode()
+        self.parts = {}
+
+    def part(self, number, content, headers=()):
+        query = f"partNumber={number}&uploadId={self.id}"
+        answer = self.world.send("PUT", self.path, query, {**self.key, **dict(headers)}, content, tls=True)
+        self.parts[number] = answer.headers.get("etag", "")
+        return answer
+
+    def complete(self, parts=None, headers=(), path=None):
+        listed = (parts or self.parts).items()
+        inner = "".join(f"<Part><PartNumber>{n}</PartNumber><ETag>{e}</ETag></Part>" for n, e in listed)
+        body = f"<CompleteMultipartUpload>{inner}</CompleteMultipartUpload>".encode()
+        sent = {**self.key, **dict(headers)}
+        return self.world.send("POST", path or self.path, f"uploadId={self.id}", sent, body, tls=True)
+
+
+def told(answer):
+    """Return what an answer says, without its request id."""
+    kept = {name: value for name, value in answer.headers.items() if not name.startswith(("x-amz-request", "x-amz-id"))}
+    return answer.status, kept, answer.body
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("bucket", ["data", "versions"])
+def test_a_repeated_complete_gets_the_first_one_s_answer(world, mode, bucket):
+    headers, key = MODES[mode]
+    upload = Upload(world, f"/{bucket}/again", {**headers, "x-amz-checksum-algorithm": "SHA256"}, key)
+    for number in (2, 5):
+        content = b"%d" % number
+        upload.part(number, content, {SHA256: base64.b64encode(hashlib.sha256(content).digest()).decode()})
+    first = upload.complete()
+    assert first.status == 200
+    assert told(upload.complete()) == told(first)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_repeated_complete_of_other_parts_is_no_success(world, mode):
+    headers, key = MODES[mode]
+    upload = Upload(world, "/data/other", headers, key)
+    upload.part(1, b"one")
+    upload.part(2, b"two")
+    assert upload.complete().status == 200
+    for parts in (
+        {1: upload.parts[1]},
+        {1: upload.parts[1], 3: upload.parts[2]},
+        {1: upload.parts[2], 2: upload.parts[1]},
+        {1: upload.parts[1], 2: "nonsense"},
+    ):
+        assert upload.complete(parts).code == "NoSuchUpload"
+    assert upload.complete(path="/data/else").code == "NoSuchUpload"
