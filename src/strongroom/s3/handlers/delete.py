@@ -154,6 +154,8 @@ async def _one(call: Call, record: BucketRecord, target: Target, quiet: bool) ->
     try:
         await call.learn(record, target.key, target.version_id or None)
         call.authorise(action, record, target.key)
+        if not target.key:  # nothing has this name; a marker of it could never be deleted by itself
+            return "" if quiet else xml.element("Deleted", [("Key", "")])
         check_key(target.key)
         checks = await _entry_checks(call, record, target)
         done = await remove(call, record, target.key, _version(target), checks)
