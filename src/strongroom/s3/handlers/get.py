@@ -7,7 +7,6 @@ import msgspec
 from strongroom.errors import Denied
 from strongroom.messages import Response, Windows
 from strongroom.s3.domain import ranges
-from strongroom.s3.domain.aside import aside
 from strongroom.s3.domain.encryption import Kind
 from strongroom.s3.domain.names import check_key, check_version
 from strongroom.s3.domain.object_record import (
@@ -15,14 +14,13 @@ from strongroom.s3.domain.object_record import (
     ObjectMeta,
     unpack_checksum,
     unpack_lock,
-    unpack_meta,
     unpack_tags,
 )
 from strongroom.s3.domain.object_seal import ObjectSeal, Record
 from strongroom.s3.domain.ports import NoSuchKey, NoSuchVersion
 from strongroom.s3.domain.records import BucketRecord, ObjectVersion
 from strongroom.s3.domain.refusals import Refused
-from strongroom.s3.domain.seal_metadata import SealInfo, describe
+from strongroom.s3.domain.seal_metadata import SealInfo
 from strongroom.s3.handlers import outflow
 from strongroom.s3.handlers.bucket_documents import LIFECYCLE
 from strongroom.s3.handlers.call import Call, Source
@@ -35,13 +33,17 @@ _NUMBER = re.compile(r"[+-]?\d{1,9}")
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A version that a request addresses, with its record and the ETag that clients see."""
+    """A version that a request addresses, with its record, the ETag that clients see, and what its seal says.
+
+    shown: the headers of these (Revealed.headers).
+    """
 
     record: BucketRecord
     version: ObjectVersion
     meta: ObjectMeta
     etag: str
     info: SealInfo
+    shown: tuple[tuple[str, str], ...]
 
     @property
     def headers(self) -> list[tuple[str, str]]:
@@ -91,10 +93,9 @@ async def find_whole(call: Call, record: BucketRecord, version_id: str | None) -
 
 async def reveal(call: Call, record: BucketRecord, version: ObjectVersion) -> Found:
     """Read a version's record and ETag; raise ObjectTampered for changed tags or locks of an encrypted object."""
-    keys = await call.box.sealing.list_keys(record)
-    meta = unpack_meta(version.meta)
-    etag = keys.check(version.etag, version.key, lambda: aside(meta, version.tags, version.lock))
-    return Found(record, version, meta, etag, describe(meta.seal))
+    sealing = call.box.sealing
+    row = sealing.rows.get(await sealing.list_keys(record), version)
+    return Found(record, version, row.meta, row.etag, row.info, row.headers)
 
 
 async def open_found(call: Call, found: Found, *, source: bool = False) -> ObjectSeal | None:
@@ -251,16 +252,20 @@ def _part_extent(found: Found, number: int) -> Extent:
 
 
 def _answer_headers(call: Call, found: Found, overrides: dict[str, str]) -> list[tuple[str, str]]:
-    version, meta = found.version, found.meta
-    shown = wire.Shown(meta.headers, meta.user, overrides)
-    headers = wire.object_headers(shown, etag=found.etag, modified=version.modified)
+    version, sealing = found.version, call.box.sealing
+    if overrides:
+        shown = wire.Shown(found.meta.headers, found.meta.user, overrides)
+        headers = wire.object_headers(shown, etag=found.etag, modified=version.modified)
+        headers += sealing.shown(found.info, call.headers)
+    else:
+        headers = [*found.shown]
+        if found.info.kind is Kind.C:
+            headers += sealing.shown(found.info, call.headers)
     if found.record.versioning:
         headers.append(("x-amz-version-id", version.version_id))
     headers += found.tag_count
     if version.lock:
         headers += wire.lock_headers(unpack_lock(version.lock))
-    if meta.seal:
-        headers += call.box.sealing.shown(found.info, call.headers)
     if LIFECYCLE.name in found.record.config and version.latest:
         headers += expiration_header(found.record, version, call.box.settings.day)
     return headers

@@ -16,6 +16,7 @@ from strongroom.s3.domain.seal_metadata import SealInfo, describe
 from strongroom.s3.domain.sealing import new_seal, open_seal
 from strongroom.s3.handlers.list_keys import ListKeyring, ListKeys, checked, vouch_anew, vouches
 from strongroom.s3.handlers.opened import OpenedSeals
+from strongroom.s3.handlers.revealed import RevealedRows
 from strongroom.s3.wire import bucket_encryption, sse_headers
 from strongroom.s3.wire.sse_headers import CustomerKey, Operation
 
@@ -66,6 +67,7 @@ class Sealing:
         self._bucket_keys = bucket_keys
         self._store = store
         self.opened = OpenedSeals(keys)
+        self.rows = RevealedRows()
         self._keyring = ListKeyring(keys, store, now)
 
     def wanted(self, headers: Headers, record: BucketRecord, key: str, operation: Operation) -> Encryption | None:

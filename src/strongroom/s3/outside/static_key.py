@@ -1,6 +1,7 @@
 """Data keys from one key in the server's own settings: MINIO_KMS_SECRET_KEY and its forerunners (sse.md 1.4, 9)."""
 
 import os
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,11 +12,14 @@ from strongroom.errors import AlreadyExists, NotSupported, Tampered
 from strongroom.s3.domain.key_errors import KeyNotFound, WrongCiphertext
 from strongroom.s3.domain.ports import DataKey, DataKeys
 
+KEPT = 8192  # opened data keys; 300 bytes each
+
 
 class StaticKey:
     """DataKeys under one named 32-byte key, and the port for operators (domain/key_service.py).
 
-    Ciphertexts are those of a KES that holds the same key. Nothing is cached or shared: a data key takes 4 µs.
+    Ciphertexts are those of a KES that holds the same key. Nothing is shared: a data key takes 4 µs. Those that were
+    opened last are kept, because seals are kept as long as the data key that opened them (handlers/opened.py).
     """
 
     kind = "MinIO builtin"
@@ -27,6 +31,7 @@ class StaticKey:
         if len(self._key) != 32:
             raise ValueError(f"a key of {len(self._key)} bytes")
         self._fingerprint = fingerprint(self._key.reveal())
+        self._opened: OrderedDict[tuple[bytes, bytes], Secret] = OrderedDict()  # ciphertext and context → data key
 
     async def generate(self, key_name: str, context: bytes, *, shared: bool = False) -> DataKey:
         """Make a data key; raise KeyNotFound for any other name. Making one costs less than keeping one: not shared."""
@@ -38,6 +43,12 @@ class StaticKey:
     async def unseal(self, key_name: str, ciphertext: bytes, context: bytes) -> Secret:
         """Open a data key of any form since 2018; raise KeyNotFound, WrongCiphertext."""
         self._check(key_name)
+        data_key = self._opened[ciphertext, context] = self._unseal(key_name, ciphertext, context)
+        if len(self._opened) > KEPT:
+            self._opened.popitem(last=False)
+        return data_key
+
+    def _unseal(self, key_name: str, ciphertext: bytes, context: bytes) -> Secret:
         try:
             return Secret(keyciphertext.open(self._key.reveal(), ciphertext, context))
         except Tampered as error:
@@ -49,11 +60,11 @@ class StaticKey:
             raise WrongCiphertext(str(error)) from error
 
     def kept(self, key_name: str, ciphertext: bytes, context: bytes, *, use: bool = False) -> Secret | None:
-        """Return None: nothing is kept."""
-        return None
+        """Return a data key that was opened before."""
+        return self._opened.get((ciphertext, context)) if key_name in ("", self.default_key) else None
 
     def kept_shared(self, key_name: str, context: bytes) -> DataKey | None:
-        """Return None: nothing is kept."""
+        """Return None: nothing is shared."""
         return None
 
     async def start(self) -> list[str]:
@@ -61,8 +72,9 @@ class StaticKey:
         return []
 
     async def close(self) -> None:
-        """Overwrite the key."""
+        """Overwrite the key, and forget those that it opened."""
         self._key.wipe()
+        self._opened.clear()
 
     # ---- for operators
     async def endpoints(self) -> Mapping[str, str]:

@@ -90,7 +90,9 @@ async def test_nothing_is_kept_where_data_keys_are_not(world):
     keys = StaticKey("my-key", bytes(32))
     made = await new_seal(Encryption(Kind.S3), "b", "k", keys)
     seals = OpenedSeals(keys)
-    seals.put("b", VERSION, await open_seal(made.metadata, "b", "k", keys))
+    seal = await open_seal(made.metadata, "b", "k", keys)
+    await keys.close()
+    seals.put("b", VERSION, seal)
     assert seals.get("b", VERSION) is None
 
 
