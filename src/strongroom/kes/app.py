@@ -24,7 +24,8 @@ from strongroom.kes.handlers.call import State
 from strongroom.kes.handlers.counters import Counters
 from strongroom.kes.handlers.deletions import Deletions
 from strongroom.kes.handlers.entrance import Entrance, refuse
-from strongroom.kes.handlers.keyring import Keyring, maybe
+from strongroom.kes.handlers.keyring import Keyring
+from strongroom.kes.handlers.loading import maybe
 from strongroom.kes.handlers.turns import Turns
 from strongroom.kes.handlers.watch import Watch
 from strongroom.kes.listener import forwarded_verifier, listener_tls

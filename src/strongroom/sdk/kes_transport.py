@@ -15,6 +15,7 @@ from strongroom.errors import Incomplete, Malformed, Unavailable
 from strongroom.kes.wire import errors as wire_errors
 from strongroom.net.client import ClientAnswer, HttpClient
 from strongroom.request_id import HEADER, current
+from strongroom.sdk.clock import PeerClock
 
 ASIDE_SECONDS = 30.0  # how long an endpoint that failed is tried last (kes.md 11.1)
 RETRIES = 2  # further attempts after a network error or a 503
@@ -33,6 +34,7 @@ class KesTransport:
             raise Malformed("no KES endpoint")
         self._order = sorted(self.endpoints, key=lambda one: (not _is_local(one), random.random()))  # noqa: S311
         self._aside: dict[str, float] = {}
+        self.clock = PeerClock()
         self._http = HttpClient(tls=tls)
         self._timeout = timeout
 
@@ -96,6 +98,7 @@ class KesTransport:
                 if last:
                     raise Unavailable(str(error)) from error
                 continue
+            self.clock.heard(answer.headers)
             if answer.status != 503 or last:
                 return answer
         raise Unavailable(f"{endpoint} does not answer")

@@ -13,16 +13,18 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 from strongroom.errors import Denied, Error, Incomplete, Malformed, NotFound, Unavailable
 from strongroom.net.client import ClientAnswer, HttpClient
 from strongroom.request_id import HEADER, current
+from strongroom.sdk.clock import PeerClock
 
 TIMEOUT_SECONDS = 60.0
 RETRIED = {412, 429}  # and every 5xx except 501 (kes.md 6.4)
 PAUSES = (1.0, 2.0)  # seconds before the second and the third attempt, plus up to as much again at random
 MAX_ANSWER = 32 << 20  # bytes
+REDIRECTS = {301, 302, 307}  # a standby server sends its clients to the active one
 
 # A health request answers 200 or 299 in every state of the server with these (kes.md 6.4).
 HEALTH = "drsecondarycode=299&performancestandbycode=299&sealedcode=299&standbycode=299&uninitcode=299"
@@ -71,6 +73,7 @@ class VaultClient:
         self.address = address.rstrip("/")
         self.token = token
         self.namespace = namespace
+        self.clock = PeerClock()
         self._http = HttpClient(tls=tls)
         self._timeout, self._retries = timeout, retries
 
@@ -96,7 +99,7 @@ class VaultClient:
     ) -> dict[str, Any]:
         """Send one request to /v1/<path> and return the answer's document, {} without one.
 
-        Raises NotFound (404), Denied (403), CasMismatch or Malformed (other 4xx), VaultSealed, Unavailable.
+        Raises NotFound (404), Denied (403), CasMismatch or Malformed (other 4xx), VaultSealed, Unavailable, TooLarge.
         """
         url = f"{self.address}/v1/{quote(path, safe='/')}" + (f"?{query}" if query else "")
         body = b"" if document is None else json.dumps(document).encode()
@@ -110,7 +113,7 @@ class VaultClient:
         if request_id := current.get():
             headers[HEADER] = request_id
         answer = await self._attempts(method, url, headers, body)
-        if answer.status >= 400:
+        if not 200 <= answer.status < 300:
             raise _error(answer)
         return _document(answer)
 
@@ -119,9 +122,9 @@ class VaultClient:
         while True:
             last = attempt >= self._retries
             try:
-                answer = await self._http.request(
-                    method, url, headers=headers, body=body, timeout=self._timeout, limit=MAX_ANSWER
-                )
+                answer = await self._once(method, url, headers, body)
+                if answer.status in REDIRECTS:
+                    answer = await self._once(method, _elsewhere(url, answer), headers, body)
             except (Unavailable, Incomplete) as error:
                 if last:
                     raise Unavailable(str(error)) from error
@@ -132,14 +135,25 @@ class VaultClient:
             await asyncio.sleep(PAUSES[min(attempt, len(PAUSES) - 1)] * (1 + random.random() * 0.5))  # noqa: S311
             attempt += 1
 
+    async def _once(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> ClientAnswer:
+        answer = await self._http.request(
+            method, url, headers=headers, body=body, timeout=self._timeout, limit=MAX_ANSWER
+        )
+        self.clock.heard(answer.headers)
+        return answer
+
     # ---- secrets
     async def read(self, path: str, query: str = "") -> dict[str, Any]:
         """Return the `data` of a path; raise NotFound."""
-        return dict((await self.call("GET", path, query=query)).get("data") or {})
+        return _object((await self.call("GET", path, query=query)).get("data"))
 
     async def write(self, path: str, document: object) -> dict[str, Any]:
         """Write a document and return what the server answers."""
         return await self.call("PUT", path, document)
+
+    async def ask(self, path: str, document: object) -> dict[str, Any]:
+        """Send a document to a path that works with it, as those of transit, and return the answer's `data`."""
+        return _object((await self.call("POST", path, document)).get("data"))
 
     async def delete(self, path: str) -> None:
         """Delete a path; the server does not say whether there was anything."""
@@ -148,10 +162,12 @@ class VaultClient:
     async def list(self, path: str) -> list[str]:
         """Return the names below a path, folders with a slash behind; [] when there are none."""
         try:
-            data = (await self.call("GET", path, query="list=true")).get("data") or {}
+            keys = _object((await self.call("GET", path, query="list=true")).get("data")).get("keys") or []
         except NotFound:
             return []
-        return [str(key) for key in data.get("keys") or []]
+        if not isinstance(keys, list):
+            raise Unavailable("the server's list is not one")
+        return [str(key) for key in keys]
 
     # ---- tokens
     async def login(self, engine: str, document: object, *, namespace: str | None = None, token: str = "") -> Login:
@@ -185,19 +201,34 @@ def _login(document: dict[str, Any]) -> Login:
     auth = document.get("auth")
     if not isinstance(auth, dict) or not auth.get("client_token"):
         raise Malformed("the login's answer holds no token")
-    return Login(str(auth["client_token"]), float(auth.get("lease_duration") or 0), bool(auth.get("renewable")))
+    lease = auth.get("lease_duration") or 0
+    if not isinstance(lease, int | float):
+        raise Malformed("the login's answer holds no duration")
+    return Login(str(auth["client_token"]), float(lease), bool(auth.get("renewable")))
+
+
+def _elsewhere(url: str, answer: ClientAnswer) -> str:
+    """Return where a redirect leads, the token with it: never out of TLS. Raises Unavailable."""
+    target = urljoin(url, answer.headers.get("location", ""))
+    if target == url or (url.startswith("https://") and not target.startswith("https://")):
+        raise Unavailable(f"the server redirects to '{target}'")
+    return target
 
 
 def _document(answer: ClientAnswer) -> dict[str, Any]:
     if not answer.body.strip():
         return {}
     try:
-        document = json.loads(answer.body)
-    except ValueError as error:
+        return _object(json.loads(answer.body))
+    except (ValueError, RecursionError) as error:
         raise Unavailable(f"the server's answer is not JSON: {error}") from error
-    if not isinstance(document, dict):
+
+
+def _object(value: object) -> dict[str, Any]:
+    """Return a JSON object, {} for null; raise Unavailable: whoever answers something else is no Vault."""
+    if not isinstance(value, dict | None):
         raise Unavailable("the server's answer is not a JSON object")
-    return document
+    return value or {}
 
 
 def _is_sealed(answer: ClientAnswer) -> bool:
@@ -211,13 +242,15 @@ class SoftDeleted(NotFound):
 def _error(answer: ClientAnswer) -> Error:
     """Return what an answer of 400 and more means; the message holds the server's errors."""
     try:
-        document = json.loads(answer.body or b"{}")
-    except ValueError:
-        document = {}
-    errors = document.get("errors") if isinstance(document, dict) else None
-    text = f"{answer.status} {', '.join(map(str, errors))}" if errors else str(answer.status)
+        document = _document(answer)
+    except Unavailable:  # a proxy's page: it says nothing about what the server has
+        return Unavailable(f"{answer.status} without JSON")
+    errors = document.get("errors")
+    text = (
+        f"{answer.status} {', '.join(map(str, errors))}" if isinstance(errors, list) and errors else str(answer.status)
+    )
     if answer.status == 404:
-        data = document.get("data") if isinstance(document, dict) else None
+        data = document.get("data")
         return SoftDeleted(text) if isinstance(data, dict) and data.get("metadata") else NotFound(text)
     if answer.status == 403:
         return Denied(text)
@@ -225,4 +258,4 @@ def _error(answer: ClientAnswer) -> Error:
         return VaultSealed(text)
     if answer.status == 400 and "check-and-set" in text:
         return CasMismatch(text)
-    return Malformed(text) if answer.status < 500 and answer.status not in RETRIED else Unavailable(text)
+    return Malformed(text) if 400 <= answer.status < 500 and answer.status not in RETRIED else Unavailable(text)

@@ -8,11 +8,18 @@ import pytest
 from strongroom.crypto.keyciphertext import KeyType
 from strongroom.kes.domain import storedkey
 from strongroom.kes.domain.errors import KeyDisabled, StoreDenied, StoreShut
-from strongroom.kes.domain.lifecycle import GENERATION, STATES, Disabled, Event, Generation, disabled_entry
+from strongroom.kes.domain.lifecycle import (
+    GENERATION,
+    STATES,
+    Disabled,
+    Event,
+    Generation,
+    disabled_entry,
+    encode_entry,
+)
 from strongroom.kes.domain.records import Moment, StoredKey
 from strongroom.kes.domain.settings import CacheSettings, LockSettings
 from strongroom.kes.handlers import watch as watch_module
-from strongroom.kes.handlers.generation import encode
 from strongroom.kes.handlers.keyring import Keyring
 from strongroom.kes.handlers.watch import Watch
 from strongroom.kes.storage.memory import MemoryStore
@@ -36,9 +43,9 @@ async def world() -> tuple[Denying, Keyring, Watch]:
     store = Denying()
     stored = StoredKey(os.urandom(32), KeyType.AES256, os.urandom(32), Moment(0, 0), "")
     await store.create("mine", storedkey.encode(stored))
-    await store.create(disabled_entry("mine"), encode(Disabled()))
+    await store.create(disabled_entry("mine"), encode_entry(Disabled()))
     await store.create(STATES, b"{}")
-    await store.create(GENERATION, encode(Generation(3, "ab")))
+    await store.create(GENERATION, encode_entry(Generation(3, "ab")))
     keyring = Keyring(store)
     watch = Watch(keyring, CacheSettings(), LockSettings(), Log(OFF + 1))
     keyring.noticed = watch.noticed

@@ -7,6 +7,7 @@ in `-`, which no key's name may.
     <name>-v<n>-           version n, stored alike
     <name>-disabled-       the key is disabled: who, when
     <name>-deletion-       the key will be deleted: when due, who
+    <name>-deletion<n>-    the n-th date that its deletion was put off to: the last one counts
     <name>-deleted-        the key was deleted: fingerprints of all its versions
     generation-            a number and a random part, replaced after every change
     states-                written before the first change: without it no key of the store has a state
@@ -47,9 +48,9 @@ def disabled_entry(name: str) -> str:
     return f"{name}-disabled-"
 
 
-def deletion_entry(name: str) -> str:
-    """Name the entry that says when a key will be deleted."""
-    return f"{name}-deletion-"
+def deletion_entry(name: str, place: int = 1) -> str:
+    """Name the entry that says when a key will be deleted; another date has a place of its own, from 2 on."""
+    return f"{name}-deletion{place if place > 1 else ''}-"
 
 
 def deleted_entry(name: str) -> str:
@@ -65,11 +66,18 @@ class Disabled(msgspec.Struct, frozen=True):
 
 
 class Deletion(msgspec.Struct, frozen=True):
-    """The value of `<name>-deletion-`."""
+    """The value of `<name>-deletion-` and `<name>-deletion<n>-`."""
 
     due: float  # seconds since 1970
     by: str = ""
     at: str = ""
+
+    def is_due(self, now: float, clock_ahead: float) -> bool:
+        """Say whether the time has come, at now (seconds since 1970) by our clock and by the store's.
+
+        clock_ahead: KeyStore.clock_ahead. A clock that is ahead must not shorten the time to restore the key.
+        """
+        return self.due <= now - max(0.0, clock_ahead)
 
 
 class Deleted(msgspec.Struct, frozen=True):
@@ -97,6 +105,11 @@ class Generation(msgspec.Struct, frozen=True):
     def next(self) -> "Generation":
         """Make the one that follows."""
         return Generation(self.number + 1, secrets.token_hex(8))
+
+
+def encode_entry(record: object) -> bytes:
+    """Return a state entry's value."""
+    return msgspec.json.encode(record)
 
 
 def decode_entry(value: bytes, kind: type[T]) -> T:

@@ -14,6 +14,10 @@ class KeyStore(Protocol):
     def description(self) -> str:
         """How the store is called in front of operators, such as `Filesystem: /keys`."""
 
+    @property
+    def clock_ahead(self) -> float:
+        """How many seconds our clock is ahead of the store's, negative behind it; 0 when that is not known."""
+
     async def status(self) -> float:
         """Return how long the store took to answer, in seconds."""
 

@@ -2,11 +2,10 @@
 
 import contextlib
 
-import msgspec
-
-from strongroom.kes.domain.errors import KeyExists, KeyNotFound
-from strongroom.kes.domain.lifecycle import GENERATION, STATES, Generation, decode_entry
+from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoredKeyDamaged
+from strongroom.kes.domain.lifecycle import GENERATION, STATES, Generation, decode_entry, encode_entry
 from strongroom.kes.domain.ports import KeyStore
+from strongroom.kes.handlers.dates import delete_if_there
 
 
 async def replace_generation(store: KeyStore, known: Generation) -> Generation:
@@ -18,14 +17,12 @@ async def replace_generation(store: KeyStore, known: Generation) -> Generation:
         await store.delete(GENERATION)
     except KeyNotFound:
         old = known
+    except StoredKeyDamaged:
+        old = known
+        await delete_if_there(store, GENERATION)
     new = old.next()
     try:
-        await store.create(GENERATION, encode(new))
+        await store.create(GENERATION, encode_entry(new))
     except KeyExists:  # written after our marker, so it tells everybody to look at it
         return decode_entry(await store.get(GENERATION), Generation)
     return new
-
-
-def encode(record: object) -> bytes:
-    """Return a state entry's value."""
-    return msgspec.json.encode(record)

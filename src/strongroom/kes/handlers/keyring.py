@@ -9,24 +9,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from strongroom.crypto.fingerprint import fingerprint
 from strongroom.errors import Unavailable
-from strongroom.kes.domain import storedkey
-from strongroom.kes.domain.errors import KeyNotFound, StoreDenied, StoredKeyDamaged, StoreShut, StoreUnreachable
+from strongroom.kes.domain.errors import KeyNotFound, StoreDenied, StoredKeyDamaged, StoreUnreachable
 from strongroom.kes.domain.lifecycle import (
-    Deleted,
-    Deletion,
-    Disabled,
     KeyVersion,
     MasterKey,
-    decode_entry,
-    deleted_entry,
-    deletion_entry,
-    disabled_entry,
-    version_entry,
 )
 from strongroom.kes.domain.ports import KeyStore
 from strongroom.kes.handlers.fallback import PATIENCE_SECONDS, Entry, Fallback
+from strongroom.kes.handlers.loading import load
 from strongroom.kes.handlers.turns import Turns
 from strongroom.kes.wire import headers as wire_headers
 
@@ -175,7 +166,7 @@ class Keyring:
         self.misses += 1
         epoch, generation = self.epoch, self.generation  # before reading: a later change makes this entry old at once
         try:
-            key = await load(self.store, name, with_states=self.with_states, warn=self._warn_once)
+            key = await load(self.store, name, with_states=self.with_states, warn=self.warn_once)
         except KeyNotFound:
             gone = self.entries.get(name)
             if gone is not None and gone.read_under > epoch:
@@ -196,7 +187,8 @@ class Keyring:
         self.fallback.confirmed(name, epoch)
         return entry
 
-    def _warn_once(self, text: str) -> None:
+    def warn_once(self, text: str) -> None:
+        """Tell the operator something that would otherwise be told again and again."""
         if text not in self._warned and len(self._warned) < 1000:
             self._warned.add(text)
             self.warn(text)
@@ -210,58 +202,3 @@ def answer_headers(version: KeyVersion, generation: str) -> tuple[tuple[str, str
         (wire_headers.FINGERPRINT, version.fingerprint),
         (wire_headers.GENERATION, generation),
     )
-
-
-async def load(store: KeyStore, name: str, *, with_states: bool, warn: Log) -> MasterKey:
-    """Read a key with its versions and its state. Raises KeyNotFound, also for a key whose deletion is not finished."""
-    if not with_states:
-        return MasterKey(name, (usable(1, await store.get(name)),))
-    first, second, disabled, deletion, deleted = await asyncio.gather(
-        store.get(name),
-        maybe(store, version_entry(name, 2), warn),
-        maybe(store, disabled_entry(name), warn),
-        maybe(store, deletion_entry(name), warn),
-        maybe(store, deleted_entry(name), warn),
-    )
-    past = decode_entry(deleted, Deleted) if deleted is not None else Deleted()
-    versions = [usable(1, first)]
-    if versions[0].fingerprint in past.fingerprints:
-        raise KeyNotFound(f"{name}: its deletion was begun")
-    while second is not None:
-        version = usable(len(versions) + 1, second)
-        if version.fingerprint in past.fingerprints:
-            break  # left by the deletion of an earlier key of this name
-        versions.append(version)
-        second = await maybe(store, version_entry(name, len(versions) + 1), warn)
-    return MasterKey(
-        name,
-        tuple(versions),
-        decode_entry(disabled, Disabled) if disabled is not None else None,
-        decode_entry(deletion, Deletion) if deletion is not None else None,
-        past.fingerprints,
-        past.first,
-    )
-
-
-async def maybe(store: KeyStore, name: str, warn: Log) -> bytes | None:
-    """Return an entry's value, None if there is none.
-
-    A store that denies us the entry but not the key (a Vault policy for this one name) cannot hold our states: then
-    there is none, and the operator is told (docs/security/limitations/key-states.md).
-    """
-    try:
-        return await store.get(name)
-    except KeyNotFound:
-        return None
-    except StoreShut:
-        raise
-    except StoreDenied:
-        warn(f"the key store denies access to '{name}': key states and versions are not seen there")
-        return None
-
-
-def usable(number: int, value: bytes) -> KeyVersion:
-    """Make a stored key ready for use; raise StoredKeyDamaged."""
-    stored = storedkey.decode(value)
-    mark = fingerprint(stored.key).hex()
-    return KeyVersion(number, stored.key, stored.type, stored.hmac_key, mark, stored.created_at, stored.created_by)

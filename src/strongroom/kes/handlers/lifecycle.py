@@ -22,13 +22,14 @@ from strongroom.kes.domain.lifecycle import (
     MasterKey,
     deletion_entry,
     disabled_entry,
+    encode_entry,
     iso,
     version_entry,
 )
 from strongroom.kes.domain.names import valid_name, valid_pattern
 from strongroom.kes.domain.records import WIRE_NAMES
 from strongroom.kes.handlers.call import JSON, NDJSON, Call, failing
-from strongroom.kes.handlers.generation import encode
+from strongroom.kes.handlers.dates import delete_if_there, write_date
 from strongroom.kes.handlers.keys import all_names
 from strongroom.kes.handlers.making import delete_now, new_value, sweep
 from strongroom.kes.wire import json
@@ -80,7 +81,7 @@ async def enable(call: Call) -> Response:
     """Undo `disable`."""
     key = await _fresh(call)
     with failing("failed to delete key"):
-        await _unmark(call, disabled_entry(key.name))
+        await delete_if_there(call.state.keyring.store, disabled_entry(key.name))
         await call.state.watch.changed("enabled", key.name)
     return await _described(call)
 
@@ -93,13 +94,13 @@ async def delete(call: Call) -> Response:
     seconds = members.get("after", 7 * 86400)
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= MAX_WAIT:
         raise Malformed("after is not a number of seconds")
-    now = call.server.now()
+    store, now = call.state.keyring.store, call.server.now()
+    due = now + seconds + max(0.0, -store.clock_ahead)  # by the later of our clock and the store's
     with failing("failed to delete key"):
         if not seconds:
             await delete_now(call, key.name)
             return Response(200, JSON, msgspec.json.encode({"name": key.name, "state": "deleted"}) + b"\n")
-        await _unmark(call, deletion_entry(key.name))
-        await _mark(call, deletion_entry(key.name), Deletion(now + seconds, call.identity, iso(now)))
+        await write_date(store, key.name, Deletion(due, call.identity, iso(now)))
         await call.state.watch.changed("pending deletion", key.name)
     return await _described(call)
 
@@ -111,7 +112,7 @@ async def restore(call: Call) -> Response:
     if key.deletion is None:
         raise WrongState("key is not waiting for its deletion")
     with failing("failed to delete key"):
-        await _unmark(call, deletion_entry(key.name))
+        await delete_if_there(call.state.keyring.store, deletion_entry(key.name))
         await call.state.watch.changed("restored", key.name)
     return await _described(call)
 
@@ -189,7 +190,8 @@ async def _fresh(call: Call) -> MasterKey:
     call.state.keyring.with_states = True
     with failing("failed to read key"):
         key = await call.state.keyring.reread(call.argument)
-        if key.deletion is not None and key.deletion.due <= call.server.now():
+        ahead = call.state.keyring.store.clock_ahead
+        if key.deletion is not None and key.deletion.is_due(call.server.now(), ahead):
             await delete_now(call, key.name)
             raise KeyNotFound(key.name)
     return key
@@ -197,16 +199,9 @@ async def _fresh(call: Call) -> MasterKey:
 
 async def _mark(call: Call, entry: str, record: object) -> None:
     try:
-        await call.state.keyring.store.create(entry, encode(record))
+        await call.state.keyring.store.create(entry, encode_entry(record))
     except KeyExists:
         return  # it is there already, which is what was asked for
-
-
-async def _unmark(call: Call, entry: str) -> None:
-    try:
-        await call.state.keyring.store.delete(entry)
-    except KeyNotFound:
-        return  # it is gone already, which is what was asked for
 
 
 def _document(call: Call, key: MasterKey) -> dict[str, object]:

@@ -22,15 +22,16 @@ from strongroom.kes.domain.lifecycle import (
     deleted_entry,
     deletion_entry,
     disabled_entry,
+    encode_entry,
     iso,
     version_entry,
 )
 from strongroom.kes.domain.names import valid_name
-from strongroom.kes.domain.ports import KeyStore
 from strongroom.kes.domain.records import CIPHERS, Moment, StoredKey
 from strongroom.kes.handlers.call import EMPTY, Call, failing
-from strongroom.kes.handlers.generation import encode
-from strongroom.kes.handlers.keyring import Keyring, maybe
+from strongroom.kes.handlers.dates import delete_if_there, drop_later_dates
+from strongroom.kes.handlers.keyring import Keyring
+from strongroom.kes.handlers.loading import maybe
 from strongroom.kes.handlers.watch import Watch
 from strongroom.kes.wire import json
 from strongroom.messages import Response
@@ -127,7 +128,8 @@ async def sweep(keyring: Keyring, name: str) -> None:
         number += 1
     entries = [version_entry(name, one) for one in range(number - 1, 1, -1)]
     for entry in (*entries, disabled_entry(name), deletion_entry(name)):
-        await _delete_if_there(keyring.store, entry)
+        await delete_if_there(keyring.store, entry)
+    await drop_later_dates(keyring.store, name)
     keyring.forget(name)
 
 
@@ -156,13 +158,6 @@ async def _write_tombstone(keyring: Keyring, name: str, marks: list[str], by: st
     old = await maybe(store, entry, keyring.warn)
     former = decode_entry(old, Deleted).fingerprints if old is not None else ()
     if old is not None:
-        await _delete_if_there(store, entry)
+        await delete_if_there(store, entry)
     fresh = tuple(mark for mark in marks if mark not in former)
-    await store.create(entry, encode(Deleted(former + fresh, marks[0] if marks else "", by, iso(at))))
-
-
-async def _delete_if_there(store: KeyStore, entry: str) -> None:
-    try:
-        await store.delete(entry)
-    except KeyNotFound:
-        return  # most keys have no such mark
+    await store.create(entry, encode_entry(Deleted(former + fresh, marks[0] if marks else "", by, iso(at))))

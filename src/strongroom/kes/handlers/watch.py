@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 
-from strongroom.errors import Error, Unavailable
-from strongroom.kes.domain.errors import KeyNotFound, StoreDenied, StoreShut, StoreUnreachable
+from strongroom.errors import Unavailable
+from strongroom.kes.domain.errors import KeyNotFound, StoreDenied, StoredKeyDamaged, StoreShut, StoreUnreachable
 from strongroom.kes.domain.lifecycle import GENERATION, STATES, Event, Generation, MasterKey, decode_entry
 from strongroom.kes.domain.settings import CacheSettings, LockSettings
 from strongroom.kes.handlers.generation import replace_generation
@@ -66,7 +66,7 @@ class Watch:
         self._tasks.append(asyncio.create_task(self._probing()))
 
     def every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-        """Do work again and again until `stop`; what it raises of ours is logged."""
+        """Do work again and again until `stop`; what it raises is logged, once for each reason in a row."""
         self._tasks.append(asyncio.create_task(self._every(seconds, work)))
 
     async def stop(self) -> None:
@@ -131,12 +131,20 @@ class Watch:
                 raise  # the store has held our states: keys are not used without looking at them
             self.keyring.with_states = False  # a store that denies the name cannot hold our states
             return Generation()
+        except StoredKeyDamaged as error:  # the next change replaces it
+            self.keyring.warn_once(f"'{GENERATION}' in the key store is damaged, so every key is read again: {error}")
+            return self._look_at_every_key()
         except KeyNotFound:
-            found = self.generation
             self.keyring.with_states = await self._has_states()
-            if self.keyring.with_states and self.keyring.entries:
-                self.keyring.epoch += 1  # between somebody's delete and create: look again at every key
+            return self._look_at_every_key() if self.keyring.with_states else self.generation
         return found
+
+    def _look_at_every_key(self) -> Generation:
+        """Without a generation that could be compared, as between somebody's delete and create of it."""
+        self.keyring.with_states = True
+        if self.keyring.entries:
+            self.keyring.epoch += 1
+        return self.generation
 
     async def _has_states(self) -> bool:
         try:
@@ -240,8 +248,8 @@ class Watch:
         try:
             async with asyncio.timeout(max(1.0, PROBE_SECONDS)):
                 self.latency = await self.keyring.store.status()
-        except (Error, TimeoutError) as error:
-            why = error if isinstance(error, Unavailable) else StoreUnreachable(str(error) or "no answer")
+        except Exception as error:
+            why = error if isinstance(error, Unavailable) else StoreUnreachable(str(error) or type(error).__name__)
             if self.offline is None:
                 self.offline_since = time.monotonic()
                 self.log.warn(f"the key store is away: {why}")
@@ -284,13 +292,19 @@ class Watch:
             raise StoreUnreachable("key states could not be read within lock.within")
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        told = ""
         while True:
             await asyncio.sleep(seconds)
             try:
                 await work()
-            except Error as error:
+            except Exception as error:  # whatever it is, locks and deletions must be looked for again
                 self.failures += 1
-                self.log.debug(f"watching the key store: {error}")
+                text = f"watching the key store: {str(error) or type(error).__name__}"
+                if text != told and not (self.offline is not None and isinstance(error, StoreUnreachable)):
+                    self.log.error(text)
+                told = text
+            else:
+                told = ""
 
 
 def _offer(queue: "asyncio.Queue[Event | None]", event: Event | None) -> None:

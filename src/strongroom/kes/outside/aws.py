@@ -9,6 +9,7 @@ from strongroom.errors import BadSettings
 from strongroom.kes.domain.errors import KeyExists, KeyNotFound, StoreDenied, StoreFailed, StoreShut, StoreUnreachable
 from strongroom.kes.domain.pages import page
 from strongroom.kes.domain.settings import AwsSettings
+from strongroom.sdk.clock import PeerClock
 
 T = TypeVar("T")
 _KINDS = {
@@ -24,7 +25,7 @@ class AwsStore:
 
     def __init__(self, settings: AwsSettings, client: Any) -> None:
         self.description = f"AWS SecretsManager: {settings.endpoint}"
-        self._settings, self._client = settings, client
+        self._settings, self._client, self._clock = settings, client, PeerClock()
 
     @classmethod
     async def connect(cls, settings: AwsSettings) -> "AwsStore":
@@ -47,6 +48,11 @@ class AwsStore:
         store = cls(settings, client)
         await store.status()
         return store
+
+    @property
+    def clock_ahead(self) -> float:
+        """See KeyStore."""
+        return self._clock.ahead
 
     async def status(self) -> float:
         """See KeyStore: any answer counts."""
@@ -99,7 +105,7 @@ class AwsStore:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            return await asyncio.to_thread(work)
+            answer = await asyncio.to_thread(work)
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
             if code == "ResourceExistsException":
@@ -110,3 +116,6 @@ class AwsStore:
             raise kind(f"aws: failed to {what} '{name}': {error}") from error
         except BotoCoreError as error:
             raise StoreUnreachable(f"aws: {error}") from error
+        if isinstance(answer, dict):
+            self._clock.heard(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
+        return answer

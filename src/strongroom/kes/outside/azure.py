@@ -50,6 +50,11 @@ class AzureStore:
             raise
         return store
 
+    @property
+    def clock_ahead(self) -> float:
+        """See KeyStore."""
+        return self._rest.clock.ahead
+
     async def status(self) -> float:
         """See KeyStore: any answer counts."""
         return await self._rest.reach(self._endpoint)

@@ -4,11 +4,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from strongroom.errors import Denied, Error, NotFound, Unavailable
+from strongroom.errors import Denied, Error, Unavailable
 from strongroom.kes.domain.errors import (
     KeyExists,
     KeyNotFound,
     SecretExists,
+    SecretNotFound,
     StoreDenied,
     StoreFailed,
     StoreUnreachable,
@@ -39,6 +40,11 @@ class KesStore:
             await store.close()
             raise
         return store
+
+    @property
+    def clock_ahead(self) -> float:
+        """See KeyStore."""
+        return self._client.clock.ahead
 
     async def status(self) -> float:
         """See KeyStore: ready there is ready here."""
@@ -77,7 +83,7 @@ class KesStore:
             return await work()
         except SecretExists as error:
             raise KeyExists(str(error)) from error
-        except NotFound as error:
+        except SecretNotFound as error:
             raise KeyNotFound(str(error)) from error
         except Denied as error:
             raise StoreDenied(f"kes: {error}") from error

@@ -10,6 +10,7 @@ from typing import Any
 from strongroom.errors import Incomplete, TooLarge, Unavailable
 from strongroom.kes.domain.errors import StoreDenied, StoreFailed, StoreShut, StoreUnreachable
 from strongroom.net.client import HttpClient
+from strongroom.sdk.clock import PeerClock
 
 EARLY_SECONDS = 120.0  # a token is replaced so long before it ends
 RETRIES = 2
@@ -42,6 +43,7 @@ class Rest:
     def __init__(self, name: str, http: HttpClient, fetch: Callable[[HttpClient], Awaitable[Token]]) -> None:
         """name begins the messages; fetch gets a new token."""
         self._name, self._http, self._fetch = name, http, fetch
+        self.clock = PeerClock()
         self._token: Token | None = None
         self._turn = asyncio.Lock()
 
@@ -64,7 +66,7 @@ class Rest:
         """Return how many seconds any answer to a plain GET takes; raise StoreUnreachable."""
         start = time.monotonic()
         try:
-            await self._http.request("GET", url, timeout=10)
+            self.clock.heard((await self._http.request("GET", url, timeout=10)).headers)
         except (Unavailable, Incomplete, TooLarge, ValueError) as error:
             raise StoreUnreachable(f"{self._name}: {error}") from error
         return time.monotonic() - start
@@ -81,6 +83,7 @@ class Rest:
             answer = await self._http.request(method, url, headers=headers, body=body, timeout=15)
         except (Unavailable, Incomplete, TooLarge) as error:
             raise StoreUnreachable(f"{self._name}: {error}") from error
+        self.clock.heard(answer.headers)
         return Answer(answer.status, parse(self._name, answer.body))
 
     async def _bearer(self) -> Token:

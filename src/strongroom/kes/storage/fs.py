@@ -25,6 +25,8 @@ _NAME = re.compile(r"[0-9A-Za-z_-]{1,128}")
 class FileStore:
     """See KeyStore; every method works in a thread."""
 
+    clock_ahead = 0.0  # files have our own clock
+
     def __init__(self, folder: str | Path) -> None:
         """Make the folder, with its parents, if it is missing; raise BadSettings if that cannot be."""
         self._folder = Path(folder)

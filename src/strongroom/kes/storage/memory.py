@@ -8,6 +8,7 @@ class MemoryStore:
     """Keys in a dictionary."""
 
     description = "In Memory"
+    clock_ahead = 0.0
 
     def __init__(self) -> None:
         self._values: dict[str, bytes] = {}

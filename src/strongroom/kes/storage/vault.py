@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from strongroom.errors import BadSettings, Denied, Error, Malformed, NotFound, Unavailable
+from strongroom.errors import BadSettings, Denied, Error, NotFound, Unavailable
 from strongroom.kes.domain.errors import (
     KeyExists,
     KeyNotFound,
@@ -64,6 +64,11 @@ class VaultStore:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._client.close()
 
+    @property
+    def clock_ahead(self) -> float:
+        """See KeyStore."""
+        return self._client.clock.ahead
+
     async def status(self) -> float:
         """Ask for the server's health; raise StoreUnreachable when it is sealed, not initialised or away."""
         start = time.monotonic()
@@ -115,7 +120,7 @@ class VaultStore:
     async def get(self, name: str) -> bytes:
         """See KeyStore."""
         text = await self._do(lambda: self._read(name))
-        return (await self._unwrap(text)).encode()
+        return (await self._unwrap(text)).encode(errors="replace")
 
     async def delete(self, name: str) -> None:
         """See KeyStore; the server does not say whether there was anything."""
@@ -138,12 +143,11 @@ class VaultStore:
     async def _read(self, name: str) -> str:
         query = "version=1" if self._settings.version == "v2" else ""
         try:
-            data = await self._client.read(self._path("data", name), query)
+            found = await self._client.read(self._path("data", name), query)
         except SoftDeleted as error:
             raise StoredKeyDamaged(f"vault: '{name}' is deleted but its metadata is not") from error
-        if self._settings.version == "v2":
-            data = data.get("data") or {}
-        if name not in data:
+        data = found.get("data") if self._settings.version == "v2" else found
+        if not isinstance(data, dict) or name not in data:
             raise StoredKeyDamaged(f"vault: failed to read '{name}': entry exists but no secret key is present")
         if not isinstance(data[name], str):
             raise StoredKeyDamaged(f"vault: failed to read '{name}': invalid K/V format")
@@ -185,10 +189,9 @@ class VaultStore:
     async def _transit(self, path: str, document: dict[str, str]) -> dict[str, Any]:
         """Ask the transit engine. That its mount is missing must never look like a missing key."""
         try:
-            answer = await self._do(lambda: self._client.call("POST", path, document))
+            return await self._do(lambda: self._client.ask(path, document))
         except KeyNotFound as error:
             raise StoreFailed(f"vault: no transit engine at '{path}'") from error
-        return dict(answer.get("data") or {})
 
     async def _do(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run a request; log in again once if the token is no longer good; say failures in the port's words."""
@@ -212,7 +215,7 @@ class VaultStore:
             raise StoreUnreachable("vault: key store is sealed") from error
         except Unavailable as error:  # no answer, or one of the 500s
             raise StoreUnreachable(f"vault: {error}") from error
-        except Malformed as error:
+        except Error as error:
             raise StoreFailed(f"vault: {error}") from error
 
     async def _login_again(self) -> bool:

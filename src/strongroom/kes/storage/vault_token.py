@@ -105,5 +105,6 @@ def jwt_of(value: str) -> str:
         return value
     try:
         return Path(value).read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadSettings(f"failed to read vault kubernetes JWT from '{value}': {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise BadSettings(f"failed to read vault kubernetes JWT from '{value}': {why}") from error
