@@ -23,9 +23,11 @@ class Breaking(Flaky):
         super().__init__()
         self.broken: set[str] = set()
         self.full: set[str] = set()
+        self.made: list[str] = []
         self.clock_ahead = 0.0
 
     async def create(self, name: str, value: bytes) -> None:
+        self.made.append(name)
         if name in self.full:
             raise StoreUnreachable("cut off")
         await super().create(name, value)
@@ -72,6 +74,22 @@ async def _due(world: World) -> float:
     found = await dates.deletion_of(lambda name: dates.value_of(world.store, name), "mine")
     assert found is not None
     return found.due
+
+
+CHANGES = {
+    "disable": "mine-disabled-",
+    "rotate": "mine-v2-",
+    "delete_later": "mine-deletion-",
+    "delete": "mine-deleted-",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_store_says_that_it_has_states_before_it_has_the_first(world: World, change: str) -> None:
+    await world.kes.create("mine")
+    await getattr(world.kes, change)("mine", *([60] if change == "delete_later" else []))
+    made = world.store.made
+    assert made.index("states-") < made.index(CHANGES[change])
 
 
 async def test_dates_from_before_a_restore_do_not_count(world: World) -> None:

@@ -8,10 +8,14 @@ from strongroom.kes.domain.ports import KeyStore
 from strongroom.kes.handlers.dates import delete_if_there
 
 
-async def replace_generation(store: KeyStore, known: Generation) -> Generation:
-    """Put a new `generation-` in the place of the old one. Somebody else's newer one serves as well."""
+async def begin_states(store: KeyStore) -> None:
+    """Let every server know that keys may have states, before the first one is written: or nobody looks at it."""
     with contextlib.suppress(KeyExists):  # the store had states before
         await store.create(STATES, b"{}")
+
+
+async def replace_generation(store: KeyStore, known: Generation) -> Generation:
+    """Put a new `generation-` in the place of the old one. Somebody else's newer one serves as well."""
     try:
         old = decode_entry(await store.get(GENERATION), Generation)
         await store.delete(GENERATION)

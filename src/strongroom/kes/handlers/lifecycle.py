@@ -30,6 +30,7 @@ from strongroom.kes.domain.names import valid_name, valid_pattern
 from strongroom.kes.domain.records import WIRE_NAMES
 from strongroom.kes.handlers.call import JSON, NDJSON, Call, failing
 from strongroom.kes.handlers.dates import delete_if_there, write_date
+from strongroom.kes.handlers.generation import begin_states
 from strongroom.kes.handlers.keys import all_names
 from strongroom.kes.handlers.making import delete_now, new_value, sweep
 from strongroom.kes.wire import json
@@ -58,6 +59,7 @@ async def rotate(call: Call) -> Response:
     keyring, number = call.state.keyring, key.current.number + 1
     with failing("failed to create key"):
         value = new_value(call, os.urandom(32), key.current.type)
+        await begin_states(keyring.store)
         try:
             await keyring.store.create(version_entry(key.name, number), value)
         except KeyExists:
@@ -71,6 +73,7 @@ async def disable(call: Call) -> Response:
     """Refuse every use of the key until `enable`. Disabling twice changes nothing."""
     key = await _fresh(call)
     with failing("failed to create key"):
+        await begin_states(call.state.keyring.store)
         await _mark(call, disabled_entry(key.name), Disabled(call.identity, iso(call.server.now())))
         await call.state.watch.changed("disabled", key.name)
     return await _described(call)
@@ -100,6 +103,7 @@ async def delete(call: Call) -> Response:
         if not seconds:
             await delete_now(call, key.name)
             return Response(200, JSON, msgspec.json.encode({"name": key.name, "state": "deleted"}) + b"\n")
+        await begin_states(store)
         await write_date(store, key.name, Deletion(due, call.identity, iso(now)))
         await call.state.watch.changed("pending deletion", key.name)
     return await _described(call)
@@ -128,6 +132,7 @@ async def recreate(call: Call) -> Response:
             await store.get(call.argument)
         except KeyNotFound:
             await sweep(keyring, call.argument)  # what a deletion that was cut off may have left
+        await begin_states(store)
         await store.create(call.argument, new_value(call, os.urandom(32), KeyType.AES256))
         await call.state.watch.changed("created", call.argument)
     return await _described(call)

@@ -30,6 +30,7 @@ from strongroom.kes.domain.names import valid_name
 from strongroom.kes.domain.records import CIPHERS, Moment, StoredKey
 from strongroom.kes.handlers.call import EMPTY, Call, failing
 from strongroom.kes.handlers.dates import delete_if_there, drop_later_dates
+from strongroom.kes.handlers.generation import begin_states
 from strongroom.kes.handlers.keyring import Keyring
 from strongroom.kes.handlers.loading import maybe
 from strongroom.kes.handlers.watch import Watch
@@ -115,6 +116,7 @@ async def erase(keyring: Keyring, watch: Watch, name: str, by: str, at: float) -
     while await _is_there(keyring, version_entry(name, number)):
         marks += await _marks(keyring, version_entry(name, number))
         number += 1
+    await begin_states(store)
     await _write_tombstone(keyring, name, marks, by, at)
     await store.delete(name)
     await sweep(keyring, name)
