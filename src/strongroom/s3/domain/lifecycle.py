@@ -34,6 +34,11 @@ class Rule:
             return False
         return all(tags.get(name) == value for name, value in self.tags.items())
 
+    @property
+    def of_uploads(self) -> bool:
+        """Whether the rule can be about unfinished uploads: they have no tags and no size yet."""
+        return not self.tags and self.larger < 0 and self.smaller < 0
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -111,6 +116,10 @@ def _lone_marker(rules: Sequence[Rule], marker: State, now: int, day: int) -> Ru
 def abort_due(rules: Sequence[Rule], key: str, started: int, now: int, day: int = DAY) -> bool:
     """Say whether an unfinished upload is to be aborted."""
     return any(
-        rule.enabled and rule.abort_days and key.startswith(rule.prefix) and due(started, rule.abort_days, day) <= now
+        rule.enabled
+        and rule.abort_days
+        and rule.of_uploads
+        and key.startswith(rule.prefix)
+        and due(started, rule.abort_days, day) <= now
         for rule in rules
     )

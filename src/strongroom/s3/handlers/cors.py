@@ -1,10 +1,11 @@
 """CORS: preflight requests, and the headers that browsers want on every answer (s3.md 8.5)."""
 
+from strongroom.errors import Error
 from strongroom.messages import Request, Response
 from strongroom.s3.domain.ports import NoSuchBucket
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers.bucket_documents import CORS
-from strongroom.s3.handlers.call import Box
+from strongroom.s3.handlers.call import Box, log
 from strongroom.s3.wire import cors_xml
 
 
@@ -34,8 +35,15 @@ async def preflight(box: Box, request: Request, bucket: str) -> Response:
 
 
 async def headers(box: Box, request: Request, bucket: str) -> list[tuple[str, str]]:
-    """Return the headers for the answer to a request with an Origin; none when no rule matches."""
-    rules = await _rules(box, bucket)
+    """Return the headers for the answer to a request with an Origin; none when no rule matches or none can be read.
+
+    What was asked for is done by now: this must not fail.
+    """
+    try:
+        rules = await _rules(box, bucket)
+    except Error as error:
+        log.warning("CORS rules of bucket %s: %s", bucket, error)
+        return []
     if not rules:
         return cors_xml.open_answer(request.headers)
     return cors_xml.answer(rules, request.headers["origin"], request.method, "") or []

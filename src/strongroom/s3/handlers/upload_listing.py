@@ -15,6 +15,7 @@ from strongroom.s3.wire import object_headers as wire
 from strongroom.s3.wire import xml
 
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
+_UPLOAD = re.compile("[0-9a-f]{32}")  # an upload's id
 _XML = [("Content-Type", "application/xml")]
 
 
@@ -84,7 +85,9 @@ async def list_uploads(call: Call) -> Response:
     prefix, delimiter, key_marker = (args.get(name, "") for name in ("prefix", "delimiter", "key-marker"))
     upload_marker = args.get("upload-id-marker", "")
     await call.enter("s3:ListBucketMultipartUploads")
-    upload_marker = upload_marker if key_marker and upload_marker.isascii() else ""
+    upload_marker = upload_marker if key_marker else ""  # AWS passes one over that stands alone
+    if upload_marker and not _UPLOAD.fullmatch(upload_marker):
+        raise Refused("InvalidArgument", "Invalid uploadId marker")
     after = plain_text(key_marker)
     page = await call.box.store.uploads(
         call.bucket, plain_text(prefix), after, upload_marker, plain_text(delimiter), min(limit, PAGE)

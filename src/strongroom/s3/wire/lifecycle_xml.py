@@ -21,8 +21,12 @@ def stored(document: bytes) -> tuple[Rule, ...]:
 
 
 def named(body: bytes) -> bytes:
-    """Check a configuration and return it as it is stored: as it came, with an ID for each rule that has none."""
-    if all(rule.name for rule in parse(body)):
+    """Check a new configuration and return it as it is stored: as it came, with an ID for each rule that has none."""
+    rules = parse(body)
+    if any(rule.abort_days and not rule.of_uploads for rule in rules):
+        text = "AbortIncompleteMultipartUpload cannot be specified with tags or object sizes."
+        raise Refused("InvalidRequest", text)
+    if all(rule.name for rule in rules):
         return body
     node = xml.parse(body, ROOTS)
     children = tuple([_with_name(child) if child.name == "Rule" else child for child in node.children])

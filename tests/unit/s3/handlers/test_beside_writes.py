@@ -209,6 +209,15 @@ def test_a_delete_of_no_version_removes_nothing(world):
     assert world.send("GET", "/data/plain", "versionId=").status == 200
 
 
+def test_cors_rules_that_cannot_be_read_break_no_answer(world):
+    world.loop.run_until_complete(world.box.store.configure("data", {"cors": b"<Cors"}))
+    answer = world.send("PUT", "/data/crossed", "", {"origin": "https://site"}, b"x")
+    assert (answer.status, answer.headers.get("access-control-allow-origin")) == (200, None)
+    preflight = {"host": "h", "origin": "https://site", "access-control-request-method": "PUT"}
+    assert world.raw("OPTIONS", "/data/crossed", "", preflight).status == 400
+    world.send("DELETE", "/data", "cors")
+
+
 def test_rules_that_cannot_be_read_break_no_answer(world):
     world.loop.run_until_complete(world.box.store.configure("data", {"lifecycle": b"<Lifecyc"}))
     assert world.send("PUT", "/data/ruled", "", {}, b"x").status == 200

@@ -2,6 +2,7 @@
 
 import pytest
 
+from strongroom.s3.domain.lifecycle import DAY, State, abort_due, expiry
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers.delete import parse_delete
 from strongroom.s3.wire import bucket_encryption, lifecycle_xml, public_access
@@ -13,6 +14,7 @@ def lifecycle(inner):
 
 
 DAYS = "<Expiration><Days>1</Days></Expiration>"
+ABORT = "<AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload>"
 TAG = "<Tag><Key>a</Key><Value>b</Value></Tag>"
 
 
@@ -47,15 +49,26 @@ TAG = "<Tag><Key>a</Key><Value>b</Value></Tag>"
             "<Transition><Days>1</Days></Transition><Transition><Days>2</Days></Transition>",
             "NotImplemented",
         ),
+        (f"<Filter><Prefix>a</Prefix></Filter>{ABORT}", ""),
+        (f"<Filter>{TAG}</Filter>{ABORT}", "InvalidRequest"),  # it would abort those of all keys
+        (f"<Filter><And><Prefix>a</Prefix>{TAG}</And></Filter>{DAYS}{ABORT}", "InvalidRequest"),
+        (f"<Filter><ObjectSizeGreaterThan>9</ObjectSizeGreaterThan></Filter>{ABORT}", "InvalidRequest"),
     ],
 )
 def test_lifecycle(inner, code):
     if not code:
-        assert lifecycle_xml.parse(lifecycle(inner))
+        assert lifecycle_xml.named(lifecycle(inner))
         return
     with pytest.raises(Refused) as caught:
-        lifecycle_xml.parse(lifecycle(inner))
+        lifecycle_xml.named(lifecycle(inner))
     assert caught.value.code == code
+
+
+def test_a_rule_of_before_aborts_no_more_than_it_says():
+    """Such a configuration may be stored: its other actions go on."""
+    (rule,) = lifecycle_xml.stored(lifecycle(f"<Filter>{TAG}</Filter>{DAYS}{ABORT}"))
+    assert not abort_due([rule], "k", 0, 100 * DAY)
+    assert expiry([rule], State("k", "null", 0, 1, {"a": "b"}, False)) is not None
 
 
 @pytest.mark.parametrize("name", ["BlockPublicACLs", "blockPublicAcls", "Block"])
