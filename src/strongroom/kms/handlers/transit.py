@@ -20,7 +20,9 @@ from strongroom.kms.handlers.transit_batch import (
     batch_of,
     batch_reply,
     check_contexts,
+    check_evidence,
     decode,
+    input_of,
     text_of,
     whole,
 )
@@ -56,6 +58,7 @@ SIGN = {
     "hmac": "text",
     "batch_input": "any",
 }
+NO_CIPHERTEXT = "missing ciphertext to decrypt"
 
 
 class Transit(TransitMoving):
@@ -149,7 +152,7 @@ class Transit(TransitMoving):
         data = call.data
         items = batch_of(data, "ciphertext")
         if items is None and not data.get("ciphertext"):
-            raise Refused("missing ciphertext to decrypt")
+            raise Refused(NO_CIPHERTEXT)
         ciphers = self.loaded(call)
         if items is not None:
             return self._decrypt_batch(call, ciphers, items)
@@ -159,7 +162,11 @@ class Transit(TransitMoving):
         return Reply(data={"plaintext": encoded.decode()}, raw=b'{"plaintext":"%b"}' % encoded)
 
     def _decrypt_batch(self, call: Call, ciphers: Ciphers, items: list[dict[str, Any]]) -> Any:
+        check_contexts(items)
+
         def one(item: dict[str, Any], index: int) -> dict[str, Any]:
+            if not item["ciphertext"]:
+                raise Refused(NO_CIPHERTEXT)
             associated = associated_data(item.get("associated_data"), index)
             plaintext = ciphers.decrypt(text_of(item["ciphertext"]), decode(item.get("context")), associated)
             return {"plaintext": b64encode(plaintext).decode()}
@@ -169,18 +176,21 @@ class Transit(TransitMoving):
     def rewrap(self, call: Call) -> Any:
         """Encrypt a ciphertext's plaintext again, under the newest version."""
         data = call.data
-        items = batch_of(data, "ciphertext")
+        items = batch_items(data)
         if items is None and not data.get("ciphertext"):
-            raise Refused("missing ciphertext to decrypt")
+            raise Refused(NO_CIPHERTEXT)
+        check_contexts(items or [])
         ciphers = self.loaded(call)
 
         def one(item: dict[str, Any], index: int) -> dict[str, Any]:
+            if not item.get("ciphertext"):
+                raise Refused(NO_CIPHERTEXT)
             context, associated = decode(item.get("context")), associated_data(item.get("associated_data"), index)
             plaintext = ciphers.decrypt(text_of(item["ciphertext"]), context, associated)
             text, number = ciphers.encrypt(plaintext, context, associated, whole(item.get("key_version") or 0))
             return {"ciphertext": text, "key_version": number}
 
-        return Reply(data=one(data, 0)) if items is None else batch_reply(call, items, one, {})
+        return Reply(data=one(data, 0)) if items is None else batch_reply(call, items, one, {}, fine=True)
 
     def datakey(self, call: Call) -> Reply:
         """Return a fresh data key, encrypted and on demand in clear."""
@@ -200,7 +210,7 @@ class Transit(TransitMoving):
         """Return the HMAC of an input or a batch."""
         algorithm = call.captures.get("urlalgorithm") or call.get("algorithm") or "sha2-256"
         key = self.loaded(call).key
-        number = key.encryption_version(call.get("key_version"))
+        number = key.hmac_version(call.get("key_version"))
 
         def one(item: dict[str, Any], index: int) -> dict[str, Any]:
             if "input" not in item:
@@ -228,26 +238,28 @@ class Transit(TransitMoving):
         key = self.loaded(call, "signing key not found").key
         if not key.type.signs:
             raise Refused(f"key type {key.kind} does not support signing")
-        how, number = self._how(call), key.encryption_version(call.get("key_version"))
+        how, number = self._how(call), key.encryption_version(call.get("key_version"), "signing")
+        items = batch_items(call.data)
 
         def one(item: dict[str, Any], index: int) -> dict[str, Any]:
-            data = unbase64(text_of(item.get("input") or ""), "unable to decode input as base64: ")
+            data = input_of(item, needed=items is not None)
             text, public = sign(key, number, data, decode(item.get("context")), how)
             found: dict[str, Any] = {"signature": text, "key_version": number}
             return found | ({"public_key": b64encode(public).decode()} if public else {})
 
-        items = batch_items(call.data)
         if items is None:
             return Reply(data=one(call.data, 0))
         return batch_reply(call, items, one, {"key_version": 0}, fine=True)
 
     def verify(self, call: Call) -> Any:
         """Check a signature or HMAC, or a batch of them."""
+        items = batch_items(call.data)
+        evidence = check_evidence(items) if items is not None else ""
         key, how = self.loaded(call, "signature verification key not found").key, self._how(call)
         algorithm = call.captures.get("urlalgorithm") or call.get("hash_algorithm") or call.get("algorithm")
 
         def one(item: dict[str, Any], index: int) -> dict[str, Any]:
-            data = unbase64(text_of(item.get("input") or ""), "unable to decode input as base64: ")
+            data = input_of(item, needed=items is not None)
             if item.get("signature"):
                 valid = verify(key, text_of(item["signature"]), data, decode(item.get("context")), how)
             elif item.get("hmac"):
@@ -256,5 +268,6 @@ class Transit(TransitMoving):
                 raise Refused("neither a 'signature' nor an 'hmac' were given to verify")
             return {"valid": valid}
 
-        items = batch_items(call.data)
-        return Reply(data=one(call.data, 0)) if items is None else batch_reply(call, items, one, {}, fine=True)
+        if items is None:
+            return Reply(data=one(call.data, 0))
+        return batch_reply(call, items, one, {"valid": False} if evidence == "signature" else {}, fine=True)

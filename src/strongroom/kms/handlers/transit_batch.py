@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from base64 import b64decode
 from binascii import Error as Base64Error
 from binascii import a2b_base64
 from collections.abc import Awaitable
@@ -45,17 +44,13 @@ def whole(value: Any) -> int:
 
 
 def associated_data(text: Any, index: int = 0) -> bytes:
+    """Return the associated data of an item, None counting as empty; raise Failed."""
     if not text:
         return b""
     try:
-        return b64decode(text, validate=True)
-    except (Base64Error, ValueError, TypeError) as error:
-        head = f"unable to get associated_data/additional_data from factory[{index}]: "
-        try:
-            unbase64(text_of(text), head)
-        except Refused as refused:
-            raise Failed(str(refused)) from error
-        raise Failed(head + "not base64") from error
+        return unbase64(text_of(text), f"unable to get associated_data/additional_data from factory[{index}]: ")
+    except Refused as error:
+        raise Failed(str(error)) from error
 
 
 def batch_items(data: dict[str, Any]) -> list[dict[str, Any]] | None:
@@ -81,6 +76,26 @@ def batch_of(data: dict[str, Any], member: str) -> list[dict[str, Any]] | None:
         if member not in item:
             raise Failed(f"failed to parse batch input: '[{index}].{member}' missing {what}")
     return items
+
+
+def check_evidence(items: list[dict[str, Any]]) -> str:
+    """Return what the items of a batch are to be verified by, `signature` or `hmac`; raise Refused unless all agree."""
+    kinds = {next((name for name in ("signature", "hmac") if name in item), "") for item in items}
+    if kinds == {""}:
+        raise Refused("no batch_input elements have 'signature' or 'hmac'")
+    if kinds >= {"signature", "hmac"}:
+        raise Refused("elements of batch_input must all provide 'signature' or all provide 'hmac'")
+    (found,) = kinds - {""}
+    if "" in kinds:
+        raise Refused(f"some elements of batch_input are missing '{found}'")
+    return found
+
+
+def input_of(item: dict[str, Any], *, needed: bool) -> bytes:
+    """Return an item's input, absent counting as empty unless needed; raise Refused."""
+    if needed and "input" not in item:
+        raise Refused("missing input")
+    return unbase64(text_of(item.get("input") or ""), "unable to decode input as base64: ")
 
 
 def check_contexts(items: list[dict[str, Any]]) -> None:

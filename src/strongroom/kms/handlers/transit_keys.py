@@ -212,7 +212,7 @@ class TransitKeys(Backend):
                 f"than or equal to min decryption version of {decryption}"
             )
         if decryption < key.min_available:
-            raise Refused("minimum decryption version cannot be less than minimum available version")
+            raise Refused("min decryption version should not be less then min available version")
         key.min_decryption, key.min_encryption = decryption, encryption
         if call.has("deletion_allowed"):
             key.deletion_allowed = call.get("deletion_allowed")

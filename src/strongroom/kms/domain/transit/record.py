@@ -105,16 +105,28 @@ class Key(msgspec.Struct):
             raise Refused("no such key version")
         return found
 
-    def encryption_version(self, wanted: int) -> int:
-        """Return the version to encrypt or sign with; raise Refused (vault.md 6.2)."""
+    def encryption_version(self, wanted: int, purpose: str = "encryption") -> int:
+        """Return the version to encrypt or sign with, 0 wanting the newest; raise Refused (vault.md 6.2)."""
         if wanted < 0:
-            raise Refused("requested version for encryption is negative")
+            raise Refused(f"requested version for {purpose} is negative")
         if wanted == 0:
             return self.latest
         if wanted > self.latest:
-            raise Refused("requested version for encryption is higher than the latest key version")
+            raise Refused(f"requested version for {purpose} is higher than the latest key version")
         if self.min_encryption and wanted < self.min_encryption:
-            raise Refused("requested version for encryption is less than the minimum encryption key version")
+            raise Refused(f"requested version for {purpose} is less than the minimum encryption key version")
+        if wanted < self.min_decryption:
+            raise Refused("no such key version")
+        return wanted
+
+    def hmac_version(self, wanted: int) -> int:
+        """Return the version to make an HMAC with, 0 wanting the newest; raise Refused."""
+        if wanted in (0, self.latest):
+            return self.latest
+        if self.min_encryption and wanted < self.min_encryption:
+            raise Refused("cannot generate HMAC: version is too old (disallowed by policy)")
+        if not 0 < wanted < self.latest:
+            raise Refused(f"key version does not exist; latest key version is {self.latest}")
         if wanted < self.min_decryption:
             raise Refused("no such key version")
         return wanted
@@ -198,7 +210,7 @@ def public_text(kind: str, material: bytes) -> str:
         raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
         return b64encode(raw).decode()
     pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return pem.decode() if kind.startswith("rsa") else pem.decode().rstrip("\n")
+    return pem.decode()
 
 
 def private_text(kind: str, material: bytes) -> str:
@@ -242,7 +254,8 @@ def _exported(key: Key, what: str, version: KeyVersion) -> str:
     if what == "hmac-key":
         return b64encode(version.hmac_key).decode()
     if what == "public-key":
-        return public_text(key.kind, version.key)
+        public = public_text(key.kind, version.key)
+        return public if key.kind.startswith("rsa") else public.rstrip("\n")
     if key.symmetric:
         return b64encode(version.key).decode()
     return private_text(key.kind, version.key)

@@ -57,6 +57,8 @@ class How:
             raise Refused(f"unsupported rsa signature algorithm {self.padding}")
         if self.marshaling not in ("asn1", "jws", ""):
             raise Refused(f'invalid marshaling type "{self.marshaling}"')
+        if self.salt not in ("auto", "hash") and not self.salt.lstrip("-").isdecimal():
+            raise Refused(f"salt length neither 'auto', 'hash', nor an int: {self.salt}")
         if self.hash == "none" and (not self.prehashed or self.padding != "pkcs1v15"):
             raise Refused("hash_algorithm=none requires both prehashed=true and signature_algorithm=pkcs1v15")
 
@@ -115,10 +117,10 @@ def sign(key: Key, number: int, data: bytes, context: bytes, how: How) -> tuple[
 
 
 def _ecdsa(key: Key, data: bytes, how: How) -> tuple[bytes, ec.ECDSA]:
-    """Return what is signed and how; with `none` the input is a hash of any length, as a number (FIPS 186-5, 6.4.1)."""
+    """Return what is signed and how; a prehashed input is one of any length, as a number (FIPS 186-5, 6.4.1)."""
     found = HASHES[how.hash]
-    if found is not None:
-        return data, ec.ECDSA(utils.Prehashed(found) if how.prehashed else found)
+    if found is not None and not how.prehashed:
+        return data, ec.ECDSA(found)
     whole = WHOLE[key.kind]
     return data[: whole.digest_size].rjust(whole.digest_size, b"\0"), ec.ECDSA(utils.Prehashed(whole))
 
@@ -181,6 +183,6 @@ def _digest_name(algorithm: str) -> str:
 
 def verify_hmac(key: Key, text: str, data: bytes, algorithm: str) -> bool:
     """Say whether an HMAC is right, in constant time."""
-    number, made = parse(key, text, "hmac")
+    number, made = parse(key, text, "HMAC to verify")
     wanted = hmac.digest(key.version(number).hmac_key, data, _digest_name(algorithm))
     return hmac.compare_digest(made, wanted)

@@ -16,7 +16,12 @@ from strongroom.kms.domain.nonces import nonce as fresh_nonce
 from strongroom.kms.domain.transit.record import MISSING_CONTEXT, Key, key_pair
 
 PREFIX = "vault:v"
-FAILED = "cipher: message authentication failed"
+_FAILED = {
+    "aes256-gcm96": "cipher",
+    "aes128-gcm96": "cipher",
+    "chacha20-poly1305": "chacha20poly1305",
+    "xchacha20-poly1305": "chacha20poly1305",
+}
 TAG = 16
 HMAC_KEY = 32
 _OAEP = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
@@ -96,10 +101,10 @@ class Ciphers:
     def encrypt(self, plaintext: bytes, context: bytes, associated: bytes, wanted: int) -> tuple[str, int]:
         """Return (ciphertext text, version); raise Refused."""
         key = self.key
+        if not key.type.encrypts:
+            raise Refused(f"message encryption not supported for key type {key.kind}")
         number = key.latest if wanted == 0 else key.encryption_version(wanted)
         if not key.symmetric:
-            if not key.type.encrypts:
-                raise Refused(f"message encryption not supported for key type {key.kind}")
             return _rsa_encrypt(key, number, plaintext), number
         cipher, hmac_keys = self.of(number, context)
         size = key.type.nonce
@@ -110,10 +115,10 @@ class Ciphers:
     def decrypt(self, text: str, context: bytes, associated: bytes) -> bytes:
         """Return the plaintext; raise Refused."""
         key = self.key
+        if not key.type.encrypts:
+            raise Refused(f"message decryption not supported for key type {key.kind}")
         number, sealed = parse(key, text, "ciphertext")
         if not key.symmetric:
-            if not key.type.encrypts:
-                raise Refused(f"message decryption not supported for key type {key.kind}")
             return _rsa_decrypt(key, number, sealed)
         size = key.type.nonce
         if len(sealed) < size:
@@ -122,11 +127,11 @@ class Ciphers:
         try:
             return cipher.decrypt(sealed[:size], sealed[size:], associated or None)
         except InvalidTag as error:
-            raise Refused(FAILED) from error
+            raise Refused(_FAILED[key.kind] + ": message authentication failed") from error
 
 
 def parse(key: Key, text: str, what: str) -> tuple[int, bytes]:
-    """Return (version, bytes) of `vault:v<n>:<base64>`; raise Refused. what: ciphertext, signature or hmac."""
+    """Return (version, bytes) of `vault:v<n>:<base64>`; raise Refused. what: ciphertext, signature, HMAC to verify."""
     if not text.startswith(PREFIX):
         raise Refused(f"invalid {what}: no prefix")
     version, colon, body = text[len(PREFIX) :].partition(":")
