@@ -10,6 +10,7 @@ from test_kes_outage import Flaky, World
 
 from strongroom.errors import Unavailable
 from strongroom.kes.domain.errors import KeyNotFound, KeyPendingDeletion, StoreFailed, StoreUnreachable, WrongState
+from strongroom.kes.domain.lifecycle import Generation
 from strongroom.kes.domain.settings import LockSettings
 from strongroom.kes.handlers import dates
 from strongroom.kes.handlers.deletions import Deletions
@@ -198,7 +199,20 @@ async def test_a_damaged_generation_is_replaced_and_hides_no_lock(world: World) 
     with pytest.raises(Exception, match="key is disabled"):
         await world.kes.generate("mine")
     assert (await world.kes.enable("mine"))["state"] == "enabled"
-    assert json.loads(world.store._values["generation-"])["number"] > 0
+    assert json.loads(world.store._values["generation-"])["number"] > 1_700_000_000
+
+
+async def test_a_lost_generation_goes_on_above_all_earlier_ones(world: World) -> None:
+    """Clients remember the number under which a key was locked, and take no older word for its being enabled."""
+    await world.kes.create("mine")
+    for _ in range(3):
+        await world.kes.disable("mine")
+        await world.kes.enable("mine")
+    locked = json.loads(world.store._values["generation-"])["number"]
+    await world.store.delete("generation-")  # a crash in the middle of a change
+    world.app.state.watch.generation = Generation()  # and every key server starts again
+    await world.kes.disable("mine")
+    assert json.loads(world.store._values["generation-"])["number"] > locked
 
 
 async def test_background_work_outlives_what_nobody_foresaw(

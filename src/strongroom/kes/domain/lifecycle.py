@@ -102,9 +102,9 @@ class Generation(msgspec.Struct, frozen=True):
         """Return it as headers and events carry it; `0` in a store whose keys have never had a state."""
         return f"{self.number}-{self.random}" if self.random else "0"
 
-    def next(self) -> "Generation":
-        """Make the one that follows."""
-        return Generation(self.number + 1, secrets.token_hex(8))
+    def next(self, at_least: int = 0) -> "Generation":
+        """Make the one that follows; at_least: the smallest number that it may have."""
+        return Generation(max(self.number + 1, at_least), secrets.token_hex(8))
 
 
 def encode_entry(record: object) -> bytes:

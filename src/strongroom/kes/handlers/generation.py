@@ -14,17 +14,17 @@ async def begin_states(store: KeyStore) -> None:
         await store.create(STATES, b"{}")
 
 
-async def replace_generation(store: KeyStore, known: Generation) -> Generation:
-    """Put a new `generation-` in the place of the old one. Somebody else's newer one serves as well."""
+async def replace_generation(store: KeyStore, known: Generation, now: float) -> Generation:
+    """Put a new `generation-` in the place of the old one. Somebody else's newer one serves as well.
+
+    now: seconds since 1970. Clients compare numbers, so one that was lost goes on at the milliseconds since then: no
+    store has had so many changes.
+    """
     try:
-        old = decode_entry(await store.get(GENERATION), Generation)
-        await store.delete(GENERATION)
-    except KeyNotFound:
-        old = known
-    except StoredKeyDamaged:
-        old = known
-        await delete_if_there(store, GENERATION)
-    new = old.next()
+        new = decode_entry(await store.get(GENERATION), Generation).next()
+    except (KeyNotFound, StoredKeyDamaged):
+        new = known.next(int(now * 1000))
+    await delete_if_there(store, GENERATION)
     try:
         await store.create(GENERATION, encode_entry(new))
     except KeyExists:  # written after our marker, so it tells everybody to look at it

@@ -103,7 +103,7 @@ class Watch:
     async def changed(self, kind: str, name: str) -> None:
         """After a marker was written: replace `generation-`, read the key again, tell the subscribers."""
         async with self._reading:
-            self.generation = await replace_generation(self.keyring.store, self.generation)
+            self.generation = await replace_generation(self.keyring.store, self.generation, self.now())
             self.read_at = time.monotonic()
             self.keyring.generation = self.generation.text()
             self.keyring.epoch += 1
