@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
+from urllib.parse import quote
 
 import msgspec
 
@@ -199,6 +200,14 @@ class Call(msgspec.Struct):
     def secure(self) -> bool:
         """Say whether the client's connection is TLS, ours or a trusted proxy's."""
         return secure(self.request, self.box.settings.trusted_proxies)
+
+    def location(self) -> str:
+        """Return the URL of the object that is asked for, in the style that the client uses."""
+        host = self.headers.get("host", "")
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        virtual = name.lower() in [f"{self.bucket}.{domain}" for domain in self.box.settings.domains]
+        path = quote(self.key) if virtual else f"{self.bucket}/{quote(self.key)}"
+        return f"{'https' if self.secure() else 'http'}://{host}/{path}"
 
     def allowed(self, action: str, record: BucketRecord | None = None, key: str | None = None) -> bool:
         """Say whether the principal may do this at this address."""

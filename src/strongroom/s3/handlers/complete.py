@@ -90,9 +90,8 @@ async def complete_upload(call: Call) -> Response:
 
 
 def _completed(call: Call, etag: str, answer: list[tuple[str, str]], checksum: ChecksumRecord | None) -> Response:
-    scheme = "https" if call.secure() else "http"
-    location = f"{scheme}://{call.headers.get('host', '')}/{call.bucket}/{call.key}"
-    items: list[xml.Item] = [("Location", location), ("Bucket", call.bucket), ("Key", call.key), ("ETag", f'"{etag}"')]
+    address: list[xml.Item] = [("Location", call.location()), ("Bucket", call.bucket), ("Key", call.key)]
+    items = [*address, ("ETag", f'"{etag}"')]
     body = xml.document("CompleteMultipartUploadResult", items + checksum_items(checksum))
     return Response(200, [_XML, *answer], body)
 

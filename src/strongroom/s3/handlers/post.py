@@ -181,9 +181,7 @@ def _redirect(fields: Mapping[str, str]) -> str:
 
 
 def _answer(call: Call, fields: Mapping[str, str], etag: str, headers: list[tuple[str, str]]) -> Response:
-    location = (
-        f"{'https' if call.secure() else 'http'}://{call.headers.get('host', '')}/{call.bucket}/{quote(call.key)}"
-    )
+    location = call.location()
     if redirect := _redirect(fields):
         mark = "&" if "?" in redirect else "?"
         query = f"bucket={quote(call.bucket)}&key={quote(call.key)}&etag=%22{etag}%22"

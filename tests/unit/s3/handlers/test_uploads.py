@@ -98,3 +98,21 @@ def test_a_repeated_complete_of_other_parts_is_no_success(world, mode):
     ):
         assert upload.complete(parts).code == "NoSuchUpload"
     assert upload.complete(path="/data/else").code == "NoSuchUpload"
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "wanted"),
+    [
+        ("h:9000", "/data/a%20b/%C3%A9", "https://h:9000/data/a%20b/%C3%A9"),
+        ("data.s3.test:9000", "/a%20b/%C3%A9", "https://data.s3.test:9000/a%20b/%C3%A9"),
+        ("s3.test", "/data/a%20b/%C3%A9", "https://s3.test/data/a%20b/%C3%A9"),
+    ],
+)
+def test_where_an_object_is_told_to_be_it_can_be_asked_for(world, monkeypatch, host, path, wanted):
+    monkeypatch.setattr(world.box, "settings", BoxSettings(min_part=1, domains=("s3.test",)))
+    upload = Upload(world, path, {"host": host}, {"host": host})
+    upload.part(1, b"hello")
+    answer = upload.complete()
+    assert f"<Location>{wanted}</Location>" in answer.body.decode()
+    there = wanted.removeprefix(f"https://{host}")
+    assert world.send("GET", there, "", {"host": host}).body == b"hello"
