@@ -72,18 +72,34 @@ def check_cas(key: Key | None, config: Config, options: dict[str, Any] | None) -
 def add_version(key: Key, config: Config, now: int) -> list[int]:
     """Add the next version; return the numbers that fell out."""
     key.current, key.updated = key.current + 1, now
-    after = [value for value in (key.delete_version_after, config.delete_version_after) if value > 0]
-    if key.delete_version_after < 0:
-        after = []
-    deleted = now + int(min(after) * 1e9) if after else 0
-    key.versions[key.current] = Version(now, deleted)
-    kept = key.max_versions or config.max_versions or DEFAULT_VERSIONS
+    key.versions[key.current] = Version(now, deletion_time(key, config, now))
+    kept = max(key.max_versions, config.max_versions) or DEFAULT_VERSIONS
     dropped = sorted(key.versions)[: max(len(key.versions) - kept, 0)]
     for number in dropped:
         del key.versions[number]
     if dropped:
         key.oldest = min(key.versions)
     return dropped
+
+
+def undelete(key: Key, config: Config, numbers: list[int], now: int) -> None:
+    """Bring deleted versions back; they last as long as new ones do."""
+    for number in numbers:
+        found = key.versions.get(number)
+        if found is not None and not found.destroyed:
+            found.deleted = deletion_time(key, config, now)
+
+
+def deletion_time(key: Key, config: Config, now: int) -> int:
+    """Return when a version that is new at now will be deleted, 0 for never."""
+    times = (key.delete_version_after, config.delete_version_after)
+    after = [seconds for seconds in times if seconds]
+    return now + int(min(after) * 1e9) if after and min(after) > 0 else 0
+
+
+def versions_kept(given: int) -> int:
+    """Return how many versions are to be kept: a negative number is as good as all, as an unsigned one is."""
+    return given & 0xFFFFFFFF
 
 
 def version_shown(key: Key, number: int) -> dict[str, Any]:

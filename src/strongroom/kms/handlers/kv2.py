@@ -33,6 +33,7 @@ WRONG_PATH = (
     "using the Vault CLI, use 'vault kv {}' for this operation."
 )
 ROOT_PATH = "Non-listing operations on the root of a K/V v2 mount are not supported."
+MANDATED = '"cas_required" set to false, but is mandated by backend config. This value will be ignored.'
 NO_BODY = Reply(status=404, bare=b"")
 
 
@@ -55,7 +56,7 @@ class Kv2(Backend):
                 route("delete/" + path, {up: self.delete_versions}, fields=VERSIONS),
                 route("undelete/" + path, {up: self.undelete}, fields=VERSIONS),
                 route("destroy/" + path, {up: self.destroy}, fields=VERSIONS),
-                route("metadata/(?P<path>.*)", meta, fields=META, exists=self.meta_exists, lazy=True),
+                route("metadata/(?P<path>.*)", meta, fields=META, exists=self.exists, lazy=True),
                 route("detailed-metadata/(?P<path>.*)", {acl.LIST: self.detailed}),
                 route("subkeys/" + path, {read: self.subkeys}, fields={"version": "int", "depth": "int"}),
                 route("data/?", {read: self.rootless, up: self.rootless, delete: self.rootless}),
@@ -79,12 +80,7 @@ class Kv2(Backend):
         return call.view.load("m/" + call.captures["path"], Key)  # type: ignore[no-any-return]
 
     def exists(self, call: Call) -> bool:
-        """Say whether a write would replace something."""
-        key = self.key(call)
-        return key is not None and key.live(key.current, call.now)
-
-    def meta_exists(self, call: Call) -> bool:
-        """Say whether a secret's metadata is there."""
+        """Say whether a secret is there, be it without a version that can be read."""
         return self.key(call) is not None
 
     def _save(self, call: Call, key: Key) -> None:
@@ -105,7 +101,7 @@ class Kv2(Backend):
         config = self.config(call.view)
         for name in CONFIG:
             if call.has(name):
-                setattr(config, name, call.get(name))
+                setattr(config, name, _setting(call, name))
         call.view.store("config", config)
 
     def _wanted(self, call: Call) -> tuple[Key, int]:
@@ -189,9 +185,7 @@ class Kv2(Backend):
         """Bring deleted versions back."""
         numbers, key = self._numbers(call, "No version number provided"), self.key(call)
         if key is not None:
-            for number in numbers:
-                if number in key.versions and not key.versions[number].destroyed:
-                    key.versions[number].deleted = 0
+            kv2.undelete(key, self.config(call.view), numbers, call.now)
             self._save(call, key)
 
     def destroy(self, call: Call) -> None:
@@ -211,37 +205,45 @@ class Kv2(Backend):
             raise Nothing("secret")
         return Reply(data=kv2.key_shown(key))
 
-    def write_meta(self, call: Call) -> None:
+    def write_meta(self, call: Call) -> Reply | None:
         """Make or change a secret's metadata."""
         if not call.captures["path"]:
             raise Refused("missing path")
         key = self.key(call)
         key = Key(call.now, call.now) if key is None else key
-        self._take_meta(call, key, replace=True)
+        self._take_meta(call, key, patching=False)
         self._save(call, key)
+        return self._mandated(call)
 
     def patch_meta(self, call: Call) -> Reply | None:
         """Change a secret's metadata; null removes a custom member."""
         key = self.key(call)
         if key is None:
             return NO_BODY
-        self._take_meta(call, key, replace=False)
+        self._take_meta(call, key, patching=True)
         self._save(call, key)
-        return None
+        return self._mandated(call)
 
-    def _take_meta(self, call: Call, key: Key, *, replace: bool) -> None:
+    def _mandated(self, call: Call) -> Reply | None:
+        """Return a warning for a secret that wants no check-and-set where the mount does."""
+        wanted = call.get("cas_required") if call.has("cas_required") else True
+        return None if wanted or not self.config(call.view).cas_required else Reply(warnings=[MANDATED])
+
+    def _take_meta(self, call: Call, key: Key, *, patching: bool) -> None:
         if call.has("metadata_cas") and call.get("metadata_cas") != key.metadata_version:
-            raise Refused("metadata check-and-set parameter did not match the current version")
+            raise Refused("metadata check-and-set parameter does not match the current version")
         if not call.has("metadata_cas") and key.metadata_cas_required:
             raise Refused("metadata check-and-set parameter required for this call")
         for name in ("max_versions", "cas_required", "metadata_cas_required"):
-            if call.has(name):
-                setattr(key, name, call.get(name))
+            if name in call.data:  # null resets it
+                setattr(key, name, _setting(call, name))
         if call.has("delete_version_after"):
             key.delete_version_after = call.get("delete_version_after", "seconds")
         if call.has("custom_metadata"):
-            key.custom = kv2.custom_metadata(call.data["custom_metadata"], None if replace else key.custom)
-        if any(call.has(name) for name in META):
+            key.custom = kv2.custom_metadata(call.data["custom_metadata"], key.custom if patching else None)
+        elif "custom_metadata" in call.data:
+            key.custom = None
+        if any(name in call.data for name in META):
             key.metadata_version, key.updated = key.metadata_version + 1, call.now
 
     def delete_meta(self, call: Call) -> None:
@@ -284,6 +286,11 @@ class Kv2(Backend):
             return Reply(status=404, data={"subkeys": None, "metadata": shown})
         data = gojson.decode(call.view.get(self._data_key(call, number)) or b"")
         return Reply(data={"subkeys": kv2.subkeys(data, call.get("depth")), "metadata": shown})
+
+
+def _setting(call: Call, name: str) -> Any:
+    value = call.get(name)
+    return kv2.versions_kept(value) if name == "max_versions" else value
 
 
 def upgrade(work: Work, mount: Mount, now: int) -> None:
