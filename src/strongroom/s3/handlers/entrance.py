@@ -9,6 +9,7 @@ from strongroom.errors import Error
 from strongroom.messages import Body, Request, Response
 from strongroom.request_id import current
 from strongroom.s3.domain.names import RESERVED
+from strongroom.s3.domain.records import BucketRecord
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers import cors, documents, routes
 from strongroom.s3.handlers.call import Box, Call, log
@@ -139,7 +140,7 @@ class Entrance:
             _check_no_body(call)
         response = await route.handle(call)
         if call.events and call.record is not None:
-            await box.notifier.publish(call, call.record)
+            await _tell(call, call.record)
         return response
 
     def _log(self, request: Request, request_id: str, refused: Refused, error: Error) -> None:
@@ -147,6 +148,14 @@ class Entrance:
         if status >= 500 and refused.code != "NotImplemented":
             detail = getattr(error, "detail", "") or error
             log.error("request %s %s %s: %s %s", request_id, request.method, request.path, refused.code, detail)
+
+
+async def _tell(call: Call, record: BucketRecord) -> None:
+    """Queue what happened for those who want to hear of it. It has happened: whatever fails here is no refusal."""
+    try:
+        await call.box.notifier.publish(call, record)
+    except Exception:
+        log.exception("request %s: its events are lost", call.request_id)
 
 
 def outside_s3(request: Request) -> bool:

@@ -7,7 +7,9 @@ import zlib
 import pytest
 from s3_memory import ANONYMOUS, ROOT, Memory, allow, deny
 
+from strongroom.errors import Unavailable
 from strongroom.s3.domain.ports import NoSuchVersion
+from strongroom.s3.handlers.call import Silent
 
 TAGS = b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
 
@@ -207,6 +209,22 @@ def test_a_delete_of_no_version_removes_nothing(world):
     assert world.send("DELETE", "/data/plain", "versionId=").code == "InvalidArgument"
     assert world.send("DELETE", "/data/plain", "versionId").code == "InvalidArgument"
     assert world.send("GET", "/data/plain", "versionId=").status == 200
+
+
+@pytest.mark.parametrize("error", [Unavailable("the disk is full"), OSError("whatever")])
+def test_events_that_cannot_be_queued_make_no_failure_of_what_has_happened(world, monkeypatch, error):
+    class Failing(Silent):
+        active = True
+
+        async def publish(self, call, record):
+            assert call.events
+            raise error
+
+    monkeypatch.setattr(world.box, "notifier", Failing())
+    assert world.send("PUT", "/data/told", "", {}, b"hello").status == 200
+    assert world.send("GET", "/data/told").body == b"hello"
+    assert world.send("DELETE", "/data/told").status == 204
+    assert world.send("HEAD", "/data/told").status == 404
 
 
 def test_cors_rules_that_cannot_be_read_break_no_answer(world):
