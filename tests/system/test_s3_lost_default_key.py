@@ -2,19 +2,22 @@
 
 import base64
 import contextlib
+import dataclasses
 import json
 
 import pytest
 from s3_process import KEY
-from system.keys_world import DEFAULT, ROOT, admin, client, code, key, off, seconds_until, serving
+from system.keys_world import DEFAULT, ROOT, admin, client, code, key, off, seconds_until, serving, settings
 from system.test_locking import LOCKED, WITHIN
 from system.test_s3_keys import Chain
+from system.test_s3_rewrap import finish
 
 from strongroom.config.environment import RootCredentials
 from strongroom.config.kms_environment import KmsSettings, StaticSettings
 from strongroom.crypto import madmin
 from strongroom.crypto.secret import Secret
 from strongroom.s3 import app, beginning
+from strongroom.s3.domain.rewrap import Order
 
 ALICE = ("alice", "alicesecret")
 OBJECT = {"Bucket": "bucket", "Key": "o"}
@@ -91,3 +94,34 @@ async def test_a_start_while_the_default_key_is_locked(tmp_path, monkeypatch):
                 return await code(client(running, ALICE).get_object, Bucket="bucket", Key="o") == ""
 
             await seconds_until(back)
+
+
+async def test_another_default_key_takes_over(tmp_path):
+    """Sse.md 18 rows 10 and 21: the deployment's one key can be exchanged, objects, users and all."""
+    (tmp_path / "keys").mkdir()
+    chain = Chain(tmp_path)
+    sealed = {"ServerSideEncryption": "AES256"}
+    async with chain.kes() as kes:
+        async with serving(chain, kes.port) as running:
+            s3 = client(running)
+            await off(s3.create_bucket, Bucket="bucket")
+            await add_alice(running)
+            await off(s3.put_object, **OBJECT, Body=b"old", **sealed)
+        kms = settings(chain, kes.port).kms
+        kms = dataclasses.replace(kms, kes=dataclasses.replace(kms.kes, key_name="minio-key-2"))
+        async with serving(chain, kes.port, kms=kms) as running:
+            assert running.warnings == []
+            alices = client(running, ALICE)
+            assert await code(alices.put_object, Bucket="bucket", Key="n", Body=b"new", **sealed) == ""
+            assert (await key(running, "usage", DEFAULT))["objects"] == 1
+            await finish(await running.jobs.start(Order("bucket", "AES256"), "minio"))
+            await add_alice(running)  # saved again
+            found = await key(running, "usage", DEFAULT)
+            assert (found["objects"], found["users-and-policies"]) == (0, 0)
+            assert (await key(running, "usage", "minio-key-2"))["objects"] == 2
+            await key(running, "disable", DEFAULT)
+            for name in ("o", "n"):
+                assert await code(alices.get_object, Bucket="bucket", Key=name) == ""
+        async with serving(chain, kes.port, kms=kms) as running:
+            assert running.warnings == []
+            assert await code(client(running, ALICE).get_object, **OBJECT) == ""
