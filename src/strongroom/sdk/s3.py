@@ -14,12 +14,13 @@ from strongroom.sdk import s3_listing
 from strongroom.sdk.s3_body import Bytes, Content, base64
 from strongroom.sdk.s3_call import UNSIGNED, Caller, Credentials, Query, Settings, Upload, checked, expect
 from strongroom.sdk.s3_errors import AccessDenied, S3Error
-from strongroom.sdk.s3_xml import Listed, Page, element, page, parse, writer
+from strongroom.sdk.s3_xml import Listed, Page, element, fits, page, parse, writer
 
 __all__ = ["Client", "Credentials", "Deleted", "Head", "Settings"]
 
 Pairs = Iterable[tuple[str, str]]
 BATCH = 1000  # keys in one DeleteObjects
+BYPASS = ("x-amz-bypass-governance-retention", "true")
 IMPLIED_REGION = "us-east-1"
 # Configurations that are fetched with x-amz-content-sha256: UNSIGNED-PAYLOAD, as recorded (mc.md 5.1).
 _UNSIGNED = frozenset({"encryption", "versioning", "replication", "tagging", "lifecycle"})
@@ -194,15 +195,32 @@ class Client:
         checked(self.call("PUT", bucket, key, headers=sent, payload=UNSIGNED), bucket, key)
 
     def delete(self, bucket: str, keys: Sequence[tuple[str, str]], *, bypass: bool = False) -> list[Deleted]:
-        """Delete up to 1,000 (key, version or "") pairs; outcomes in the server's order."""
+        """Delete up to 1,000 (key, version or "") pairs; outcomes in the server's order.
+
+        Keys that XML cannot hold go by a request of their own (mc.md 5.3).
+        """
+        alone = [self._delete_alone(bucket, key, version, bypass=bypass) for key, version in keys if not fits(key)]
+        keys = [pair for pair in keys if fits(pair[0])]
+        return alone + (self._delete_together(bucket, keys, bypass=bypass) if keys else [])
+
+    def _delete_alone(self, bucket: str, key: str, version: str, *, bypass: bool) -> Deleted:
+        headers = [BYPASS] if bypass else []
+        try:
+            answer = self.call("DELETE", bucket, key, _version(version), headers=headers)
+        except S3Error as error:
+            return Deleted(key, version, code=error.code, message=error.message)
+        expect(answer)
+        marker = answer.headers.get("x-amz-delete-marker") == "true"
+        found = answer.headers.get("x-amz-version-id", "")
+        return Deleted(key, version, marker, found if marker and not version else "")
+
+    def _delete_together(self, bucket: str, keys: Sequence[tuple[str, str]], *, bypass: bool) -> list[Deleted]:
         objects = [
             element("Object", [element("Key", key), *([element("VersionId", version)] if version else [])])
             for key, version in keys
         ]
         body = writer("Delete")(element("Quiet", "false"), *objects)
-        headers = [("Content-MD5", md5(body))]
-        if bypass:
-            headers.append(("x-amz-bypass-governance-retention", "true"))
+        headers = [("Content-MD5", md5(body)), *([BYPASS] if bypass else [])]
         root = parse(expect(self.call("POST", bucket, "", [("delete", "")], headers=headers,
                                       upload=Upload(Bytes(body)))))  # fmt: skip
         return [

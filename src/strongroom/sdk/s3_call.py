@@ -7,14 +7,14 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from urllib.parse import urlsplit
 
 from strongroom import __version__
-from strongroom.errors import BadSettings
+from strongroom.errors import BadSettings, Malformed
 from strongroom.messages import Buffer
 from strongroom.net.blocking import Answer, Pool
 from strongroom.net.dialling import Dialling, Origin, Unreachable, Untrusted
@@ -126,10 +126,10 @@ class Caller:
     def place(self, bucket: str, key: str) -> tuple[Pool, str]:
         """Return the connections and the encoded path for an address."""
         origin = self.origin
-        path = f"/{bucket}/{sigv4.encode_path(key.encode('utf-8', 'surrogateescape'))}" if bucket else "/"
+        path = f"/{_encoded(bucket)}/{_encoded(key)}" if bucket else "/"
         if bucket and not self.path_style:
             origin = Origin(f"{bucket}.{origin.host}", origin.port, origin.tls)
-            path = path[len(bucket) + 1 :]
+            path = path[path.index("/", 1) :]
         with self._lock:
             pool = self._pools.get(origin.host)
             if pool is None:
@@ -212,6 +212,7 @@ class Caller:
                 where = sigv4.scope(stamp[:8], region)
                 seal = Seal(self.key(stamp[:8], region), stamp, where, final["authorization"][-64:])
             body = _body(upload, payload, seal)
+        _one_line_each(final)
         final.pop("host", None)
         final["User-Agent"] = self.agent
         answer = pool.request(method, f"{path}?{text}" if text else path, list(final.items()), body)
@@ -260,6 +261,17 @@ class Caller:
         sent["host"] = pool.origin.authority
         return sigv4.sign(method, path, query, sent, access_key=who.access_key, key=self.key(stamp[:8], region),
                           region=region, amz_date=stamp, payload_hash=payload)  # fmt: skip
+
+
+def _encoded(text: str) -> str:
+    return sigv4.encode_path(text.encode("utf-8", "surrogateescape"))
+
+
+def _one_line_each(headers: Mapping[str, str]) -> None:
+    """Raise Malformed for a header that would become two: --attr and metadata of others come here."""
+    for name, value in headers.items():
+        if any(mark in name or mark in value for mark in "\r\n\0"):
+            raise Malformed(f"the value for {name.splitlines()[0]} holds a line break")
 
 
 _PASSING = frozenset({"500", "503", "InternalError", "ServiceUnavailable", "SlowDown", "SlowDownRead", "SlowDownWrite",

@@ -53,21 +53,64 @@ class Origin:
                 time.sleep(0.2 * tries)
 
 
-def download(origin: Origin, path: Path, plan: Plan, report: Progress) -> None:
+def partial_name(path: Path, mark: str) -> Path:
+    """Return the name beside path that its bytes have until they are complete; no longer than a name may be."""
+    name = os.fsencode(path.name)[: 255 - len(mark) - 8]
+    return path.with_name(f".{name.decode('utf-8', 'ignore')}.{mark}.part")
+
+
+def special(path: Path) -> bool:
+    """Tell whether path is a device, a pipe or a socket: it is written to, never replaced by a file."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _download_into(origin: Origin, path: Path, report: Progress) -> None:
+    """Write to what cannot be taken back: one try."""
+    with (
+        origin.client.get(origin.bucket, origin.key, origin.version_id, (MODE, *origin.headers)) as answer,
+        open(path, "wb", buffering=0) as out,
+    ):
+        check = Check(whole(answer.headers))
+        for piece in answer.pieces():
+            left = piece
+            while left:
+                left = left[out.write(left) :]  # a pipe takes what fits
+            check.update(piece)
+            report(len(piece))
+        check.finish()
+
+
+def settle(path: Path) -> None:
+    """Wait until a file, or what a folder holds, outlasts a power failure."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def download(origin: Origin, path: Path, plan: Plan, report: Progress, *, durable: bool = False) -> None:
     """Write an object to path: into a file beside it first, which takes its place when it is complete.
 
     A large one is read by several ranges at a time, and goes on where an earlier try stopped as long as its ETag is
-    the same. Raises Incomplete, Conflict when the object changed under way, Tampered when the bytes do not make the
-    checksum that the server keeps.
+    the same. durable: return when it outlasts a power failure. Raises Incomplete, Conflict when the object changed
+    under way, Tampered when the bytes do not make the checksum that the server keeps.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    mark = hashlib.sha256(f"{origin.bucket}/{origin.key}/{origin.version_id}/{origin.etag}".encode()).hexdigest()[:12]
-    partial = path.with_name(f".{path.name[:200]}.{mark}.part")
+    if special(path):
+        _download_into(origin, path, report)
+        return
+    what = f"{origin.bucket}/{origin.key}/{origin.version_id}/{origin.etag}"
+    partial = partial_name(path, hashlib.sha256(what.encode("utf-8", "surrogateescape")).hexdigest()[:12])
     if origin.size >= RANGED and origin.etag:
         _download_ranges(origin, partial, plan, report)
     else:
         _download_whole(origin, partial, report)
+    if durable:
+        settle(partial)
     partial.replace(path)
+    if durable:
+        settle(path.parent)
 
 
 def _download_whole(origin: Origin, partial: Path, report: Progress) -> None:

@@ -3,6 +3,7 @@
 Element names lose their namespace prefix; document types and entities of the document's own are refused.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -214,9 +215,20 @@ def _history(entries: list[Listed]) -> list[Listed]:
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
+_UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_KEPT = {"\r": "&#13;", "\n": "&#10;", "\t": "&#9;"}  # a reader would make line ends of the first
+
+
+def fits(text: str) -> bool:
+    """Tell whether XML can hold text (XML 1.0, 2.2)."""
+    return _UNFIT.search(text) is None
+
+
 def element(name: str, content: "str | list[str]" = "") -> str:
-    """Return an element: text is escaped, a list holds finished elements."""
-    inner = escape(content) if isinstance(content, str) else "".join(content)
+    """Return an element: text is escaped, a list holds finished elements; raise Malformed for text XML cannot hold."""
+    if isinstance(content, str) and not fits(content):
+        raise Malformed(f"{name}: XML cannot hold {content!a}")
+    inner = escape(content, _KEPT) if isinstance(content, str) else "".join(content)
     return f"<{name}>{inner}</{name}>"
 
 

@@ -43,7 +43,7 @@ def restart(shell: Shell, line: Line) -> None:
             elif wait:
                 shell.console.note(f"Restart command successfully sent to `{desk.name}`. Type Ctrl-C to quit or wait "
                                    "to follow the status of the restart process.")  # fmt: skip
-            _until_gone(watch)
+            _until_gone(watch, GONE_SECONDS)
             _until_ready(desk)
     whole = time.monotonic() - started
     if shell.console.json:
@@ -94,7 +94,7 @@ def _watch(url: str) -> socket.socket:
         return socket.socket()
 
 
-def _until_gone(watch: socket.socket, seconds: float = GONE_SECONDS) -> bool:
+def _until_gone(watch: socket.socket, seconds: float) -> bool:
     """Wait until the server has closed a connection; False when it does not seem to (behind a proxy)."""
     try:
         watch.getpeername()

@@ -71,7 +71,7 @@ def check_keys(access_key: str, secret_key: str) -> None:
     if access_key and len(access_key) < 3:
         raise Fatal(f"Invalid access key `{access_key}`.", INVALID)
     if secret_key and len(secret_key) < 8:
-        raise Fatal(f"Invalid secret key `{secret_key}`.", INVALID)
+        raise Fatal("Invalid secret key.", INVALID)  # which is not repeated
 
 
 def from_variable(name: str, value: str) -> Alias:
@@ -195,9 +195,16 @@ def _aliases_of(data: object, file: Path) -> dict[str, dict[str, str]]:
 
 
 def write_private(file: Path, text: str) -> None:
-    """Replace a file, mode 0600, so that a reader sees the old or the new one."""
+    """Replace a file, mode 0600, so that a reader sees the old or the new one, after a power failure too.
+
+    A link stays: what it points at is replaced.
+    """
+    file = Path(os.path.realpath(file))
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    temporary.unlink(missing_ok=True)  # of a process that had our number and was killed: whatever its mode
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
         out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
     temporary.replace(file)

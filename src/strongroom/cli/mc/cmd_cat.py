@@ -14,6 +14,7 @@ from strongroom.cli.mc.jobs import plan_of, stored_headers
 from strongroom.cli.mc.listing import Look, remote_entries, rewind_time
 from strongroom.cli.mc.metadata import attributes, content_type
 from strongroom.cli.mc.moving import merged
+from strongroom.cli.mc.output import writing
 from strongroom.cli.mc.progress import Progress
 from strongroom.cli.mc.shell import Local, Remote, Shell
 from strongroom.errors import Error, NotFound
@@ -77,6 +78,15 @@ def _pieces(place: Remote, line: Line, rules: Encryption) -> tuple[str, Iterator
     return head.headers.get("content-type", ""), answer.pieces()
 
 
+def _object(place: Remote, word: str) -> Remote:
+    """Return place; raise Failed when it names no object: what the server says there is no content."""
+    if not place.bucket:
+        raise Failed("Bucket name cannot be empty.")
+    if not place.key:
+        raise Failed(f"Source `{word}` is a folder.")
+    return place
+
+
 def _local_pieces(target: Local, line: Line) -> Iterator[Buffer]:
     if not target.path.exists():
         raise missing_path(target.path)
@@ -89,14 +99,14 @@ def _local_pieces(target: Local, line: Line) -> Iterator[Buffer]:
 
 def _each(shell: Shell, line: Line) -> Iterator[tuple[str, str, Iterator[Buffer]]]:
     """Yield word, content type and bytes for every argument; what fails ends the run."""
-    rules = encryption(line, line.args)
+    rules = encryption(line, line.args, shell.store)
     for word in line.args:
         try:
             target = shell.target(word)
             if isinstance(target, Local):
                 yield word, content_type(target.path.name), _local_pieces(target, line)
             else:
-                place = target
+                place = _object(target, word)
                 yield word, *place.tried(lambda place=place: _pieces(place, line, rules))  # type: ignore[misc]
         except (Error, OSError) as error:
             if isinstance(error, Fatal):
@@ -104,24 +114,25 @@ def _each(shell: Shell, line: Line) -> Iterator[tuple[str, str, Iterator[Buffer]
             raise Fatal(READ.format(word), error) from error
 
 
+def _write(data: Buffer) -> None:
+    with writing():
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+
+
 def cat(shell: Shell, line: Line) -> None:
     """mc cat TARGET..."""
-    out = sys.stdout.buffer
-    sys.stdout.flush()
     for word, _, pieces in _each(shell, line):
         try:
             for piece in pieces:
-                out.write(_CONTROL.sub(b"^?", bytes(piece)) if shell.console.terminal else piece)
-        except Error as error:
+                _write(_CONTROL.sub(b"^?", bytes(piece)) if shell.console.terminal else piece)
+        except (Error, OSError) as error:
             raise Fatal(READ.format(word), error) from error
-    out.flush()
 
 
 def head(shell: Shell, line: Line) -> None:
     """mc head [-n LINES] TARGET..."""
     count = _number(line, "lines") or 10
-    out = sys.stdout.buffer
-    sys.stdout.flush()
     for word, kind, pieces in _each(shell, line):
         left = count
         name = "gzip" if "gzip" in kind else "bzip2" if "bzip2" in kind else ""
@@ -131,28 +142,29 @@ def head(shell: Shell, line: Line) -> None:
                 data = bytes(piece) if unpack is None else unpack.decompress(bytes(piece))
                 rows = data.split(b"\n", left)
                 if len(rows) > left:
-                    out.write(b"\n".join(rows[:left]) + b"\n")
+                    _write(b"\n".join(rows[:left]) + b"\n")
                     break
                 left -= len(rows) - 1
-                out.write(data)
-        except (Error, zlib.error, OSError) as error:
-            if isinstance(error, BrokenPipeError):
-                raise
+                _write(data)
+        except (Error, zlib.error, OSError, EOFError) as error:
             raise Fatal(READ.format(word), error) from error
-    out.flush()
 
 
 def pipe(shell: Shell, line: Line) -> None:
     """mc pipe TARGET: standard input becomes an object."""
     failed = "Unable to write to one or more targets."
     target = shell.located(line.args[0])
+    if isinstance(target, Remote) and not (target.bucket and target.key):
+        raise Fatal(
+            failed, f"Target `{line.args[0]}` is a folder." if target.bucket else "Bucket name cannot be empty."
+        )
     if isinstance(target, Local):
         with target.path.open("wb") as out:
             total = 0
             while data := sys.stdin.buffer.read(WINDOW):
                 total += out.write(data)
     else:
-        rules = encryption(line, line.args)
+        rules = encryption(line, line.args, shell.store)
         described = merged({"Content-Type": content_type(target.key)}, attributes(line.text("attr")))
         headers = (*described.items(), *stored_headers(line), *rules.write(target))
         place = Place(target.client, target.bucket, target.key, headers)

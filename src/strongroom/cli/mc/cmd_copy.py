@@ -1,12 +1,12 @@
 """mc cp, mv, put and get (mc.md 9.4, 9.5)."""
 
 from strongroom.cli.mc.encryption import encryption
-from strongroom.cli.mc.failures import INVALID, Fatal, missing_path
+from strongroom.cli.mc.failures import INVALID, Failed, Fatal, missing_path
 from strongroom.cli.mc.flags import Line
 from strongroom.cli.mc.jobs import Cleaner, Report, mover_of, plan_of, run_jobs, workers_of
 from strongroom.cli.mc.listing import Entry, local_entry
 from strongroom.cli.mc.moving import Job, Mover
-from strongroom.cli.mc.planning import Planner, below
+from strongroom.cli.mc.planning import Planner, below, inside
 from strongroom.cli.mc.progress import Progress
 from strongroom.cli.mc.shell import Local, Remote, Shell
 from strongroom.errors import Error
@@ -26,9 +26,10 @@ def mv(shell: Shell, line: Line) -> None:
 
 def _copy(shell: Shell, line: Line, *, remove: bool) -> None:
     *words, last = line.args
-    rules = encryption(line, line.args)
+    rules = encryption(line, line.args, shell.store)
     progress = Progress(shell.console)
     mover = mover_of(shell, line, progress, rules)
+    mover.remove = remove
     report = Report(shell, progress)
     clean = Cleaner(shell, enabled=remove)
     try:
@@ -55,10 +56,13 @@ def put(shell: Shell, line: Line) -> None:
     if not target.key or target.key.endswith("/"):
         where = below(target, source.path.name)
         target = where if isinstance(where, Remote) else target
+    if not target.bucket:
+        raise Fatal("Unable to upload.", "Bucket name cannot be empty.")
     if not source.path.is_file():
-        shell.console.error("Unable to upload.", missing_path(source.path))
+        odd = Failed(f"`{source.path}` is not a regular file.") if source.path.exists() else missing_path(source.path)
+        shell.console.error("Unable to upload.", odd)
         return
-    rules = encryption(line, line.args[1:])
+    rules = encryption(line, line.args[1:], shell.store)
     progress = Progress(shell.console)
     mover = mover_of(shell, line, progress, rules)
     mover.md5[target.alias.name, target.bucket] = False
@@ -73,10 +77,15 @@ def get(shell: Shell, line: Line) -> None:
     if len(line.args) != 2:
         raise Fatal("Incorrect number of arguments for get command.", INVALID)
     source, target = shell.remote(line.args[0], "Unable to download.", "get"), Local(line.args[1])
-    if target.text.endswith("/") or target.path.is_dir():
-        where = below(target, source.key.rpartition("/")[2])
+    name = source.key.rpartition("/")[2]
+    try:
+        if not name:
+            raise Failed(f"Source `{line.args[0]}` is a folder.")
+        where = inside(target, name) if target.text.endswith("/") or target.path.is_dir() else target
         target = where if isinstance(where, Local) else target
-    rules = encryption(line, line.args[:1])
+    except Failed as error:
+        raise Fatal("Unable to download.", error) from error
+    rules = encryption(line, line.args[:1], shell.store)
     progress = Progress(shell.console)
     mover = Mover(shell, progress, rules, plan_of(line))
     try:

@@ -24,6 +24,7 @@ from strongroom.cli.mc.listing import (
     remote_entries,
 )
 from strongroom.cli.mc.moving import KEPT
+from strongroom.cli.mc.output import writing
 from strongroom.cli.mc.shell import Local, Remote, Shell, Target
 from strongroom.errors import Error
 from strongroom.sdk.s3_presign import presigned
@@ -125,8 +126,22 @@ def _pairs(line: Line, name: str) -> list[tuple[str, "re.Pattern[str]"]]:
         key, equals, pattern = text.partition("=")
         if not equals:
             raise Fatal(f"Unable to parse --{name}=`{text}`.", INVALID)
-        found.append((key.lower(), re.compile(pattern)))
+        found.append((key.lower(), _expression(name, pattern)))
     return found
+
+
+def _expression(name: str, text: str) -> "re.Pattern[str]":
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise Fatal(f"Unable to parse --{name} value.", str(error)) from error
+
+
+def _depth(line: Line) -> int:
+    text = line.text("maxdepth")
+    if not (text.isascii() and text.isdigit()):
+        raise Fatal(f"Invalid --maxdepth value `{text}`.", INVALID)
+    return int(text)
 
 
 def _metadata_test(pairs: list[tuple[str, "re.Pattern[str]"]], values: Callable[[Entry], dict[str, str]]) -> Test:
@@ -149,10 +164,7 @@ def _tests(line: Line) -> Test:
     if ignore:
         add(lambda full, _: not fnmatchcase(full, ignore))
     if line.text("regex"):
-        try:
-            pattern = re.compile(line.text("regex").replace("\\\\", "\\"))
-        except re.error as error:
-            raise Fatal("Unable to parse --regex value.", str(error)) from error
+        pattern = _expression("regex", line.text("regex").replace("\\\\", "\\"))
         add(lambda full, _: pattern.search(full) is not None)
     larger, smaller = _sizes(line, "larger"), _sizes(line, "smaller")
     if larger is not None:
@@ -161,9 +173,9 @@ def _tests(line: Line) -> Test:
         add(lambda _, entry: entry.size < smaller)
     age = age_test(line.text("older-than"), line.text("newer-than"))
     add(lambda _, entry: age(entry))
-    depth = line.text("maxdepth")
-    if depth:
-        add(lambda _, entry: entry.key.count("/") + 2 <= int(depth))  # the folder itself counts as one, as recorded
+    if line.text("maxdepth"):
+        depth = _depth(line)
+        add(lambda _, entry: entry.key.count("/") + 2 <= depth)  # the folder itself counts as one, as recorded
     if line.many("metadata"):
         add(_metadata_test(_pairs(line, "metadata"), lambda entry: entry.metadata))
     if line.many("tags"):
@@ -184,6 +196,10 @@ class _Shower:
 
     def __init__(self, shell: Shell, line: Line) -> None:
         self.shell, self.format, self.command = shell, line.text("print"), line.text("exec")
+        try:
+            self.words = shlex.split(self.command)
+        except ValueError as error:
+            raise Fatal(f"Unable to parse --exec=`{self.command}`.", str(error).lower()) from error
 
     def __call__(self, name: str, entry: Entry, place: Target) -> None:
         if self.command:
@@ -204,7 +220,7 @@ class _Shower:
         words: dict[str, Callable[[], str]] = {
             "": lambda: name, "base": lambda: name.rpartition("/")[2], "dir": lambda: name.rpartition("/")[0],
             "size": lambda: size(entry.size), "time": lambda: local(entry.when), "version": lambda: entry.version_id,
-            "url": lambda: _url(place),
+            "url": lambda: _url(place, entry.version_id),
         }  # fmt: skip
 
         def fill(match: "re.Match[str]") -> str:
@@ -218,20 +234,21 @@ class _Shower:
 
     def _run(self, name: str, entry: Entry, place: Target) -> None:
         """Run the command without a shell: each word of it is one argument, whatever a key holds."""
-        words = [self._filled(word, name, entry, place) for word in shlex.split(self.command)]
-        sys.stdout.flush()
+        words = [self._filled(word, name, entry, place) for word in self.words]
         done = subprocess.run(words, stdout=subprocess.PIPE, check=False)  # noqa: S603  # what the user asked for
-        sys.stdout.buffer.write(done.stdout)
-        sys.stdout.flush()
+        with writing():
+            sys.stdout.flush()
+            sys.stdout.buffer.write(done.stdout)
+            sys.stdout.flush()
         if done.returncode:
             self.shell.console.error(f"Unable to run `{self.command}`.", f"exit code {done.returncode}")
 
 
-def _url(place: Target) -> str:
+def _url(place: Target, version_id: str) -> str:
     if isinstance(place, Local):
         return str(place.path)
-    region = place.client.region(place.bucket)
-    return presigned(place.client.caller, "GET", place.bucket, place.key, [], region, WEEK_SECONDS)
+    region, query = place.client.region(place.bucket), [("versionId", version_id)] if version_id else []
+    return presigned(place.client.caller, "GET", place.bucket, place.key, query, region, WEEK_SECONDS)
 
 
 def _watch(shell: Shell, target: Target, test: Test, show: _Shower) -> None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from strongroom.cli.mc.encryption import encryption
-from strongroom.cli.mc.failures import Failed, Fatal, missing_path
+from strongroom.cli.mc.failures import Failed, Fatal, missing_object, missing_path
 from strongroom.cli.mc.flags import Line
 from strongroom.cli.mc.jobs import Cleaner, Report, mover_of, run_jobs, workers_of
 from strongroom.cli.mc.listing import Entry, Look, Test, age_test, local_entries, look_up, remote_entries
 from strongroom.cli.mc.moving import Job
-from strongroom.cli.mc.planning import below
+from strongroom.cli.mc.planning import below, inside
 from strongroom.cli.mc.progress import Progress
 from strongroom.cli.mc.shell import Local, Remote, Shell, Target
 from strongroom.errors import AlreadyExists, Error, Incomplete, Unavailable
@@ -116,12 +116,27 @@ def _show(shell: Shell, found: Difference, first: Target, second: Target) -> Non
 def mirror(shell: Shell, line: Line) -> None:
     """mc mirror SOURCE TARGET."""
     source, target = (shell.located(word) for word in line.args)
-    if isinstance(source, Local) and not source.path.is_dir():
-        raise Fatal(f"Unable to stat source `{line.args[0]}`.", missing_path(source.path))
+    try:
+        _must_be_there(source, line.args[0])
+        if isinstance(target, Remote) and not target.bucket and (isinstance(source, Local) or source.bucket):
+            raise Failed("Bucket name cannot be empty.")
+    except (Error, OSError) as error:
+        raise Fatal(f"Unable to stat source `{line.args[0]}`.", error) from error
     work = _Mirror(shell, line)
     work.run(source, target)
     if line.on("watch"):
         work.watch(source, target)
+
+
+def _must_be_there(source: Target, word: str) -> None:
+    """Raise Failed for a source that is no folder, or a prefix that nothing has: with --remove all would go."""
+    if isinstance(source, Local):
+        if not source.path.is_dir():
+            raise missing_path(source.path)
+    elif source.key:
+        kind = look_up(source).kind
+        if kind != "folder":
+            raise Failed(f"Source `{word}` is not a folder.") if kind == "object" else missing_object()
 
 
 class _Mirror:
@@ -129,7 +144,7 @@ class _Mirror:
 
     def __init__(self, shell: Shell, line: Line) -> None:
         self.shell, self.line = shell, line
-        self.rules = encryption(line, line.args)
+        self.rules = encryption(line, line.args, shell.store)
         self.test: Test = age_test(line.text("older-than"), line.text("newer-than"))
         self.excluded, self.classes = line.many("exclude"), set(line.many("exclude-storageclass"))
         self.dry = line.on("dry-run")
@@ -204,7 +219,11 @@ class _Mirror:
             self.shell.console.error(f"Failed to perform mirroring, with error condition ({condition})", text)
             return None
         place = Local(str(found.first.path)) if isinstance(source, Local) else below(source, found.key)
-        return Job(place, below(target, found.key), found.first)
+        try:
+            return Job(place, inside(target, found.key), found.first)
+        except Failed as error:
+            self.shell.console.error(f"Failed to copy `{place.name}`.", error)
+            return None
 
     def _left_out(self, found: Difference) -> bool:
         if any(fnmatchcase(found.key, pattern) for pattern in self.excluded):
@@ -255,17 +274,28 @@ class _Remover:
         batch, self._batch = self._batch, []
         if not batch or self._mirror.dry:
             return
-        console = self._mirror.shell.console
+        remote = [place for place in batch if isinstance(place, Remote)]
         for place in batch:
             if isinstance(place, Local):
-                place.path.unlink(missing_ok=True)
-            self._report.removed(place)
-        remote = [place for place in batch if isinstance(place, Remote)]
+                self._file(place)
         if remote:
             keys = [(place.key, "") for place in remote]
             for outcome in remote[0].client.delete(remote[0].bucket, keys):
-                if outcome.code:
-                    console.error(f"Failed to remove `{remote[0].at(outcome.key).name}`.", outcome.message)
+                self._told(remote[0].at(outcome.key), outcome.message or outcome.code if outcome.code else "")
+
+    def _file(self, place: Local) -> None:
+        try:
+            place.path.unlink(missing_ok=True)
+        except OSError as error:
+            self._told(place, error)
+        else:
+            self._told(place, "")
+
+    def _told(self, place: Target, reason: "OSError | str") -> None:
+        if reason:
+            self._mirror.shell.console.error(f"Failed to remove `{place.name}`.", reason)
+        else:
+            self._report.removed(place)
 
 
 class _MirrorReport(Report):

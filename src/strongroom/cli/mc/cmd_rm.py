@@ -26,7 +26,7 @@ def rm(shell: Shell, line: Line) -> None:
         raise Fatal("Incorrect number of arguments for rm command.", INVALID)
     if many and not (line.on("force") or line.on("dry-run")):
         raise Fatal(FORCE)
-    remover = _Remover(shell, line, encryption(line, line.args))
+    remover = _Remover(shell, line, encryption(line, line.args, shell.store))
     for word in _words(line):
         target = shell.located(word)
         try:

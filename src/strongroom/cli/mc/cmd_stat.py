@@ -39,7 +39,7 @@ def canonical(name: str) -> str:
 
 def stat(shell: Shell, line: Line) -> None:
     """mc stat TARGET..."""
-    rules = encryption(line, line.args)
+    rules = encryption(line, line.args, shell.store)
     for word in line.args:
         try:
             target = shell.target(word)

@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl
 
 from strongroom.cli.mc.failures import Fatal
 from strongroom.cli.mc.flags import Line
-from strongroom.cli.mc.listing import Look, base_of, remote_entries, rewind_time
+from strongroom.cli.mc.listing import Look, base_of, named, remote_entries, rewind_time
 from strongroom.cli.mc.shell import Remote, Shell
 from strongroom.errors import Error
 from strongroom.sdk.s3_errors import S3Error
@@ -22,7 +22,7 @@ def places(target: Remote, line: Line) -> Iterator[tuple[Remote, str]]:
         yield target, line.text("version-id")
         return
     for entry in remote_entries(target, target.key, look):
-        if not entry.folder and not entry.marker and (look.recursive or entry.key == target.key):
+        if not entry.folder and not entry.marker and named(entry.key, target.key, recursive=look.recursive):
             yield target.at(entry.key), entry.version_id
 
 

@@ -4,7 +4,7 @@ from itertools import groupby
 
 from strongroom.cli.mc.failures import INVALID, Failed, Fatal
 from strongroom.cli.mc.flags import Line
-from strongroom.cli.mc.listing import Entry, Look, remote_entries
+from strongroom.cli.mc.listing import Entry, Look, named, remote_entries
 from strongroom.cli.mc.shell import Remote, Shell
 from strongroom.errors import Error
 from strongroom.sdk.s3_xml import parse
@@ -34,7 +34,7 @@ def _undo(shell: Shell, line: Line, target: Remote, last: int, action: str) -> N
     look = Look(recursive=line.on("recursive"), versions=True)
     found = (entry for entry in remote_entries(target, target.key, look) if not entry.folder)
     for key, group in groupby(found, key=lambda entry: entry.key):
-        if not look.recursive and key != target.key:
+        if not named(key, target.key, recursive=look.recursive):
             continue
         for entry in list(group)[:last]:
             if action and action != ("DELETE" if entry.marker else "PUT"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TextIO
 
 from strongroom.cli.mc.failures import Cause, Fatal, cause_of
+from strongroom.cli.mc.output import writing
 
 STYLES = {
     "ok": "32", "good": "32;1", "folder": "36;1", "time": "32", "size": "33", "class": "34", "name": "1",
@@ -17,14 +19,14 @@ STYLES = {
 }  # fmt: skip
 
 
+_NO_UTF8 = re.compile("[\ud800-\udfff]")  # bytes of a file's name that are no UTF-8, as Python keeps them
+
+
 def dumps(record: object, indent: int | None = None) -> str:
     """Write JSON as Go does: compact or indented, `<`, `>` and `&` escaped."""
     text = json.dumps(record, ensure_ascii=False, indent=indent, separators=(",", ": " if indent else ":"))
+    text = _NO_UTF8.sub("\ufffd", text)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-class ReaderLeft(BaseException):
-    """Whoever read our output is gone: the run ends silently. Not an OSError, which commands report."""
 
 
 def _nothing() -> None:
@@ -61,10 +63,8 @@ class Console:
         """Print one line to standard output."""
         with self._lock:
             self.before()
-            try:
+            with writing():
                 self.out.write(text + "\n")
-            except BrokenPipeError as error:
-                raise ReaderLeft from error
 
     def note(self, text: str) -> None:
         """Print a line to standard error, for people."""
@@ -101,11 +101,8 @@ class Console:
 
     def flush(self) -> None:
         """Hand what was printed to the system."""
-        with self._lock:
-            try:
-                self.out.flush()
-            except BrokenPipeError as error:
-                raise ReaderLeft from error
+        with self._lock, writing():
+            self.out.flush()
 
     def columns(self) -> int:
         """Return the terminal's width, 80 when unknown."""

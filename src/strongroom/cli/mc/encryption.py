@@ -1,17 +1,18 @@
 """The --enc-* flags: which address is encrypted how, and the headers that say so (mc.md 7)."""
 
-import binascii
 import hashlib
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from strongroom.cli.mc.aliases import Store
 from strongroom.cli.mc.failures import Fatal
 from strongroom.cli.mc.flags import Line
 from strongroom.cli.mc.shell import Remote, Target
 
 _KEY_NAME = re.compile(r"[0-9A-Za-z_](?:[0-9A-Za-z_-]*[0-9A-Za-z_])?")
+_HEX_KEY = re.compile(r"[0-9A-Fa-f]{64}")
 _SSE = "X-Amz-Server-Side-Encryption"
 _CUSTOMER = "Server-Side-Encryption-Customer-"
 KMS = {"enc-kms": "aws:kms", "enc-dsse": "aws:kms:dsse"}  # flags that name a key, and what they ask for
@@ -78,24 +79,23 @@ def _fail(text: str) -> Fatal:
 def customer_key(text: str) -> bytes:
     """Read 64 hex digits or unpadded base64 of 32 bytes; raise Fatal."""
     if len(text) == 64:
-        try:
-            return bytes.fromhex(text)
-        except ValueError as error:
-            raise _fail(f"Encryption key is not hexadecimal: {error}") from error
+        if not _HEX_KEY.fullmatch(text):
+            raise _fail("Encryption key is not hexadecimal.")
+        return bytes.fromhex(text)
     padded = text + "=" * (-len(text) % 4) if len(text) % 4 != 1 else text[:-1]  # five characters hold three bytes
     try:
         key = b64decode(padded, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error, or characters beyond ASCII
         raise _fail("Encryption key should be either raw base64 encoded or hex encoded.") from error
     if len(key) != 32:
-        raise _fail(f"Encryption key should be either raw base64 encoded or hex encoded. Plain text from key ({text}) "
+        raise _fail(f"Encryption key should be either raw base64 encoded or hex encoded. Plain text from key "
                     f"is only {len(key)} bytes, but should be 32 bytes.")  # fmt: skip
     return key
 
 
 def _old_key(text: str) -> bytes:
     """Read the key of --encrypt-key: 32 plain characters or 44 of padded base64."""
-    if len(text) == 32:
+    if len(text) == 32 and text.isascii():
         return text.encode()
     return customer_key(text.rstrip("=") if len(text) == 44 else text)
 
@@ -113,8 +113,11 @@ def _rule(kind: str, value: str) -> Rule:
     return Rule(prefix, "enc-c", secret=_old_key(key) if kind == "encrypt-key" else customer_key(key))
 
 
-def encryption(line: Line, words: Iterable[str]) -> Encryption:
-    """Read the flags of a line; words are its addresses, one of which each given prefix has to match. Raise Fatal."""
+def encryption(line: Line, words: Iterable[str], store: Store | None = None) -> Encryption:
+    """Read the flags of a line; words are its addresses, one of which each given prefix has to match. Raise Fatal.
+
+    store  knows the aliases that prefixes may begin with; None leaves that out
+    """
     rules: list[tuple[Rule, bool]] = []
     for kind in ("enc-s3", *KMS, "enc-c", "encrypt", "encrypt-key"):
         for value in line.many(kind):
@@ -131,4 +134,7 @@ def encryption(line: Line, words: Iterable[str]) -> Encryption:
     for rule in given:
         if not any(word.startswith(rule.prefix) or rule.prefix.startswith(word.rstrip("/")) for word in words):
             raise _fail("SSE prefixes do not match any object paths.")
+    for rule in plain:
+        if store is not None and store.find(rule.prefix.partition("/")[0]) is None:
+            raise _fail(f"SSE prefix {rule.prefix} has an invalid alias.")
     return Encryption(plain)

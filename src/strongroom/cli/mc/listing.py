@@ -98,17 +98,27 @@ def local_entries(root: Path, look: Look, below: str = "") -> Iterator[Entry]:
     Links are followed to files, never to folders, so that a walk ends.
     """
     folder = root / below if below else root
-    with os.scandir(folder) as found:
-        items = sorted(found, key=lambda item: item.name + ("/" if item.is_dir(follow_symlinks=False) else ""))
+    try:
+        with os.scandir(folder) as found:
+            items = sorted(found, key=lambda item: os.fsencode(_walked_name(item)))  # as servers sort keys
+    except FileNotFoundError:
+        if below:
+            return  # removed since its own folder was read
+        raise
     for item in items:
-        name = below + item.name
-        if item.is_dir(follow_symlinks=False):
-            if look.recursive:
-                yield from local_entries(root, look, name + "/")
-            else:
-                yield local_entry(Path(item.path), name + "/")
-        elif item.is_file():
-            yield local_entry(Path(item.path), name)
+        name = below + _walked_name(item)
+        if name.endswith("/") and look.recursive:
+            yield from local_entries(root, look, name)
+        elif name.endswith("/") or item.is_file():
+            try:
+                entry = local_entry(Path(item.path), name)
+            except FileNotFoundError:  # likewise
+                continue
+            yield entry
+
+
+def _walked_name(item: "os.DirEntry[str]") -> str:
+    return item.name + ("/" if item.is_dir(follow_symlinks=False) else "")
 
 
 def local_entry(path: Path, key: str) -> Entry:
@@ -152,6 +162,11 @@ def look_up(place: Remote, headers: Iterable[tuple[str, str]] = (), version_id: 
     prefix = place.key + "/"
     there = place.tried(lambda: place.client.is_folder(place.bucket, prefix))
     return Found("folder" if there else "missing", prefix)
+
+
+def named(key: str, word: str, *, recursive: bool) -> bool:
+    """Tell whether an address means key: that very key, or what lies below it; a folder's name is no prefix."""
+    return key == word or (recursive and key.startswith(word if not word or word.endswith("/") else word + "/"))
 
 
 def base_of(prefix: str) -> str:

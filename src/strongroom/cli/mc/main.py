@@ -1,5 +1,6 @@
 """The entrance: read the line, run the command, turn every ending into an exit code (mc.md 2)."""
 
+import io
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from strongroom.cli.mc.flags import Line, Misused, parse
+from strongroom.cli.mc.output import ReaderLeft, Unwritable, writing
 from strongroom.cli.mc.table import ROOT
 
 INTERRUPTED, TERMINATED = 130, 143
@@ -24,11 +26,19 @@ def _terminate(_: int, __: FrameType | None) -> None:
 
 def main(words: list[str], name: str) -> int:
     """Run mc with words; name is how it was called. Returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files are bytes, whatever the locale says
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape")
+    program = name.rpartition(" ")[2]
     try:
-        code = _main(words, name.rpartition(" ")[2])
-        sys.stdout.flush()
-    except BrokenPipeError:  # a reader of help or of a version that has left
-        return _broken_pipe()
+        code = _main(words, program)
+        with writing():
+            sys.stdout.flush()
+    except (BrokenPipeError, ReaderLeft):
+        return _without_output(0)
+    except Unwritable as error:
+        print(f"{program}: <ERROR> Unable to write the output: {error}.", file=sys.stderr)
+        return _without_output(1)
     return code
 
 
@@ -38,19 +48,24 @@ def _main(words: list[str], program: str) -> int:
     except Misused as error:
         return _misused(error, program, words)
     if line.on("version"):
-        print(_version(program))
+        _print(_version(program))
         return 0
     if line.on("autocompletion"):
-        print(f"Put this into your shell's start file: source <({program} completion bash)")
+        _print(f"Put this into your shell's start file: source <({program} completion bash)")
         return 0
     asked = line.on("help")
     few, most = len(line.args) < line.command.least, line.command.most
     if asked or not line.command.run or few or (most is not None and len(line.args) > most):
         from strongroom.cli.mc.help import text
 
-        print(text(line.command, line.path, program))
+        _print(text(line.command, line.path, program))
         return 0 if asked or not words else 1
     return _run(line, program)
+
+
+def _print(text: str) -> None:
+    with writing():
+        print(text)
 
 
 def _version(program: str) -> str:
@@ -87,7 +102,7 @@ def _misused(error: Misused, program: str, words: list[str]) -> int:
 
 def _run(line: Line, program: str) -> int:
     from strongroom.cli.mc.aliases import Store
-    from strongroom.cli.mc.console import Console, ReaderLeft
+    from strongroom.cli.mc.console import Console
     from strongroom.cli.mc.failures import Fatal
     from strongroom.cli.mc.shell import Globals, Shell
     from strongroom.errors import Error
@@ -108,8 +123,8 @@ def _run(line: Line, program: str) -> int:
         command(line)(shell, line)
     except Fatal as failure:
         console.fatal(failure)
-    except (BrokenPipeError, ReaderLeft):
-        return _broken_pipe()
+    except BrokenPipeError:
+        return _without_output(0)
     except (Error, OSError, EOFError) as failure:
         console.fatal(Fatal(f"Unable to run `{' '.join(line.path)}`.", failure))
     except KeyboardInterrupt:
@@ -119,10 +134,7 @@ def _run(line: Line, program: str) -> int:
     finally:
         signal.signal(signal.SIGTERM, old)
         shell.close()
-    try:
-        console.flush()
-    except ReaderLeft:
-        return _broken_pipe()
+    console.flush()
     return 1 if console.failed else 0
 
 
@@ -143,7 +155,7 @@ def _stopped(console: object, code: int) -> int:
     return code
 
 
-def _broken_pipe() -> int:
-    """Whoever read our output has left: end silently, and keep Python from flushing at exit."""
+def _without_output(code: int) -> int:
+    """Return code; what is left of our output goes nowhere, so that Python's flush at exit says nothing."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    return code

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from mimetypes import MimeTypes
@@ -118,18 +119,24 @@ def file_attributes(path: Path) -> str:
 
 
 def restore_attributes(path: Path, text: str) -> None:
-    """Give a downloaded file the mode and times it had, and the owner where we may."""
+    """Give a downloaded file the mode and times it had, and the owner where we may. What is no number is left out."""
     members = dict(pair.partition(":")[::2] for pair in text.split("/") if ":" in pair)
 
     def when(name: str) -> int | None:
         seconds, _, rest = members.get(name, "").partition("#")
-        return int(seconds) * 10**9 + int(rest or 0) if seconds.isdigit() and rest.isdigit() | (not rest) else None
+        whole, part = _number(seconds), _number(rest or "0")
+        return None if whole is None or part is None else whole * 10**9 + part
 
-    if members.get("mode", "").isdigit():
-        path.chmod(int(members["mode"]) & 0o777)
-    if members.get("uid", "").isdigit() and members.get("gid", "").isdigit() and hasattr(os, "chown"):
-        with contextlib.suppress(PermissionError):
-            os.chown(path, int(members["uid"]), int(members["gid"]))
+    mode, uid, gid = (_number(members.get(name, "")) for name in ("mode", "uid", "gid"))
     mtime = when("mtime")
+    if mode is not None:
+        path.chmod(mode & 0o777)
+    if uid is not None and gid is not None and hasattr(os, "chown"):
+        with contextlib.suppress(PermissionError):
+            os.chown(path, uid, gid)
     if mtime is not None:
         os.utime(path, ns=(when("atime") or mtime, mtime))
+
+
+def _number(text: str) -> int | None:
+    return int(text) if re.fullmatch("[0-9]{1,10}", text) and int(text) < 2**32 - 1 else None

@@ -1,5 +1,6 @@
 """What the arguments of cp and mv mean: sources and targets become jobs (mc.md 9.4)."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -49,7 +50,7 @@ class Planner:
 
     def _job(self, source: Target, target: Target, entry: Entry, head: Found | None, folder: bool) -> Job:
         name = source.path.name if isinstance(source, Local) else source.key.rpartition("/")[2]
-        where = below(target, name) if folder else target
+        where = inside(target, name) if folder else target
         same = isinstance(source, Local) and isinstance(where, Local) and source.path == where.path
         onto = isinstance(source, Remote) and isinstance(where, Remote) and source.name == where.name
         if same or (onto and self.remove):
@@ -63,6 +64,8 @@ class Planner:
                 raise Failed(missing_path(source.path).cause.text)
             if source.path.is_dir():
                 raise Failed(f"To copy or move '{source.text}' the --recursive flag is required.")
+            if not source.path.is_file():  # a pipe has no length that could be promised to a server: mc pipe
+                raise Failed(f"`{source.path}` is not a regular file.")
             return local_entry(source.path, source.path.name), None
         version = self.version_id or self._as_of(source)
         try:
@@ -110,16 +113,15 @@ class Planner:
 
     def _recursive(self, sources: list[Target], target: Target) -> Iterator[Job]:
         for source in sources:
-            for entry, below_name in self._walk(source):
-                if self.test(entry):
-                    yield self._walked(source, target, entry, below_name)
-
-    def _walked(self, source: Target, target: Target, entry: Entry, name: str) -> Job:
-        if isinstance(source, Local):
-            found: Target = Local(str(entry.path))
-        else:
-            found = source.at(entry.key)
-        return self._job(found, replace_key(target, name), entry, None, folder=False)
+            _not_into_itself(source, target)
+            for entry, name in self._walk(source):
+                if not self.test(entry) or (not name and isinstance(target, Remote) and not target.key):
+                    continue  # a bucket has no marker of its own
+                found: Target = Local(str(entry.path)) if isinstance(source, Local) else source.at(entry.key)
+                try:
+                    yield self._job(found, inside(target, name), entry, None, folder=False)
+                except Failed as error:
+                    self.shell.console.error(f"Failed to copy `{found.name}`.", error)
 
     def _walk(self, source: Target) -> Iterator[tuple[Entry, str]]:
         """Yield every object below a source with its name below the target."""
@@ -129,7 +131,7 @@ class Planner:
             if not source.path.is_dir():
                 yield local_entry(source.path, source.path.name), source.path.name
                 return
-            keep = "" if source.text.endswith(("/", "\\", ".")) else source.path.name + "/"
+            keep = own_name(source)
             for entry in local_entries(source.path, Look(recursive=True)):
                 yield entry, keep + entry.key
             return
@@ -150,8 +152,7 @@ class Planner:
         if found.kind == "missing" and not source.key.endswith("/"):
             raise missing_object()
         prefix = found.prefix
-        slash = source.text.endswith("/") if source.text else True
-        keep = "" if slash else (source.key.rpartition("/")[2] or source.bucket) + "/"
+        keep = own_name(source)
         for entry in remote_entries(source, prefix, Look(recursive=True, rewind=self.rewind)):
             yield entry, keep + entry.key[len(prefix) :]
 
@@ -165,8 +166,38 @@ def below(target: Target, name: str) -> Target:
     return target.at(key + name)
 
 
-def replace_key(target: Target, name: str) -> Target:
-    """As below; `..` in a key never leaves the target folder."""
-    if isinstance(target, Local) and any(part in {"..", ""} for part in name.rstrip("/").split("/")):
-        raise Failed(f"`{name}` cannot be a path below `{target.text}`.")
+def inside(target: Target, name: str) -> Target:
+    """As below, for names that a server gave; raise Failed for one that is no path below a local folder.
+
+    `..` would leave the folder; `.` and empty parts would make two names one. "" is the folder itself.
+    """
+    if isinstance(target, Local):
+        if not name:
+            return target
+        parts = name.removesuffix("/").replace(os.sep, "/").split("/")
+        if "\0" in name or any(part in {"..", ".", ""} for part in parts):
+            raise Failed(f"`{name}` cannot be a path below `{target.text}`.")
     return below(target, name)
+
+
+def own_name(source: Target) -> str:
+    """Return `NAME/` for a folder that keeps its name in a target, "" for one whose contents are meant."""
+    if isinstance(source, Local):
+        bare = source.text.endswith(("/", os.sep)) or source.text.rpartition("/")[2] in {".", ".."}
+        return "" if bare else source.path.name + "/"
+    bare = source.text.endswith("/") or not source.text
+    return "" if bare else (source.key.rpartition("/")[2] or source.bucket) + "/"
+
+
+def _not_into_itself(source: Target, target: Target) -> None:
+    """Raise Failed when a folder's copy would lie below it: the walk would find what it has just made."""
+    if isinstance(source, Local) and isinstance(target, Local):
+        within = source.path.is_dir() and source.path in (target.path / own_name(source)).parents
+    elif isinstance(source, Remote) and isinstance(target, Remote) and source.alias == target.alias:
+        above = f"{source.bucket}/{source.key}".strip("/")
+        place = f"{target.bucket}/{target.key}".rstrip("/") + f"/{own_name(source)}".rstrip("/")
+        within = place.startswith(above + "/" if above else "")
+    else:
+        return
+    if within:
+        raise Failed(f"Copying or moving '{source.name}' into itself is not allowed.")

@@ -1,0 +1,163 @@
+"""mc with odd names and odd targets, on a real server."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from mc_shell import MC
+
+
+def keys(shell, bucket):
+    return sorted(json.loads(row)["key"] for row in shell.run("--json", "ls", "-r", bucket).splitlines())
+
+
+@pytest.mark.parametrize(
+    "name", ["cr\rx", "ctl\x01x", "nl\nx", "tab\tx", "a&<b>", "plus+%41 x", "-r", "--force", "ü漢😀"]
+)
+def test_a_name_is_removed_whatever_it_holds(shell, name):
+    bucket = f"my/names-{sum(name.encode())}"
+    shell.run("mb", bucket)
+    (shell.folder / "f").write_text("f")
+    shell.run("cp", "--", "f", f"{bucket}/{name}")
+    assert keys(shell, bucket) == [name]
+    shell.run("rm", "--", f"{bucket}/{name}")
+    assert keys(shell, bucket) == []
+
+
+def test_names_that_are_no_utf8_are_shown_and_refused(shell):
+    shell.run("mb", "my/bytes")
+    Path(os.fsdecode(os.fsencode(shell.folder) + b"/bad\xff.txt")).write_text("x")
+    (shell.folder / "good.txt").write_text("x")
+    shell.environ |= {"LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run([*MC, "ls", "."], cwd=shell.folder, env=shell.environ, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"bad\xff.txt\n" in done.stdout
+    assert json.loads(shell.run("--json", "ls", ".").partition("\n")[0])["key"] == "bad\ufffd.txt"
+    done = subprocess.run([*MC, "rm", b"my/bytes/bad\xff.txt"], env=shell.environ, capture_output=True, check=False)
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+
+
+def test_a_folder_with_a_marker_comes_down_and_goes_to_a_bucket(shell):
+    (shell.folder / "f").write_text("f")
+    shell.run("mb", "my/marked", "my/marked/dir", "my/marked-copy")
+    shell.run("cp", "f", "my/marked/dir/f")
+    shell.run("cp", "-r", "my/marked/dir/", "out/")
+    assert [path.name for path in (shell.folder / "out").iterdir()] == ["f"]
+    shell.run("cp", "-r", "my/marked/dir/", "my/marked-copy")
+    assert keys(shell, "my/marked-copy") == ["f"]
+    shell.run("cp", "-r", "my/marked/dir/", "my/marked-copy/there/")
+    assert keys(shell, "my/marked-copy") == ["f", "there/", "there/f"]
+
+
+def test_a_folder_whose_name_ends_in_a_dot_keeps_it(shell):
+    shell.run("mb", "my/dotted")
+    (shell.folder / "v1.").mkdir()
+    (shell.folder / "v1." / "f").write_text("f")
+    shell.run("cp", "-r", "v1.", "my/dotted/")
+    assert keys(shell, "my/dotted") == ["v1./f"]
+
+
+def test_nothing_is_copied_into_itself(shell):
+    shell.run("mb", "my/self")
+    (shell.folder / "a" / "b").mkdir(parents=True)
+    (shell.folder / "a" / "f").write_text("f")
+    shell.run("cp", "-r", "a", "my/self/")
+    for words in (
+        ("a", "a/b/"),
+        ("my/self/a", "my/self/a/b/"),
+        ("my/self/", "my/self/copy/"),
+        ("my/self/a", "my/self/a"),
+    ):
+        assert "into itself is not allowed" in shell.run("cp", "-r", *words, code=1)
+    shell.run("cp", "-r", "my/self/a/", "my/self/a/")
+    assert keys(shell, "my/self") == ["a/f"]
+    shell.run("cp", "-r", "my/self/a", "my/self/a2/")
+    assert keys(shell, "my/self") == ["a/f", "a2/a/f"]
+
+
+def test_what_is_no_object_is_not_read_or_written(shell):
+    shell.run("mb", "my/plain")
+    (shell.folder / "f").write_text("f")
+    os.mkfifo(shell.folder / "pipe")
+    shell.run("cp", "f", "my/plain/dir/f")
+    for words in (("cat", "my/plain"), ("cat", "my"), ("head", "my/plain/"), ("get", "my/plain", "out"),
+                  ("get", "my/plain/dir/", "."), ("put", "f", "my"), ("pipe", "my/plain"), ("pipe", "my"),
+                  ("mirror", ".", "my"), ("put", "pipe", "my/plain/x"), ("cp", "pipe", "my/plain/x")):  # fmt: skip
+        out = shell.run(*words, code=1)
+        assert any(text in out for text in ("is a folder.", "cannot be empty.", "not a regular file")), words
+    assert keys(shell, "my/plain") == ["dir/f"]
+    assert not (shell.folder / "out").exists()
+
+
+def test_a_pipe_is_written_to_and_stays(shell):
+    shell.run("mb", "my/pipes-stay")
+    (shell.folder / "f").write_text("words")
+    os.mkfifo(shell.folder / "pipe")
+    shell.run("cp", "f", "my/pipes-stay/f")
+    reader = os.open(shell.folder / "pipe", os.O_RDWR)
+    shell.run("cp", "my/pipes-stay/f", "pipe")
+    assert os.read(reader, 100) == b"words"
+    os.close(reader)
+    assert (shell.folder / "pipe").is_fifo()
+
+
+def test_a_mirror_removes_nothing_for_a_source_that_is_not_there(shell):
+    shell.run("mb", "my/mirrored")
+    (shell.folder / "f").write_text("f")
+    (shell.folder / "kept").mkdir()
+    (shell.folder / "kept" / "precious").write_text("1")
+    shell.run("cp", "f", "my/mirrored/d/f")
+    assert "Object does not exist" in shell.run("mirror", "--remove", "my/mirrored/typo", "kept", code=1)
+    assert "is not a folder" in shell.run("mirror", "--remove", "my/mirrored/d/f", "kept", code=1)
+    assert (shell.folder / "kept" / "precious").exists()
+
+
+def test_a_folders_name_is_no_prefix_for_locks_tags_and_undo(shell):
+    shell.run("mb", "--with-lock", "my/locked-dirs")
+    (shell.folder / "f").write_text("f")
+    for place in ("dir/f", "dir2/f"):
+        shell.run("cp", "f", f"my/locked-dirs/{place}")
+    for words in (("retention", "set", "-r", "governance", "1d"), ("legalhold", "set", "-r")):
+        assert "dir2" not in shell.run(*words, "my/locked-dirs/dir")
+        assert words[0] == "retention" or "[    OFF" in shell.run("legalhold", "info", "my/locked-dirs/dir2/f")
+    shell.run("legalhold", "clear", "-r", "my/locked-dirs/dir/")
+    assert "dir2" not in shell.run("tag", "set", "-r", "my/locked-dirs/dir", "a=b")
+    assert "dir2" not in shell.run("undo", "-r", "--dry-run", "my/locked-dirs/dir")
+    assert "dir/f" in shell.run("undo", "-r", "--dry-run", "my/locked-dirs/dir")
+
+
+@pytest.mark.parametrize("words", [("ls", "my/full"), ("--json", "ls", "my/full"), ("cat", "my/full/f"),
+                                   ("head", "my/full/f"), ("--help",)])  # fmt: skip
+def test_output_that_cannot_be_written_is_an_error(shell, words):
+    shell.run("mb", "-p", "my/full")
+    shell.run("pipe", "my/full/f", stdin=b"x")
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*MC, *words], env=shell.environ, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b"mc: <ERROR> Unable to write the output: no space left on device.\n"
+
+
+def test_no_header_smuggles_another(shell):
+    shell.run("mb", "my/heads")
+    (shell.folder / "f").write_text("f")
+    out = shell.run("cp", "--attr", "k=v\r\nX-Amz-Meta-Evil: 1", "f", "my/heads/f", code=1)
+    assert "holds a line break" in out
+    assert "Traceback" not in shell.run("ls", "my/a\r\nX-Evil: 1", code=1)
+
+
+@pytest.mark.parametrize("words", [("--maxdepth", "abc"), ("--metadata", "a=("), ("--exec", 'a "b'), ("--regex", "(")])
+def test_find_says_which_flag_it_cannot_read(shell, words):
+    shell.run("mb", "-p", "my/found")
+    shell.run("pipe", "my/found/f", stdin=b"x")
+    assert words[0] in shell.run("find", "my/found", *words, code=1).partition("\n")[0]
+
+
+def test_a_prefix_of_an_unknown_alias_is_an_error(shell):
+    shell.run("mb", "my/sse")
+    (shell.folder / "f").write_text("f")
+    out = shell.run("cp", "--enc-s3", "nosuch/x", "f", "nosuch/x/f", code=1)
+    assert "SSE prefix nosuch/x has an invalid alias." in out
+    shell.environ["MC_ENC_S3"] = "nosuch/x"
+    assert "has an invalid alias" in shell.run("cp", "f", "my/sse/f", code=1)
