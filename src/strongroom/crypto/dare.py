@@ -141,15 +141,16 @@ class StreamSealer:
         size = min(packages * PACKAGE_SIZE, self._held + len(view))
         out = self._room(size + packages * OVERHEAD)
         place = at = 0
-        for number in range(packages):
-            if self._held:
-                at = self._hold(view[: PACKAGE_SIZE - self._held])
-                chunk, self._held = self._pending[: self._held], 0
-            else:
-                chunk = view[at : at + PACKAGE_SIZE]
-                at += len(chunk)
-            place = self._seal(chunk, out, place, last and number == packages - 1)
-        if at < len(view):
+        if self._held and packages:
+            at = self._hold(view[: PACKAGE_SIZE - self._held])
+            chunk, self._held = self._pending[: self._held], 0
+            packages -= 1
+            place = self._seal(chunk, out, place, last and not packages)
+        final = last and packages > 0
+        at, place = self._seal_full(view, at, out, place, packages - final)
+        if final:
+            self._seal(view[at:], out, place, final)
+        elif at < len(view):
             self._hold(view[at:])
         return out
 
@@ -169,6 +170,18 @@ class StreamSealer:
         self._aead.encrypt_into(nonce, chunk, header[:4], out[start:end])
         self._counter += 1
         return end
+
+    def _seal_full(self, view: memoryview, at: int, out: memoryview, place: int, count: int) -> tuple[int, int]:
+        """Seal so many full packages, none of them the last; return the places behind them."""
+        encrypt_into, pack, full, low = self._aead.encrypt_into, _LOW.pack, self._full, self._low
+        known, base = full[:4], full[4:12]
+        for counter in range(self._counter, self._counter + count):
+            stop, body, end = at + PACKAGE_SIZE, place + HEADER_SIZE, place + SEALED_PACKAGE
+            out[place:body] = full
+            encrypt_into(base + pack(low ^ counter), view[at:stop], known, out[body:end])
+            at, place = stop, end
+        self._counter += count
+        return at, place
 
     def _header(self, length: int, final: bool) -> bytes:
         first = self._base[0] | (_FINAL if final else 0)
@@ -223,6 +236,9 @@ class StreamOpener:
                 place = self._open(memoryview(bytes(self._pending)), out, place)
                 self._pending.clear()
         while len(view) - at > HEADER_SIZE:
+            at, place = self._open_full(view, at, out, place)
+            if len(view) - at <= HEADER_SIZE:
+                break
             length = self._check(bytes(view[at : at + HEADER_SIZE])) + OVERHEAD
             if len(view) - at < length:
                 break
@@ -298,6 +314,27 @@ class StreamOpener:
         if version == VERSION_2:
             self._full = _START.pack(version, cipher, PACKAGE_SIZE - 1) + self._nonce
 
+    def _open_full(self, view: memoryview, at: int, out: memoryview, place: int) -> tuple[int, int]:
+        """Open what comes of full packages before the last, the quick way; return the places behind them."""
+        count = (len(view) - at) // SEALED_PACKAGE if self._full and not self._ended else 0
+        if self._total is not None:
+            count = min(count, self._total - 1 - self._counter)
+        if count < 1:
+            return at, place
+        assert self._aead is not None
+        decrypt_into, pack, full, low = self._aead.decrypt_into, _LOW.pack, self._full, self._low
+        known, base = full[:4], full[4:12]
+        for counter in range(self._counter, self._counter + count):
+            body, end, stop = at + HEADER_SIZE, at + SEALED_PACKAGE, place + PACKAGE_SIZE
+            if view[at:body] != full:
+                break
+            try:
+                decrypt_into(base + pack(low ^ counter), view[body:end], known, out[place:stop])
+            except InvalidTag as error:
+                raise _unverified(out) from error
+            at, place, self._counter = end, stop, counter + 1
+        return at, place
+
     def _open(self, package: memoryview, out: memoryview, place: int) -> int:
         """Open one package whose header was checked into out at place; return the place behind it."""
         header = bytes(package[:HEADER_SIZE])
@@ -307,8 +344,7 @@ class StreamOpener:
         try:
             self._aead.decrypt_into(nonce, package[HEADER_SIZE:], header[:4], room)
         except InvalidTag as error:
-            out[:] = bytes(len(out))  # the library has written what it could not verify
-            raise Tampered("a package does not verify") from error
+            raise _unverified(out) from error
         self._counter += 1
         self._ended = self._version == VERSION_2 and bool(header[4] & _FINAL)
         return place + len(room)
@@ -348,3 +384,9 @@ def open_small(key: Buffer, sealed: Buffer, ready: Aead | None = None) -> bytes:
     plaintext = bytes(opener.feed(sealed))
     opener.finish()
     return plaintext
+
+
+def _unverified(out: memoryview) -> Tampered:
+    """Overwrite what the library has written although it could not verify it; return the error to raise."""
+    out[:] = bytes(len(out))
+    return Tampered("a package does not verify")

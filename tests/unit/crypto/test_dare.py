@@ -116,6 +116,37 @@ def test_packages_cannot_change_places_or_streams():
             open_pieces(mixed)
 
 
+@given(st.data(), st.integers(1, 5), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_a_changed_package_in_a_row_of_full_ones_is_refused_and_wiped(data, number, known):
+    size = 6 * P
+    start = number * dare.SEALED_PACKAGE
+    header, body = st.integers(0, 15), st.integers(16, dare.SEALED_PACKAGE - 1)
+    sealed = bytearray(ROW)
+    sealed[start + data.draw(st.one_of(header, body))] ^= 1 << data.draw(st.integers(0, 7))
+    opener = dare.StreamOpener(KEY, 0, dare.package_count(size) if known else None)
+    with pytest.raises(Tampered):
+        opener.feed(sealed)
+    with pytest.raises(Tampered):
+        open_pieces(bytes(sealed), [start, start + 20, start + 3 * dare.SEALED_PACKAGE])
+
+
+ROW = dare.seal_small(KEY, pattern(6 * P))
+
+
+def test_full_packages_in_a_row_keep_their_order():
+    s = dare.SEALED_PACKAGE
+    packages = [ROW[at : at + s] for at in range(0, len(ROW), s)]
+    assert open_pieces(b"".join(packages)) == pattern(6 * P)
+    for one, two in itertools.combinations(range(6), 2):
+        order = [*packages]
+        order[one], order[two] = order[two], order[one]
+        with pytest.raises(Tampered):
+            open_pieces(b"".join(order))
+        with pytest.raises(Tampered):
+            open_pieces(b"".join(packages[:one] + packages[two:]), total_packages=6)
+
+
 def test_the_number_of_packages_is_checked_when_known():
     sealed = dare.seal_small(KEY, pattern(2 * P))
     for total in (0, 1, 3):
