@@ -50,9 +50,8 @@ def token_blocks(blocks: Iterable[str]) -> list[str]:
     found = []
     for block in blocks:
         try:
-            found.append(
-                str(ipaddress.ip_network(block, strict=False)) if "/" in block else str(ipaddress.ip_address(block))
-            )
+            network = ipaddress.ip_network(block, strict=False)
+            found.append(str(network.network_address if network.num_addresses == 1 else network))
         except ValueError as error:
             raise Refused(
                 f'error parsing address "{block}": Unable to convert "{block}" to an IPv4 or IPv6 address, '

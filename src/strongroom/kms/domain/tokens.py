@@ -58,6 +58,8 @@ def issue_ttl(life: Lifetime, elapsed: float = 0) -> tuple[int, list[str]]:
         ttl = min(life.period, life.maximum)
         if life.period > life.maximum:
             warnings.append(_capped("period", life.period, life.maximum))
+        elif life.explicit_max and life.period > life.explicit_max:
+            warnings.append(_capped("period", life.period, life.explicit_max))
         if life.explicit_max:
             ttl = min(ttl, life.explicit_max - elapsed)
         return int(ttl), warnings
@@ -69,6 +71,11 @@ def issue_ttl(life: Lifetime, elapsed: float = 0) -> tuple[int, list[str]]:
             warnings.append(_capped("TTL", ttl, limit))
         ttl = left
     return int(ttl), warnings
+
+
+def shortest(*limits: float) -> float:
+    """Return the least of the limits that are set, 0 when none is."""
+    return min((limit for limit in limits if limit), default=0)
 
 
 def _capped(what: str, asked: float, limit: float) -> str:

@@ -1,60 +1,24 @@
 """auth/token/: create, look up, renew and revoke tokens, and their roles (vault.md 3)."""
 
-import re
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from strongroom.kms.domain import acl
 from strongroom.kms.domain.errors import Failed, Forbidden, Refused
-from strongroom.kms.domain.fields import to_text
 from strongroom.kms.domain.records import Mount, Token
-from strongroom.kms.domain.tokens import Lifetime, check_prefix, clean_policies, issue_ttl, random_text
-from strongroom.kms.domain.values import parse_duration
+from strongroom.kms.domain.tokens import Lifetime, issue_ttl, shortest
 from strongroom.kms.handlers.call import Auth, Call, Renewal, Reply, Router, route
-from strongroom.kms.handlers.policies import RESPONSE_WRAPPING
 from strongroom.kms.handlers.rounds import in_turns
-from strongroom.kms.handlers.token_roles import ROLES, Role, TokenRoles, described, lowered
+from strongroom.kms.handlers.token_creation import CREATE, TokenCreation
+from strongroom.kms.handlers.token_roles import described
 from strongroom.kms.wire.policies import one_error
 
 if TYPE_CHECKING:
     from strongroom.kms.handlers.core import Core
 
 TIDY = "Tidy operation successfully started. Any information from the operation will be printed to the server's logs."
-SHA1 = (
-    "Supplying a custom ID for the token uses the weaker SHA1 hashing instead of the more secure SHA2-256 HMAC for "
-    "token obfuscation. SHA1 hashed tokens on the wire leads to less secure lookups."
-)
-CREATE = {
-    "id": "text",
-    "policies": "any",
-    "meta": "pairs",
-    "metadata": "pairs",
-    "no_parent": "bool",
-    "no_default_policy": "bool",
-    "renewable": "bool",
-    "ttl": "any",
-    "lease": "any",
-    "explicit_max_ttl": "any",
-    "period": "any",
-    "num_uses": "int",
-    "display_name": "text",
-    "type": "text",
-    "entity_alias": "text",
-}
 
 
-def _lasting(call: Call, name: str) -> float:
-    """Return a duration that create parses by itself; raise Refused with Go's bare text (vault.md 1.3)."""
-    value = call.data.get(name)
-    if value is None:
-        return 0
-    try:
-        return parse_duration(to_text(value))
-    except ValueError as error:
-        raise Refused(str(error)) from error
-
-
-class TokenAuth(TokenRoles):
+class TokenAuth(TokenCreation):
     """The token store's routes."""
 
     def __init__(self, core: "Core", mount: Mount) -> None:
@@ -82,167 +46,6 @@ class TokenAuth(TokenRoles):
                 route("tidy", {up: self.tidy}),
             ]
         )
-
-    def create(self, call: Call) -> Reply:
-        """Make a child of the caller's token."""
-        return self._create(call, orphan=False, role=None)
-
-    def create_orphan(self, call: Call) -> Reply:
-        """Make a token without a parent."""
-        return self._create(call, orphan=True, role=None)
-
-    def create_for_role(self, call: Call) -> Reply:
-        """Make a token under a role's rules."""
-        name = call.captures["role_name"]
-        role = call.view.load(ROLES + name, Role)
-        if role is None:
-            raise Refused(f"unknown role {name}")
-        return self._create(call, orphan=role.orphan, role=role)
-
-    def _create(self, call: Call, *, orphan: bool, role: Role | None) -> Reply:
-        parent = call.require_token()
-        if parent.num_uses:
-            raise Refused("restricted use token cannot generate child tokens")
-        if parent.kind == "batch":
-            raise Refused("batch tokens cannot create more tokens")
-        sudo = call.rules is not None and call.rules.allows(acl.Asked(acl.UPDATE, call.full, {}, None, sudo=True))
-        batch = self._batch(call, role)
-        text = self._id(call, sudo=sudo)
-        policies = self._policies(call, parent, role, sudo=sudo)
-        if call.get("no_parent") and not orphan:
-            if not sudo:
-                raise Refused("root or sudo privileges required to create orphan token")
-            orphan = True
-        seconds = call.seconds
-        token = Token("", random_text(24), policies, self._path(call, role), "token", seconds, call.now)
-        token.meta = call.get("meta") or call.get("metadata") or None
-        if call.get("display_name"):
-            token.display_name = "token-" + re.sub("[^a-zA-Z0-9-]", "-", call.get("display_name"))
-        token.parent, token.orphan = "" if orphan else parent.hash, orphan
-        if not orphan:
-            token.entity_id, token.inherited = parent.entity_id, parent.traits or None
-            token.bound_cidrs = parent.bound_cidrs
-        token.num_uses = call.get("num_uses") or (role.token_num_uses if role else 0)
-        if token.num_uses < 0:
-            raise Refused("number of uses cannot be negative")
-        warnings = self._lifetime(call, token, role, sudo=sudo)
-        if role is not None:
-            token.role, token.bound_cidrs = role.name, role.token_bound_cidrs
-        if batch:
-            self._check_batch(token)
-        text = self.core.live.tokens.create(call.work, token, text or "s." + random_text(24))
-        if call.get("id"):
-            warnings.append(SHA1)
-        known = self.core.live.policies
-        warnings += [f'Policy "{name}" does not exist' for name in policies if known.read(call.work, name) is None]
-        return Reply(auth=Auth(text, token, token.ttl, token.renewable), warnings=warnings or None)
-
-    def _path(self, call: Call, role: Role | None) -> str:
-        if role is None:
-            return call.full
-        return "/".join(filter(None, (f"auth/token/create/{role.name}", role.path_suffix)))
-
-    def _batch(self, call: Call, role: Role | None) -> bool:
-        kind = call.get("type") or ("" if role is None else role.token_type)
-        if kind not in ("", "service", "batch", "default-service", "default-batch"):
-            raise Refused("invalid 'token_type' value")
-        return kind in ("batch", "default-batch")
-
-    def _id(self, call: Call, *, sudo: bool) -> str:
-        text: str = call.get("id")
-        if not text:
-            return ""
-        if not sudo:
-            raise Refused("root or sudo privileges required to specify token id")
-        check_prefix(text)
-        if self.core.live.tokens.by_hash(call.work, self.core.live.tokens.hash(text)) is not None:
-            raise Refused("cannot create a token with a duplicate ID")
-        return text
-
-    def _policies(self, call: Call, parent: Token, role: Role | None, *, sudo: bool) -> list[str]:
-        given = call.get("policies", "plain")
-        default = not call.get("no_default_policy") and not (role is not None and role.token_no_default_policy)
-        if any(name.strip().lower() == RESPONSE_WRAPPING for name in given):
-            raise Refused(f'cannot assign policy "{RESPONSE_WRAPPING}"')
-        if role is not None:
-            return self._role_policies(given, parent, role, default=default)
-        if not given:
-            return clean_policies([name for name in parent.policies if name != "default"], default=default)
-        policies = clean_policies(given, default=default)
-        root = "root" in parent.policies
-        if policies == ["root"] and not root:
-            if not sudo:
-                raise Refused("child policies must be subset of parent")
-            raise Refused("root tokens may not be created without parent token being root")
-        if not sudo and not root and not set(policies) - {"default"} <= set(parent.policies):
-            raise Refused("child policies must be subset of parent")
-        return policies
-
-    def _role_policies(self, given: list[str], parent: Token, role: Role, *, default: bool) -> list[str]:
-        limited = role.allowed_policies or role.allowed_policies_glob
-        if not given and limited:
-            given = role.allowed_policies
-        policies = clean_policies(given or parent.policies, default=default)
-        allowed = clean_policies(role.allowed_policies, default=default)
-        if limited:
-            globbed = lowered(role.allowed_policies_glob)
-            if any(p not in allowed and not any(fnmatchcase(p, g) for g in globbed) for p in policies):
-                raise Refused(
-                    f"token policies ({_quoted(policies)}) must be subset of the role's allowed policies "
-                    f"({_quoted(allowed)}) or glob policies ({_quoted(globbed)})"
-                )
-        elif (
-            not (role.disallowed_policies or role.disallowed_policies_glob)
-            and "root" not in parent.policies
-            and not set(policies) - {"default"} <= set(parent.policies)
-        ):
-            raise Refused("child policies must be subset of parent")  # a role without any list frees nobody (tried)
-        barred, globs = lowered(role.disallowed_policies), lowered(role.disallowed_policies_glob)
-        for name in policies:
-            if name in barred or any(fnmatchcase(name, g) for g in globs):
-                raise Refused(f'token policy "{name}" is disallowed by this role')
-        if "root" in policies and "root" not in parent.policies:
-            raise Refused("root tokens may not be created without parent token being root")
-        return policies
-
-    def _lifetime(self, call: Call, token: Token, role: Role | None, *, sudo: bool) -> list[str]:
-        """Set the token's TTLs from the request and its role; return warnings. Raises Refused."""
-        ttl = _lasting(call, "ttl") or _lasting(call, "lease")
-        if ttl < 0:
-            raise Refused("ttl must be positive")
-        explicit, period = _lasting(call, "explicit_max_ttl"), _lasting(call, "period")
-        if explicit < 0:
-            raise Refused("explicit_max_ttl must be positive")
-        if period < 0:
-            raise Refused("period must be positive")
-        if period and not sudo:
-            raise Refused("root or sudo privileges required to create periodic token")
-        if call.get("type") == "batch":
-            named = (("explicit_max_ttl", explicit), ("period", period), ("num_uses", token.num_uses))
-            for name, value in named:
-                if value:
-                    raise Refused(f'batch tokens cannot have "{name}" set')
-        renewable = call.get("renewable") if call.has("renewable") else True
-        if role is not None:
-            period = role.token_period or period
-            shortest = [value for value in (role.token_explicit_max_ttl, explicit) if value]
-            explicit = min(shortest, default=0)
-            renewable = renewable and role.renewable
-        token.period, token.explicit_max_ttl = int(period), int(explicit)
-        if token.policies == ["root"] and not (ttl or period or explicit):
-            return []
-        default, maximum = self.core.default_ttl(self.mount), self.core.max_ttl(self.mount)
-        token.ttl, warnings = issue_ttl(Lifetime(default, maximum, ttl, period, explicit))
-        token.expires, token.renewable = call.seconds + token.ttl, renewable
-        return warnings
-
-    def _check_batch(self, token: Token) -> None:
-        if token.policies == ["root"]:
-            raise Refused("batch tokens cannot be root tokens")
-        for name in ("explicit_max_ttl", "period", "num_uses"):
-            if getattr(token, name):
-                raise Refused(f'batch tokens cannot have "{name}" set')
-        token.kind, token.accessor, token.renewable = "batch", "", False
 
     def _named(self, call: Call) -> tuple[str, Token | None]:
         """Return the text and token that the request names, the caller's own without a name."""
@@ -319,11 +122,23 @@ class TokenAuth(TokenRoles):
         if token.source:
             found = self.core.live.backends[mount.uuid].renewed(call, token)
         if found is None:
-            found = Renewal(token.granted or token.ttl, 0, token.period, token.explicit_max_ttl)
+            found = self._own_rules(call, token)
         maximum = min(found.max_ttl or self.core.max_ttl(mount), self.core.max_ttl(mount))
         default = found.ttl or token.ttl or self.core.default_ttl(mount)
-        life = Lifetime(default, maximum, increment, found.period, token.explicit_max_ttl)
-        return life, bool(found.period)
+        explicit = shortest(token.explicit_max_ttl, found.explicit_max_ttl)
+        return Lifetime(default, maximum, increment, found.period, explicit), bool(found.period)
+
+    def _own_rules(self, call: Call, token: Token) -> Renewal:
+        """Return the rules of a token that no login made: its own, and what its role says now."""
+        period, explicit = float(token.period), float(token.explicit_max_ttl)
+        if token.role:
+            role = self.role(call.work, token.role)
+            if role is None:
+                raise Failed(
+                    f'failed to renew entry: original token role "{token.role}" could not be found, not renewing'
+                )
+            period, explicit = shortest(period, role.token_period), role.token_explicit_max_ttl
+        return Renewal(token.granted or token.ttl, 0, period, explicit)
 
     def revoke_self(self, call: Call) -> None:
         """Revoke the caller's token and its children."""
@@ -349,7 +164,10 @@ class TokenAuth(TokenRoles):
 
     def revoke_orphan(self, call: Call) -> None:
         """Revoke a token; its children live on as orphans."""
-        self.core.live.tokens.revoke(call.work, self._doomed(call), tree=False)
+        name = self._doomed(call)
+        if self.core.live.tokens.by_hash(call.work, name) is None:
+            raise Refused("token to revoke not found")
+        self.core.live.tokens.revoke(call.work, name, tree=False)
 
     def revoke_accessor(self, call: Call) -> Reply | None:
         """Revoke the token with an accessor; an unknown one is a warning."""
@@ -374,7 +192,3 @@ class TokenAuth(TokenRoles):
     def tidy(self, call: Call) -> Reply:
         """Answer as the original does; nothing is left over here that would need it."""
         return Reply(status=202, warnings=[TIDY])
-
-
-def _quoted(names: list[str]) -> str:
-    return "[" + " ".join(f'"{name}"' for name in names) + "]"

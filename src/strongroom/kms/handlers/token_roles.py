@@ -1,11 +1,14 @@
 """The roles of auth/token/, and what lookup tells of a token (vault.md 3.4, 3.6)."""
 
+import re
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from strongroom.kms.domain import acl
 from strongroom.kms.domain.cidrs import token_blocks
+from strongroom.kms.domain.entries import View, Work
 from strongroom.kms.domain.errors import Nothing, Refused
 from strongroom.kms.domain.records import Mount, Token
 from strongroom.kms.domain.values import rfc3339, rfc3339_seconds
@@ -15,7 +18,15 @@ if TYPE_CHECKING:
     from strongroom.kms.handlers.core import Core
 
 ROLES = "role/"
-POLICIES = ("allowed_policies", "disallowed_policies", "allowed_policies_glob", "disallowed_policies_glob")
+NAMES = (
+    "allowed_policies",
+    "disallowed_policies",
+    "allowed_policies_glob",
+    "disallowed_policies_glob",
+    "allowed_entity_aliases",
+)
+OLD = {"period": "token_period", "explicit_max_ttl": "token_explicit_max_ttl", "bound_cidrs": "token_bound_cidrs"}
+_SUFFIX = re.compile(r"\w[\w.-]+\w", re.ASCII)
 ROLE_FIELDS = {
     "allowed_policies": "list",
     "disallowed_policies": "list",
@@ -61,6 +72,30 @@ class Role(msgspec.Struct):
     token_num_uses: int = 0
     token_no_default_policy: bool = False
     token_type: str = "default-service"  # noqa: S105 - a kind
+    old: list[str] = msgspec.field(default_factory=list)  # fields given by their old names
+
+    def bars(self, policy: str) -> bool:
+        """Say whether a policy may not be given."""
+        globs = lowered(self.disallowed_policies_glob)
+        return policy in lowered(self.disallowed_policies) or any(fnmatchcase(policy, glob) for glob in globs)
+
+    def check(self) -> None:
+        """Raise Refused for rules that no token can follow."""
+        if self.path_suffix and not _SUFFIX.fullmatch(self.path_suffix):
+            raise Refused(r"given role path suffix contains invalid characters; must match \w[\w-.]+\w")
+        if self.token_num_uses < 0:
+            raise Refused("error parsing role fields: 'token_num_uses' cannot be negative")
+        if self.token_type not in ("service", "batch", "default-service", "default-batch"):
+            raise Refused(f"invalid 'token_type' value \"{self.token_type}\"")
+        unfit = (
+            (not self.orphan, "non-orphan tokens"),
+            (self.token_period, "periodic tokens"),
+            (self.renewable, "renewable tokens"),
+            (self.token_explicit_max_ttl, "tokens with an explicit max TTL"),
+        )
+        for wrong, what in unfit:
+            if wrong and self.token_type == "batch":  # noqa: S105 - a kind
+                raise Refused(f"'token_type' cannot be 'batch' when role is set to generate {what}")
 
 
 class TokenRoles(Backend):
@@ -98,36 +133,54 @@ class TokenRoles(Backend):
 
     def read_role(self, call: Call) -> Reply:
         """Return a role."""
-        role = call.view.load(ROLES + call.captures["role_name"], Role)
+        role = self.role(call.work, call.captures["role_name"])
         if role is None:
             raise Nothing("role")
         found: dict[str, Any] = msgspec.structs.asdict(role)
+        used = found.pop("old")
+        found |= {"period": 0, "explicit_max_ttl": 0} | {name: found[OLD[name]] for name in used}
         for name in ("token_bound_cidrs", "token_num_uses"):
             if not found[name]:
                 del found[name]
-        return Reply(data=found | {"period": 0, "explicit_max_ttl": 0})
+        return Reply(data=found)
 
-    def write_role(self, call: Call) -> None:
+    def role(self, work: Work, name: str) -> Role | None:
+        """Return a role."""
+        return View(work, self.mount.prefix).load(ROLES + name, Role)  # type: ignore[no-any-return]
+
+    def write_role(self, call: Call) -> Reply | None:
         """Make or change a role; only the given fields change."""
         name = call.captures["role_name"]
-        role = call.view.load(ROLES + name, Role) or Role(name)
+        role = self.role(call.work, name) or Role(name)
         for field in Role.__struct_fields__:
             if field in ROLE_FIELDS and call.has(field):
                 value = call.get(field)
-                if field in POLICIES:
+                if field in NAMES:
                     value = lowered(value)
                 setattr(role, field, int(value) if ROLE_FIELDS[field] == "seconds" else value)
-        for old, new in (("period", "token_period"), ("explicit_max_ttl", "token_explicit_max_ttl")):
-            if call.has(old):
-                setattr(role, new, int(call.get(old)))
-        role.token_bound_cidrs = token_blocks(role.token_bound_cidrs or call.get("bound_cidrs"))
-        if role.token_type not in ("service", "batch", "default-service", "default-batch"):
-            raise Refused(f"invalid 'token_type' value \"{role.token_type}\"")
+        for old, new in OLD.items():
+            if call.has(new):
+                role.old = [name for name in role.old if name != old]
+            elif call.has(old):
+                value = call.get(old)
+                setattr(role, new, int(value) if ROLE_FIELDS[old] == "seconds" else value)
+                role.old = sorted({*role.old, old})
+        role.token_bound_cidrs = token_blocks(role.token_bound_cidrs)
+        role.check()
         call.view.store(ROLES + name, role)
+        limit = self.core.max_ttl(self.mount)
+        return Reply(warnings=[_too_long(role, limit)]) if role.token_explicit_max_ttl > limit else None
 
     def delete_role(self, call: Call) -> None:
         """Forget a role."""
         call.view.delete(ROLES + call.captures["role_name"])
+
+
+def _too_long(role: Role, limit: int) -> str:
+    return (
+        f"Given explicit max TTL of {role.token_explicit_max_ttl} is greater than system/mount allowed value of "
+        f"{limit} seconds; tokens of this role live no longer than that"
+    )
 
 
 def described(token: Token, text: str, now: int) -> dict[str, Any]:
@@ -151,7 +204,7 @@ def described(token: Token, text: str, now: int) -> dict[str, Any]:
     }
     if token.path != "auth/token/root":
         found |= {"issue_time": rfc3339(token.issued), "renewable": token.renewable}
-    if token.period and not token.role:
+    if token.period:
         found["period"] = token.period
     if token.role:
         found["role"] = token.role
