@@ -270,6 +270,31 @@ async def test_an_archive_makes_nobody_root(server):
     assert code(await server.call("GET", V3 + "export-iam", who=alice)) == (403, "AccessDenied")
 
 
+async def test_no_user_is_called_as_an_account_is(server):
+    """A request of the account would have been one of the user, and the other way round."""
+    account = {"accessKey": "svcaccount", "secretKey": "svcsecret"}
+    assert (await server.sealed("PUT", V3 + "add-service-account", account)).status == 200
+    answer = await server.sealed("PUT", V3 + "add-user", {"secretKey": "something"}, accessKey="svcaccount")
+    assert code(answer) == (400, "XMinioAdminInvalidAccessKey")
+    members = {"iam-assets/users.json": json.dumps({"svcaccount": {"secretKey": "something"}}).encode()}
+    told = json.loads((await server.call("PUT", V3 + "import-iam", archives.pack(members))).body)
+    assert [one["name"] for one in told["failed"]] == ["svcaccount"]
+    assert server.directory.find("svcaccount").secret == "svcsecret"
+
+
+async def test_an_archive_takes_no_account_away_from_root(server):
+    alice = await server.add_user()
+    text = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["admin:ImportIAM"]}]})
+    await server.call("PUT", V3 + "add-canned-policy", text.encode(), name="importer")
+    await server.sealed("POST", V3 + "idp/builtin/policy/attach", {"policies": ["importer"], "user": "alice"})
+    await server.sealed("PUT", V3 + "add-service-account", {"accessKey": "rootkey", "secretKey": "rootsecret"})
+    record = {"rootkey": {"parent": "alice", "secretKey": "12345678"}}
+    archive = archives.pack({"iam-assets/svcaccts.json": json.dumps(record).encode()})
+    told = json.loads((await server.call("PUT", V3 + "import-iam", archive, who=alice)).body)
+    assert [one["name"] for one in told["failed"]] == ["rootkey"]
+    assert server.directory.accounts["rootkey"].parent == ROOT[0]
+
+
 async def test_an_archive_of_buckets_needs_the_rights_of_its_documents(server):
     alice = await server.add_user()
     statement = {"Effect": "Allow", "Action": ["admin:ImportBucketMetadata"]}

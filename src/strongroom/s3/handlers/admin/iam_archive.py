@@ -17,7 +17,7 @@ from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.handlers.admin.accounts import session_policy
 from strongroom.s3.handlers.admin.desk import Errand
 from strongroom.s3.handlers.admin.policies import check_document
-from strongroom.s3.handlers.admin.users import check_access_key, check_secret
+from strongroom.s3.handlers.admin.users import check_access_key, check_secret, refuse_account
 from strongroom.s3.wire import archives
 from strongroom.s3.wire.admin import moment_of, names_of, refused, render_json, text_of
 from strongroom.s3.wire.errors import status_and_text
@@ -64,6 +64,7 @@ class Settling:
         """Return the entry of a user; its policies come with the mappings."""
         secret, status = check_secret(text_of(record, "secretKey")), text_of(record, "status")
         old = self.directory.users.get(check_access_key(name))
+        refuse_account(self.directory, name)
         return "users", User(secret=secret, enabled=status not in OFF, policies=old.policies if old else ())
 
     def group(self, name: str, record: Record) -> tuple[str, Entry]:
@@ -98,8 +99,9 @@ class Settling:
     def account(self, name: str, record: Record) -> tuple[str, Entry]:
         """Return the entry of a service account."""
         parent, root = text_of(record, "parent"), self.directory.root.access_key
-        if parent == root and not self.by_root:
-            raise Denied("only the root user makes its accounts")
+        old = self.directory.accounts.get(check_access_key(name))
+        if root in (parent, old.parent if old else "") and not self.by_root:
+            raise Denied("only the root user makes and changes its accounts")
         if parent != root and parent not in self.directory.users:
             raise refused("XMinioAdminNoSuchUser")
         if name in self.directory.users:

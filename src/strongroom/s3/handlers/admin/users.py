@@ -28,6 +28,12 @@ def check_secret(secret: str) -> str:
     return secret
 
 
+def refuse_account(directory: Directory, name: str) -> None:
+    """Raise the refusal of a user called as a service account or session is: its requests would be another's."""
+    if name in directory.accounts:
+        raise refused("XMinioAdminInvalidAccessKey", "The access key is a service account's.")
+
+
 def find_user(directory: Directory, name: str) -> User:
     """Return a user's entry; raise NoSuchUser."""
     user = directory.users.get(name)
@@ -41,6 +47,7 @@ async def add_user(errand: Errand) -> Response:
     name = check_access_key(errand.argument("accessKey"))
     if name == errand.directory.root.access_key:
         raise Denied("the root user is set by the server's environment")
+    refuse_account(errand.directory, name)
     record = parse_object(await errand.opened())
     old = errand.directory.users.get(name)
     user = User(
