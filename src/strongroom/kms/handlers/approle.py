@@ -23,7 +23,7 @@ from strongroom.kms.handlers.approle_secrets import (
     checked_blocks,
     digest,
 )
-from strongroom.kms.handlers.call import Call, Renewal, Reply, Router, route
+from strongroom.kms.handlers.call import Call, Handler, Renewal, Reply, Route, Router, route
 
 if TYPE_CHECKING:
     from strongroom.kms.handlers.core import Core
@@ -42,6 +42,19 @@ SINGLE = {
     "bound-cidr-list": "secret_id_bound_cidrs",
     "local-secret-ids": "local_secret_ids",
 }
+OLD = {"token_policies": "policies", "token_period": "period"}  # older names that a field's own route takes too
+NEEDED = {name: name.replace("-", "_") for name in SINGLE if not name.endswith(("cidrs", "list", "ids"))}
+NEEDED["policies"] = "token_policies"
+TOO_LONG = (
+    "token_max_ttl is greater than the backend mount's maximum TTL value; "
+    "issued tokens' max TTL value will be truncated"
+)
+
+
+def _names(field: str) -> set[str]:
+    """Return the parameters that a field's own route takes."""
+    name = "bound_cidr_list" if field == "bound-cidr-list" else SINGLE[field]
+    return {name, OLD.get(name, name)}
 
 
 class AppRole(AppRoleSecrets):
@@ -66,14 +79,17 @@ class AppRole(AppRoleSecrets):
                     {acl.READ: self.read_role_id, up: self.write_role_id},
                     fields={"role_id": "text"},
                 ),
-                route(
-                    role + f"/(?P<field>{'|'.join(SINGLE)})",
-                    {acl.READ: self.read_field, up: self.write_field, acl.DELETE: self.delete_field},
-                    fields=FIELDS,
-                    exists=self.role_exists,
-                ),
+                *(self._field_route(f"{role}/(?P<field>{field})", field) for field in SINGLE),
             ]
         )
+
+    def _field_route(self, path: str, field: str) -> Route:
+        names = _names(field)
+        operations: dict[int, Handler] = {acl.READ: self.read_field}
+        if field != "local-secret-ids":
+            operations |= {acl.UPDATE: self.write_field, acl.DELETE: self.delete_field}
+        fields = {name: FIELDS[name] for name in names}
+        return route(path, operations, fields=fields, exists=self.role_exists)
 
     def role_exists(self, call: Call) -> bool:
         """Say whether a role is there."""
@@ -95,7 +111,7 @@ class AppRole(AppRoleSecrets):
         found["secret_id_bound_cidrs"] = role.secret_id_bound_cidrs or None
         return Reply(data=found)
 
-    def write_role(self, call: Call) -> None:
+    def write_role(self, call: Call) -> Reply | None:
         """Make or change a role; only the given fields change."""
         name = call.captures["role_name"].lower()
         role = self.role(call.view, name)
@@ -107,11 +123,16 @@ class AppRole(AppRoleSecrets):
                 raise Refused("local_secret_ids can only be modified during role creation")
             role.local_secret_ids = call.get("local_secret_ids")
         old_id = "" if fresh else role.role_id
-        role.take(call)
+        warnings = role.take(call)
         self._take_secret_fields(call, role)
-        if call.get("role_id"):
+        if call.has("role_id"):
             role.role_id = call.get("role_id")
+            if not role.role_id:
+                raise Refused("invalid role_id supplied, or failed to generate a role_id")
         self._save(call.view, role, old_id)
+        if role.token_max_ttl > self.core.max_ttl(self.mount):
+            warnings.append(TOO_LONG)
+        return Reply(warnings=warnings) if warnings else None
 
     def _take_secret_fields(self, call: Call, role: Role) -> None:
         if call.has("bind_secret_id"):
@@ -175,18 +196,19 @@ class AppRole(AppRoleSecrets):
 
     def write_field(self, call: Call) -> None:
         """Change one field of a role."""
-        role = self.known(call, UnsupportedPath, "unsupported path")
-        if call.captures["field"] == "local-secret-ids":
-            raise Refused("local_secret_ids can only be modified during role creation")
-        old = role.role_id
-        role.take(call)
-        self._take_secret_fields(call, role)
-        self._save(call.view, role, old)
+        role, field = self.known(call, UnsupportedPath, "unsupported path"), call.captures["field"]
+        names = _names(field)
+        if field in NEEDED and not any(call.has(name) for name in names):
+            raise Refused(f"missing {NEEDED[field]}")
+        own = call.narrowed(names)
+        role.take(own)
+        self._take_secret_fields(own, role)
+        self._save(call.view, role, role.role_id)
 
     def delete_field(self, call: Call) -> None:
         """Put one field of a role back to its default."""
-        role, field = self.known(call, UnsupportedPath, "unsupported path"), call.captures["field"]
-        if field == "bound-cidr-list":
+        role, field = self.role(call.view, call.captures["role_name"]), call.captures["field"]
+        if role is None or field == "bound-cidr-list":
             return
         name = SINGLE[field]
         default = getattr(Role(), name)

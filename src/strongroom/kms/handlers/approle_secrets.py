@@ -227,7 +227,7 @@ class AppRoleSecrets(Backend):
 
     def spend(self, call: Call, role: Role) -> SecretId | None:
         """Count a use of the given secret id; None when it is not valid for the role."""
-        text = call.get("secret_id")
+        text = call.get("secret_id").strip()  # a line end comes along from a file
         if not text:
             raise Refused("missing secret_id")
         key = self.secret_key(role, text)

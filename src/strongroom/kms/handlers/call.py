@@ -1,8 +1,8 @@
 """One request on its way through a mount: what it asks (Call), what it gets (Reply), where it goes (Route, Router)."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Container, Mapping
+from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from strongroom.kms.domain import acl, fields
@@ -199,6 +199,10 @@ class Call:
                 f"path: [{' '.join(replaced)}]"
             )
         return found
+
+    def narrowed(self, names: Container[str]) -> "Call":
+        """Return the call as if these parameters alone had come: who may set one field sets no other."""
+        return replace(self, data={name: value for name, value in self.data.items() if name in names})
 
     def require_token(self) -> Token:
         """Return the caller's token; only routes that need one call this."""

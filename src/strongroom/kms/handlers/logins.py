@@ -42,8 +42,8 @@ class TokenRules(msgspec.Struct):
     token_strictly_bind_ip: bool = False
     old: list[str] = msgspec.field(default_factory=list)
 
-    def take(self, call: Call) -> None:
-        """Change what the request gives; raise Refused."""
+    def take(self, call: Call) -> list[str]:
+        """Change what the request gives; return warnings. Raises Refused."""
         self._old_names(call)
         for name in ("token_ttl", "token_max_ttl", "token_explicit_max_ttl"):
             if call.has(name):
@@ -58,6 +58,10 @@ class TokenRules(msgspec.Struct):
         if call.has("token_type"):
             self.token_type = call.get("token_type") or "default"
         self._check()
+        given, self.token_type = self.token_type, self.token_type.removeprefix("default-")
+        if given == self.token_type:
+            return []
+        return [f"{given} has no useful meaning; adjusting to {self.token_type}"]
 
     def _old_names(self, call: Call) -> None:
         for new, old in (("token_policies", "policies"), ("token_period", "period")):

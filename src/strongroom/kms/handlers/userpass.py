@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from strongroom.kms.handlers.core import Core
 
 USER = "user/"
-FIELDS = logins.FIELDS | {"password": "text"}
+PASSWORD = {"password": "text"}
+POLICIES = {"token_policies": "list", "policies": "list"}
+FIELDS = logins.FIELDS | PASSWORD
 WRONG = "invalid username or password"
 
 
@@ -46,9 +48,9 @@ class UserPass(Backend):
             [
                 route("users/?", {acl.LIST: self.list_users}),
                 route("users/" + name, one, fields=FIELDS, exists=self.exists),
-                route("users/" + name + "/password", {up: self.set_password}, fields=FIELDS),
-                route("users/" + name + "/policies", {up: self.set_policies}, fields=FIELDS),
-                route("login/" + name, {up: self.login}, fields={"password": "text"}, open=True),
+                route("users/" + name + "/password", {up: self.set_password}, fields=PASSWORD),
+                route("users/" + name + "/policies", {up: self.set_policies}, fields=POLICIES),
+                route("login/" + name, {up: self.login}, fields=PASSWORD, open=True),
             ]
         )
 
@@ -114,7 +116,7 @@ class UserPass(Backend):
     def set_policies(self, call: Call) -> None:
         """Change a user's policies."""
         user = self._known(call)
-        user.take(call)
+        user.take(call.narrowed(POLICIES))
         call.view.store(USER + user.name, user)
 
     async def login(self, call: Call) -> Reply:
