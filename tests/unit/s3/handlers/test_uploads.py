@@ -2,31 +2,14 @@
 
 import base64
 import hashlib
-import re
 
 import pytest
 from s3_memory import Memory
+from s3_modes import MODES, Upload
 
 from strongroom.s3.handlers.call import BoxSettings
 
-METHOD = "x-amz-server-side-encryption"
 SHA256 = "x-amz-checksum-sha256"
-
-
-def customer():
-    key = b"a" * 32
-    digest = base64.b64encode(hashlib.md5(key, usedforsecurity=False).digest()).decode()
-    words = {"algorithm": "AES256", "key": base64.b64encode(key).decode(), "key-md5": digest}
-    return {f"{METHOD}-customer-{name}": value for name, value in words.items()}
-
-
-MODES = {
-    "plain": ({}, {}),
-    "SSE-S3": ({METHOD: "AES256"}, {}),
-    "SSE-KMS": ({METHOD: "aws:kms"}, {}),
-    "DSSE-KMS": ({METHOD: "aws:kms:dsse"}, {}),
-    "SSE-C": (customer(), customer()),
-}
 
 
 @pytest.fixture(scope="module")
@@ -41,29 +24,6 @@ def world():
     made.close()
 
 
-class Upload:
-    """An unfinished upload."""
-
-    def __init__(self, world, path, headers=(), key=()):
-        self.world, self.path, self.key = world, path, dict(key)
-        answer = world.send("POST", path, "uploads", headers, tls=True)
-        self.id = re.search(rb"<UploadId>(.*?)<", answer.body)[1].decode()
-        self.parts = {}
-
-    def part(self, number, content, headers=()):
-        query = f"partNumber={number}&uploadId={self.id}"
-        answer = self.world.send("PUT", self.path, query, {**self.key, **dict(headers)}, content, tls=True)
-        self.parts[number] = answer.headers.get("etag", "")
-        return answer
-
-    def complete(self, parts=None, headers=(), path=None):
-        listed = (parts or self.parts).items()
-        inner = "".join(f"<Part><PartNumber>{n}</PartNumber><ETag>{e}</ETag></Part>" for n, e in listed)
-        body = f"<CompleteMultipartUpload>{inner}</CompleteMultipartUpload>".encode()
-        sent = {**self.key, **dict(headers)}
-        return self.world.send("POST", path or self.path, f"uploadId={self.id}", sent, body, tls=True)
-
-
 def told(answer):
     """Return what an answer says, without its request id."""
     kept = {name: value for name, value in answer.headers.items() if not name.startswith(("x-amz-request", "x-amz-id"))}
@@ -73,8 +33,7 @@ def told(answer):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("bucket", ["data", "versions"])
 def test_a_repeated_complete_gets_the_first_one_s_answer(world, mode, bucket):
-    headers, key = MODES[mode]
-    upload = Upload(world, f"/{bucket}/again", {**headers, "x-amz-checksum-algorithm": "SHA256"}, key)
+    upload = Upload(world, f"/{bucket}/again", mode, {"x-amz-checksum-algorithm": "SHA256"})
     for number in (2, 5):
         content = b"%d" % number
         upload.part(number, content, {SHA256: base64.b64encode(hashlib.sha256(content).digest()).decode()})
@@ -85,8 +44,7 @@ def test_a_repeated_complete_gets_the_first_one_s_answer(world, mode, bucket):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_repeated_complete_of_other_parts_is_no_success(world, mode):
-    headers, key = MODES[mode]
-    upload = Upload(world, "/data/other", headers, key)
+    upload = Upload(world, "/data/other", mode)
     upload.part(1, b"one")
     upload.part(2, b"two")
     assert upload.complete().status == 200
@@ -110,7 +68,7 @@ def test_a_repeated_complete_of_other_parts_is_no_success(world, mode):
 )
 def test_where_an_object_is_told_to_be_it_can_be_asked_for(world, monkeypatch, host, path, wanted):
     monkeypatch.setattr(world.box, "settings", BoxSettings(min_part=1, domains=("s3.test",)))
-    upload = Upload(world, path, {"host": host}, {"host": host})
+    upload = Upload(world, path, more={"host": host})
     upload.part(1, b"hello")
     answer = upload.complete()
     assert f"<Location>{wanted}</Location>" in answer.body.decode()
