@@ -64,6 +64,8 @@ def test_the_table_of_operations_says_what_is_so(s3):
 
 
 def test_the_table_of_what_we_lack_says_what_is_so(s3, served):
+    """Sse.md 18 row 23: no object is lost by a replication that there is not."""
+
     def answer(lack):
         return lack.send(Session(served.running.port, served.ca))
 
