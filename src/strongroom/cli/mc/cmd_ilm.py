@@ -200,7 +200,7 @@ def export(shell: Shell, line: Line) -> None:
     rules = _load(_target(shell, line))
     if not rules:
         raise Fatal("Unable to export lifecycle configuration", "The lifecycle configuration does not exist.")
-    shell.console.line(json.dumps({"Rules": rules}, indent=1))
+    shell.console.line(json.dumps({"Rules": rules}, indent=None if shell.console.json else 1))
 
 
 def import_(shell: Shell, line: Line) -> None:

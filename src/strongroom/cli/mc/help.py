@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from strongroom.cli.mc.examples import examples
 from strongroom.cli.mc.failures import INVALID, Fatal
 from strongroom.cli.mc.flags import Command, Flag, Line
 from strongroom.cli.mc.shell import Shell
@@ -39,6 +40,8 @@ def text(command: Command, path: tuple[str, ...], program: str) -> str:
         lines += [f"USAGE:\n  {called} COMMAND [FLAGS] ARGS", "", "COMMANDS:", *_child_lines(command), ""]
     own = _flag_lines(command.flags) if command is not ROOT else []
     lines += ["FLAGS:", *own, ""] if own else []
+    shown = [f"  {program} {each}" for each in examples(path)] if command.run else []
+    lines += ["EXAMPLES:", *shown, ""] if shown else []
     lines += ["GLOBAL FLAGS:", *_flag_lines(GLOBALS), "", EXIT_CODES]
     return "\n".join(lines)
 
@@ -146,6 +149,7 @@ def manual_page(command: Command, path: tuple[str, ...] = ()) -> str:
         if each.run:
             lines += [".TP", f".B mc {' '.join(below)} [FLAGS] {each.usage}".rstrip(), each.about]
             lines += [f".br\n{row.strip()}" for row in _flag_lines(each.flags)]
+            lines += [f".br\nExample: mc {row}" for row in examples(below)]
     lines += [
         ".SH GLOBAL FLAGS",
         *(f".br\n{row.strip()}" for row in _flag_lines(GLOBALS)),

@@ -1,10 +1,13 @@
 """Reading command lines, and what help, completion and manual pages make of the same tables."""
 
+import re
+import shlex
 import subprocess
 
 import pytest
 
 from strongroom.cli.mc import help as pages
+from strongroom.cli.mc.examples import _LINES, examples
 from strongroom.cli.mc.flags import Command, Misused, many, on, parse, text
 from strongroom.cli.mc.main import command
 from strongroom.cli.mc.table import ROOT
@@ -109,3 +112,25 @@ def test_values_of_unknown_names_are_empty():
     root = Command("x", "", children=(Command("y", "", "m:f", flags=(on("a b"), text("c"), many("d"))),))
     found = parse(["y", "-b"], root, {})
     assert (found.on("a"), found.text("c", "z"), found.many("d")) == (True, "z", [])
+
+
+RUNNABLE = [path for path, node in pages._walk(ROOT) if node.run and not node.run.startswith("cmd_stubs")]
+
+
+@pytest.mark.parametrize("path", RUNNABLE, ids=" ".join)
+def test_every_command_has_an_example_that_can_be_typed(path):
+    shown = examples(path)
+    assert shown
+    for row in shown:
+        words = shlex.split(re.split(" [<>|] ", row)[0])
+        line = parse(words, ROOT, {})
+        assert line.path == path
+        assert len(line.args) >= line.command.least
+        assert line.command.most is None or len(line.args) <= line.command.most
+        assert f"  mc {row}" in pages.text(line.command, path, "mc").splitlines()
+
+
+def test_every_example_belongs_to_a_command():
+    assert (
+        sum(len(examples(path)) for path in RUNNABLE) == len(_LINES.split("\n")) - 2
+    )  # the first and the last are empty
