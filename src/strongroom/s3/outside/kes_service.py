@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from strongroom.errors import BadSettings, Denied, Error, Malformed, NotFound, NotSupported
-from strongroom.s3.domain.key_errors import GENERATE, KeyDisabled, KeyForbidden, KeyNotFound, KeyServiceFailed
+from strongroom.s3.domain.key_errors import (
+    GENERATE,
+    KeyDisabled,
+    KeyForbidden,
+    KeyNotFound,
+    KeyServiceAway,
+    KeyServiceFailed,
+)
 from strongroom.s3.domain.key_service import LOCK_WITHIN
 from strongroom.s3.domain.ports import DataKeys
 from strongroom.s3.outside.kes_failures import translated
@@ -205,6 +212,9 @@ class KesService:
             raise NotSupported(f"this key service cannot {verb} keys") from error
         except KeyForbidden as error:
             error.text = f"insufficient permissions to perform KMS operation: {error.detail}"
+            raise
+        except (KeyServiceAway, KeyServiceFailed) as error:  # who may change keys may know why it failed
+            error.text = f"the key server could not {verb} the key: {error.__cause__}"
             raise
         if verb != "describe":
             self.events.forget(name)

@@ -15,6 +15,7 @@ from strongroom.s3.domain.key_errors import (
 )
 from strongroom.s3.outside.kes_failures import translated
 from strongroom.s3.outside.kes_keys import KesKeys, generation_number
+from strongroom.s3.outside.kes_service import KesService
 from strongroom.s3.outside.key_events import KeyEvents
 from strongroom.sdk import kes_types
 
@@ -138,3 +139,13 @@ async def test_a_fingerprint_that_is_none_is_refused():
     client.generate = answer
     with pytest.raises(KeyServiceFailed):
         await KesKeys(client, "my-key").generate("", b"{}")
+
+
+@pytest.mark.parametrize("failure", [Unavailable("refused"), Malformed("key is not waiting for its deletion")])
+async def test_who_may_change_keys_is_told_why_it_failed(failure):
+    async def call():
+        raise failure
+
+    with pytest.raises((KeyServiceAway, KeyServiceFailed)) as refused:
+        await KesService._lifecycle(SimpleNamespace(), "restore", "my-key", call)
+    assert refused.value.text == f"the key server could not restore the key: {failure}"
