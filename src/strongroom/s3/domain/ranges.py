@@ -58,7 +58,7 @@ def parse_any_time(text: str) -> int | None:
     for parse_one in (parsedate_to_datetime, datetime.fromisoformat):
         try:
             when = parse_one(text.strip())
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, IndexError, OverflowError):
             continue
         return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
     return None

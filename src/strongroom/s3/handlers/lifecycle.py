@@ -21,6 +21,7 @@ from strongroom.s3.wire import object_headers as wire
 
 ROUND_SECONDS = 3600.0  # between two rounds; shorter when a day is
 BREATH = 256  # keys after which requests have their turn
+LAST = 253_402_300_799  # seconds since the epoch: the end of the year 9999, the last moment that a date can name
 _IN_QUOTES = "".join([chr(code) for code in range(32, 127) if chr(code) not in '"%\\'])  # of a rule's ID, as it is
 
 
@@ -49,7 +50,7 @@ def expiration_header(record: BucketRecord, version: ObjectVersion, day: int = D
     if found is None:
         return []
     when, name = found
-    date, rule = wire.http_date(when // 1_000_000_000), quote(name, safe=_IN_QUOTES)
+    date, rule = wire.http_date(min(when // 1_000_000_000, LAST)), quote(name, safe=_IN_QUOTES)
     return [("x-amz-expiration", f'expiry-date="{date}", rule-id="{rule}"')]
 
 

@@ -98,10 +98,10 @@ def to_json(record: Any) -> bytes:
 
 
 def moment_of(text: str) -> float | None:
-    """Return seconds since the epoch of an RFC 3339 time, None for anything else."""
+    """Return seconds since the epoch of an RFC 3339 time, None for anything else, and for what UTC cannot write."""
     try:
         moment = datetime.fromisoformat(text)
-        return None if moment.tzinfo is None else moment.timestamp()
+        return None if moment.tzinfo is None else moment.astimezone(UTC).timestamp()
     except (ValueError, OverflowError):
         return None
 

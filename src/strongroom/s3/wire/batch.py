@@ -143,9 +143,10 @@ def _moment(found: Mapping[str, Any], name: str) -> float | None:
         return None
     try:
         moment = value if isinstance(value, datetime.datetime) else datetime.datetime.fromisoformat(str(value))
-    except ValueError:
+        moment = moment.replace(tzinfo=moment.tzinfo or datetime.UTC).astimezone(datetime.UTC)
+    except (ValueError, OverflowError):
         _fault(f"{name}: {str(value)!r} is not a time such as 2026-01-31T00:00:00Z")
-    return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
+    return moment.timestamp()
 
 
 def _pairs(found: Mapping[str, Any], name: str) -> tuple[tuple[str, str], ...]:

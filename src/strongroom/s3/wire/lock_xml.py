@@ -15,12 +15,13 @@ MAX_DAYS, MAX_YEARS = 36500, 100
 
 
 def parse_time(text: str) -> int | None:
-    """Return nanoseconds since the epoch of an ISO 8601 time, None when it is none."""
+    """Return nanoseconds since the epoch of an ISO 8601 time, None when it is none that can be written in UTC."""
     try:
         when = datetime.fromisoformat(text)
-    except ValueError:
+        when = when.replace(tzinfo=when.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter: its year is 0 or 10000 in UTC
         return None
-    return int(when.replace(tzinfo=when.tzinfo or UTC).timestamp() * 1000) * 1_000_000
+    return int(when.timestamp() * 1000) * 1_000_000
 
 
 def check_configuration(body: bytes) -> xml.Node:

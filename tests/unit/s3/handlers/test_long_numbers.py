@@ -6,6 +6,11 @@ import hashlib
 import pytest
 from s3_memory import with_object
 
+from strongroom.s3.domain.refusals import Refused
+from strongroom.s3.wire import batch
+from strongroom.s3.wire.admin import moment_of
+from strongroom.s3.wire.lock_xml import parse_time
+
 LONG = "9" * 5000
 LOCK = (
     "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>"
@@ -38,6 +43,10 @@ def world():
         ("PUT", "/data/k", "", {"x-amz-copy-source": "/data/k", "x-amz-copy-source-range": f"bytes=0-{LONG}"}, ""),
         ("DELETE", "/data/k", "", {"x-amz-if-match-size": LONG}, ""),
         ("POST", "/data/k", "uploadId=x", {"x-amz-mp-object-size": LONG}, "x"),
+        ("DELETE", "/data/k", "", {"x-amz-if-match-last-modified-time": f"1 jan {LONG[:20]} 0:0:0 +0000"}, ""),
+        ("DELETE", "/data/k", "", {"x-amz-if-match-last-modified-time": f"1 jan 2026 0:0:0 +{LONG[:20]}"}, ""),
+        ("GET", "/data/k", "", {"if-modified-since": f"1 jan 2026 0:0:0 +{LONG[:20]}"}, ""),
+        ("GET", "/data/k", "", {"if-unmodified-since": f"1 jan {LONG[:20]} 0:0:0 +0000"}, ""),
     ],
 )
 def test_a_long_number(world, method, path, query, headers, body):
@@ -45,3 +54,54 @@ def test_a_long_number(world, method, path, query, headers, body):
     md5 = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
     answer = world.send(method, path, query, {**headers, "content-md5": md5}, data)
     assert answer.status < 500, (answer.status, answer.code)
+
+
+LATE = "9999-12-31T23:59:59-14:00"  # in UTC, the year 10000
+
+
+def lifecycle(inner):
+    rule = f"<Rule><Status>Enabled</Status><Filter/><Expiration>{inner}</Expiration></Rule>"
+    return f"<LifecycleConfiguration>{rule}</LifecycleConfiguration>"
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "headers", "body"),
+    [
+        ("/data", "lifecycle", {}, lifecycle("<Days>99999999999999</Days>")),
+        ("/data", "lifecycle", {}, lifecycle(f"<Date>{LATE}</Date>")),
+        (
+            "/data/k",
+            "",
+            {"x-amz-object-lock-mode": "GOVERNANCE", "x-amz-object-lock-retain-until-date": LATE},
+            "x",
+        ),
+        (
+            "/data/k",
+            "retention",
+            {},
+            f"<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>{LATE}</RetainUntilDate></Retention>",
+        ),
+    ],
+)
+def test_a_day_that_no_calendar_has_breaks_nothing(world, path, query, headers, body):
+    """Kept, it would have been the end of every answer that tells of it."""
+    data = body.encode()
+    md5 = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+    assert world.send("PUT", path, query, {**headers, "content-md5": md5}, data).status < 500
+    assert world.send("PUT", "/data/k", "", {}, b"x").status == 200
+    assert world.send("GET", "/data/k").body == b"x"
+    assert world.send("GET", "/data/k", "retention").status in (200, 400)
+    world.send("DELETE", "/data", "lifecycle")
+
+
+def _moment_or_none(text):
+    try:
+        return batch._moment({"createdAfter": text}, "createdAfter")
+    except Refused:
+        return None
+
+
+@pytest.mark.parametrize("read", [moment_of, parse_time, _moment_or_none])
+def test_the_year_10000(read):
+    assert read(LATE) is None
+    assert read("9999-12-31T23:59:59Z") is not None
