@@ -205,6 +205,7 @@ async def _tick(running: Running) -> None:
             while ticket is not None:
                 await ticket.wait()
                 ticket = core.sweep()
+            await core.rotate_if_due()
             core.audit.seal()
             if isinstance(core.auto_seal, Renewed):
                 await core.auto_seal.renew()

@@ -103,10 +103,17 @@ class Keyring:
         """The term that new records are sealed under."""
         return self._newest
 
-    def rotate(self, now_ns: int) -> None:
-        """Add a term; old records stay readable."""
-        self.record.terms.append(Term(self._newest.number + 1, os.urandom(KEY_SIZE), now_ns))
-        self._load()
+    def grow(self, now_ns: int) -> Term:
+        """Add a term to the record and return it; new records are sealed under it once it is adopted."""
+        made = Term(self.record.terms[-1].number + 1, os.urandom(KEY_SIZE), now_ns)
+        self.record.terms.append(made)
+        return made
+
+    def adopt(self, term: Term) -> None:
+        """Seal under a term from here on: its record is durable. Old records stay readable."""
+        if term in self.record.terms and term.number > self._newest.number:  # not after a wipe
+            self._ciphers[term.number] = AESGCM(term.key)
+            self._newest = term
 
     def due(self, now_ns: int) -> bool:
         """Say whether the rule asks for a rotation now."""

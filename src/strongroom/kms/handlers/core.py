@@ -1,5 +1,6 @@
 """The server's heart: what an unsealed server holds in memory, and how it gets there and forgets it again."""
 
+import asyncio
 import os
 import platform
 import random
@@ -92,6 +93,7 @@ class Core:
         self.quotas = Quotas()
         self.on_seal: list[Callable[[], None]] = []
         self.standby = False
+        self.keys_lock = asyncio.Lock()  # held from the making of a key or share until it is durable
         self.restoring = False  # everything in the storage is being replaced: nobody reads or writes meanwhile
         self.ha_enabled = False
         self.sealing: Sealing | None = None
@@ -175,19 +177,31 @@ class Core:
         """Store the mount table as it is in memory."""
         work.store(MOUNTS, self.live.mounts.table)
 
-    def save_keyring(self) -> Ticket:
-        """Store the keyring, sealed by the root key."""
-        return self.commit_raw([Write(KEYRING, self.keyring_record())])
+    async def save_keyring(self) -> None:
+        """Store the keyring, sealed by the root key; raise Unavailable. The caller holds keys_lock."""
+        await self.commit_raw([Write(KEYRING, self.keyring_record(self.live.keys.root))]).wait()
 
-    def keyring_record(self) -> bytes:
-        """Return the keyring sealed by the root key."""
-        return seal_with(self.live.keys.root, KEYRING, self.live.entries.keyring.to_bytes())
+    def keyring_record(self, root: bytes) -> bytes:
+        """Return the keyring sealed by a root key."""
+        return seal_with(root, KEYRING, self.live.entries.keyring.to_bytes())
+
+    async def rotate_keyring(self, now: int) -> None:
+        """Add a term to the keyring; nothing is sealed under it before it is durable. Raises Unavailable."""
+        async with self.keys_lock:
+            keyring = self.live.entries.keyring
+            term = keyring.grow(now)
+            await self.save_keyring()
+            keyring.adopt(term)
+
+    async def rotate_if_due(self) -> None:
+        """Rotate the keyring when its rule asks for it; raise Unavailable."""
+        live = self.working()
+        if live is not None and live.entries.keyring.due(self.clock()):
+            await self.rotate_keyring(self.clock())
 
     def commit_raw(self, writes: list[Write]) -> Ticket:
-        """Queue entries that are not under the barrier."""
-        ticket = Ticket()
-        self.store.submit(writes, ticket.finish)
-        return ticket
+        """Queue entries that are not under the barrier; after a failure the storage has to be read anew."""
+        return self.live.entries.commit({}, writes)
 
     def acl_of(self, work: Work, token: Token) -> Acl:
         """Return what a token may do."""
@@ -224,7 +238,7 @@ class Core:
         return live
 
     def tick(self) -> Ticket | None:
-        """Do what time asks for: revoke what has expired, rotate keys; called about once a second."""
+        """Do what time asks for: revoke what has expired, rotate transit keys; called about once a second."""
         live = self.working()
         if live is None:
             return None
@@ -237,9 +251,6 @@ class Core:
             except Exception as error:  # an entry that one engine cannot read must not keep the others from their work
                 self.warn(f"background work of {backend.mount.path}: {type(error).__name__}")
         self.removal.resume(work)
-        if live.entries.keyring.due(now):
-            live.entries.keyring.rotate(now)
-            self.save_keyring()
         return work.commit()
 
     def sweep(self) -> Ticket | None:

@@ -7,7 +7,7 @@ from strongroom.kms.domain import acl
 from strongroom.kms.domain.barrier import KEY_SIZE, MAX_OPERATIONS, seal_with
 from strongroom.kms.domain.errors import Refused, Sealed
 from strongroom.kms.domain.ports import Write
-from strongroom.kms.domain.values import rfc3339
+from strongroom.kms.domain.values import go_duration, rfc3339
 from strongroom.kms.handlers.call import Call, Reply, Route, route
 
 if TYPE_CHECKING:
@@ -44,24 +44,23 @@ class Keys:
 
     async def rotate(self, call: Call) -> None:
         """Add a term to the keyring."""
-        self.core.live.entries.keyring.rotate(call.now)
-        await self.core.save_keyring().wait()
+        await self.core.rotate_keyring(call.now)
 
     async def rotate_root(self, call: Call) -> None:
         """Replace the root key; shares stay valid, for the seal key that wraps it does. Raises Refused or Sealed."""
+        from strongroom.kms.handlers.core import KEYRING
         from strongroom.kms.handlers.sealing import ROOT_KEY
 
         core, live, root = self.core, self.core.live, os.urandom(KEY_SIZE)
-        if core.auto_seal is not None:
-            sealed = await core.auto_seal.wrap(root)
+        wrapped = await core.auto_seal.wrap(root) if core.auto_seal is not None else b""
+        async with core.keys_lock:
             if core.working() is not live:  # sealed meanwhile, perhaps unsealed again: these are not its keys
                 raise Sealed("Vault is sealed")
-        else:
-            self._check_seal_key(live.keys.seal)
-            sealed = seal_with(live.keys.seal, ROOT_KEY, root)
-        live.keys.root = root
-        keyring = core.keyring_record()
-        await core.commit_raw([Write(ROOT_KEY, sealed), Write("core/keyring", keyring)]).wait()
+            if core.auto_seal is None:
+                self._check_seal_key(live.keys.seal)
+                wrapped = seal_with(live.keys.seal, ROOT_KEY, root)
+            await core.commit_raw([Write(ROOT_KEY, wrapped), Write(KEYRING, core.keyring_record(root))]).wait()
+            live.keys.root = root
 
     def _check_seal_key(self, key: bytes) -> None:
         """Raise Refused unless this is the key that today's shares give.
@@ -77,7 +76,7 @@ class Keys:
     def rule(self, call: Call) -> Reply:
         """Return when the keyring rotates by itself."""
         rule = self.core.live.entries.keyring.record.rule
-        found = {"enabled": rule.enabled, "max_operations": rule.max_operations, "interval": rule.interval}
+        found = {"enabled": rule.enabled, "max_operations": rule.max_operations, "interval": go_duration(rule.interval)}
         return Reply(data=found)
 
     async def set_rule(self, call: Call) -> None:
@@ -92,7 +91,8 @@ class Keys:
         rule.interval, rule.max_operations = interval, operations
         if call.has("enabled"):
             rule.enabled = call.get("enabled")
-        await self.core.save_keyring().wait()
+        async with self.core.keys_lock:
+            await self.core.save_keyring()
 
 
 def routes(core: "Core") -> list[Route]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from strongroom.kms.domain import acl
 from strongroom.kms.domain.barrier import KEY_SIZE, seal_with
-from strongroom.kms.domain.errors import FailedPlain, Refused
+from strongroom.kms.domain.errors import FailedPlain, Refused, Sealed
 from strongroom.kms.domain.ports import Write
 from strongroom.kms.domain.records import SealConfig
 from strongroom.kms.handlers.call import Call, Reply, Route, route
@@ -167,8 +167,11 @@ class Rekeying(Quorum):
         core, live = self.core, self.core.live
         if core.auto_seal is None:
             config = SealConfig("shamir", rekey.shares, rekey.threshold)
-            sealed = seal_with(rekey.new_key, ROOT_KEY, live.keys.root)
-            await core.commit_raw([Write(ROOT_KEY, sealed), self.sealing.save_config(config, CONFIG)]).wait()
+            async with core.keys_lock:
+                if core.unsealed is not live:
+                    raise Sealed("Vault is sealed")
+                sealed = seal_with(rekey.new_key, ROOT_KEY, live.keys.root)
+                await core.commit_raw([Write(ROOT_KEY, sealed), self.sealing.save_config(config, CONFIG)]).wait()
             live.keys.seal = rekey.new_key  # also when it sealed meanwhile: the shares must still be answered
         else:
             config = SealConfig("shamir", rekey.shares, rekey.threshold)
