@@ -76,7 +76,11 @@ class Keys:
     def rule(self, call: Call) -> Reply:
         """Return when the keyring rotates by itself."""
         rule = self.core.live.entries.keyring.record.rule
-        found = {"enabled": rule.enabled, "max_operations": rule.max_operations, "interval": go_duration(rule.interval)}
+        found = {
+            "enabled": rule.enabled,
+            "max_operations": rule.max_operations,
+            "interval": go_duration(rule.interval) if rule.interval else 0,
+        }
         return Reply(data=found)
 
     async def set_rule(self, call: Call) -> None:
