@@ -1,5 +1,7 @@
 """mc with odd names and odd targets, on a real server."""
 
+import bz2
+import gzip
 import json
 import os
 import subprocess
@@ -137,6 +139,35 @@ def test_output_that_cannot_be_written_is_an_error(shell, words):
         done = subprocess.run([*MC, *words], env=shell.environ, stdout=full, stderr=subprocess.PIPE, check=False)
     assert done.returncode == 1
     assert done.stderr == b"mc: <ERROR> Unable to write the output: no space left on device.\n"
+
+
+@pytest.mark.parametrize("name", ['it\'s; a $(touch made) "q", x', "@f", "<f", "back\\slash"])
+def test_a_shared_upload_can_be_pasted_into_a_shell(shell, name):
+    shell.run("mb", "-p", "my/form")
+    (shell.folder / "f").write_text("from a form")
+    command = json.loads(shell.run("--json", "share", "upload", f"my/form/{name}"))["share"]
+    subprocess.run(["sh", "-c", command.replace("@<FILE>", "@f") + " -sf"], cwd=shell.folder, check=True)
+    assert shell.run("cat", f"my/form/{name}") == "from a form"
+    assert not (shell.folder / "made").exists()
+
+
+def test_head_unpacks_all_members_and_tells_of_a_cut(shell):
+    shell.run("mb", "my/packed")
+    for kind, pack in (("gzip", gzip.compress), ("x-bzip2", bz2.compress)):
+        whole = pack(b"one\n") + pack(b"two\n")
+        for name, data, code in (("whole", whole, 0), ("cut", whole[:-9], 1)):
+            (shell.folder / name).write_bytes(data)
+            shell.run("cp", "--attr", f"Content-Type=application/{kind}", name, "my/packed/")
+            assert shell.run("head", f"my/packed/{name}", code=code).startswith("one\n")
+        assert shell.run("head", "my/packed/whole") == "one\ntwo\n"
+
+
+def test_no_aliases_at_all_are_no_error(shell):
+    for name in ("gcs", "local", "play", "s3"):
+        shell.run("alias", "rm", name)
+    for name in ("my", "kes", "tls"):
+        del shell.environ[f"MC_HOST_{name}"]
+    assert shell.run("alias", "list") == ""
 
 
 def test_no_header_smuggles_another(shell):

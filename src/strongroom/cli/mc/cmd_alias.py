@@ -81,7 +81,7 @@ def list_(shell: Shell, line: Line) -> None:
         found = [alias for alias in found if alias.name == wanted]
         if not found:
             raise Fatal(f"No such alias `{wanted}` found.", no_alias(wanted))
-    wide = max(len(alias.name) for alias in found)
+    wide = max((len(alias.name) for alias in found), default=0)
     for alias in found:
         shown = alias.shown()
         paint = shell.console.paint

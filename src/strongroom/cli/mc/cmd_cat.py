@@ -26,11 +26,42 @@ READ = "Unable to read from `{}`."
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
-class _Unpacker(Protocol):
+class _Member(Protocol):
+    """What unpacks one member of a file; zlib's and bz2's objects have it."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
-_UNPACK: dict[str, Callable[[], _Unpacker]] = {"gzip": lambda: zlib.decompressobj(47), "bzip2": bz2.BZ2Decompressor}
+_UNPACK: dict[str, Callable[[], _Member]] = {"gzip": lambda: zlib.decompressobj(47), "bzip2": bz2.BZ2Decompressor}
+
+
+class _Unpacker:
+    """Unpacks members that follow one another, as `cat a.gz b.gz` makes them."""
+
+    def __init__(self, make: Callable[[], _Member]) -> None:
+        self._make, self._member, self._begun = make, make(), False
+
+    def decompress(self, data: bytes) -> bytes:
+        """Return what data unpacks to; raise OSError or zlib.error for what is not packed."""
+        out = b""
+        while data:
+            if self._member.eof:
+                self._member = self._make()
+            self._begun = True
+            out += self._member.decompress(data)
+            data = self._member.unused_data if self._member.eof else b""
+        return out
+
+    def finish(self) -> None:
+        """Raise EOFError when the last member has no end."""
+        if self._begun and not self._member.eof:
+            raise EOFError("unexpected EOF")
 
 
 def _number(line: Line, name: str, least: int = 0) -> int:
@@ -136,7 +167,7 @@ def head(shell: Shell, line: Line) -> None:
     for word, kind, pieces in _each(shell, line):
         left = count
         name = "gzip" if "gzip" in kind else "bzip2" if "bzip2" in kind else ""
-        unpack = _UNPACK[name]() if name else None
+        unpack = _Unpacker(_UNPACK[name]) if name else None
         try:
             for piece in pieces:
                 data = bytes(piece) if unpack is None else unpack.decompress(bytes(piece))
@@ -146,6 +177,9 @@ def head(shell: Shell, line: Line) -> None:
                     break
                 left -= len(rows) - 1
                 _write(data)
+            else:
+                if unpack is not None:
+                    unpack.finish()
         except (Error, zlib.error, OSError, EOFError) as error:
             raise Fatal(READ.format(word), error) from error
 

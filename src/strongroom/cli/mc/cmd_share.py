@@ -1,6 +1,7 @@
 """mc share: URLs for people without keys, and the record of them (mc.md 9.10)."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -44,7 +45,8 @@ class _Book:
             shares = document.get("shares", {})
         except (OSError, ValueError, AttributeError):
             return {}
-        return {share: record for share, record in shares.items() if _left(record, now) > 0}
+        known = shares.items() if isinstance(shares, dict) else ()
+        return {share: record for share, record in known if isinstance(record, dict) and _left(record, now) > 0}
 
     def add(self, made: dict[str, Record], now: datetime) -> None:
         """Keep new shares."""
@@ -134,9 +136,16 @@ def _command(target: Remote, line: Line, seconds: int, kind: str) -> str:
     form.pop("key", None)
     pool, path = target.client.caller.place(target.bucket, "")
     words = [f"curl {target.client.caller.url(pool, path)}"]
-    words += [f"-F {name}={value}" for name, value in form.items()]
-    key = target.key + "<NAME>" if recursive else target.key
-    return " ".join([*words, f"-F key={key}", "-F file=@<FILE>"])
+    words += [_field(name, value) for name, value in form.items()]
+    key = _field("key", target.key) + ("<NAME>" if recursive else "")
+    return " ".join([*words, key, "-F file=@<FILE>"])
+
+
+def _field(name: str, value: str) -> str:
+    """Return a form field as a shell and curl take it literally, whatever the name of an object holds."""
+    if value[:1] in {"@", "<"} or any(mark in value for mark in ';,"\\'):  # curl reads more into these
+        value = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f"-F {shlex.quote(f'{name}={value}')}"
 
 
 def list_(shell: Shell, line: Line) -> None:

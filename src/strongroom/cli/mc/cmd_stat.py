@@ -1,6 +1,7 @@
 """mc stat (mc.md 9.7): objects with their encryption in the new and the old form, buckets with their properties."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from urllib.parse import unquote
 
 from strongroom.cli.mc.encryption import Encryption, encryption
@@ -26,10 +27,11 @@ from strongroom.sdk.s3_errors import NoSuchBucket, S3Error
 SSE = "x-amz-server-side-encryption"
 _DROPPED = ("accept-ranges content-length content-security-policy date etag last-modified server vary connection "
                     "strict-transport-security x-amz-id-2 x-amz-request-id x-content-type-options x-xss-protection "
-                    "x-ratelimit-limit x-ratelimit-remaining x-amz-version-id x-amz-checksum-type x-amz-expiration "
-                    "x-amz-restore x-amz-replication-status x-amz-delete-marker x-amz-bucket-region "
+                    "x-ratelimit-limit x-ratelimit-remaining x-amz-version-id x-amz-checksum-type "
+                    "x-amz-delete-marker x-amz-bucket-region "
                     "transfer-encoding keep-alive x-amzn-requestid access-control-allow-origin")  # fmt: skip
-DROPPED = frozenset(_DROPPED.split())
+APART = ("expires", "x-amz-expiration", "x-amz-restore", "x-amz-replication-status")  # have lines of their own
+DROPPED = frozenset((*_DROPPED.split(), *APART))
 
 
 def canonical(name: str) -> str:
@@ -114,8 +116,7 @@ def _show_head(shell: Shell, target: Remote, entry: Entry, name: str, rules: Enc
                 if each not in DROPPED and not each.startswith(("x-amz-checksum-", "x-minio-"))}  # fmt: skip
     checksums = {each.removeprefix("x-amz-checksum-").upper(): value for each, value in headers.items()
                  if each.startswith("x-amz-checksum-") and each != "x-amz-checksum-type"}  # fmt: skip
-    rest = {each: headers[each] for each in ("x-amz-expiration", "x-amz-restore", "x-amz-replication-status")
-            if each in headers}  # fmt: skip
+    rest = {each: headers[each] for each in APART if each in headers}
     _show(shell, entry, name, metadata, checksums, rest)
 
 
@@ -149,6 +150,8 @@ def _record(entry: Entry, name: str, metadata: dict[str, str], checksums: dict[s
                                  "type": "folder" if entry.folder else "file"}  # fmt: skip
     if rest.get("x-amz-replication-status"):
         record["replicationStatus"] = rest["x-amz-replication-status"]
+    if rest.get("expires"):
+        record["expires"] = rfc3339(moment(rest["expires"]))
     if rest.get("x-amz-expiration"):
         record["expiration"], record["expirationRuleID"] = _expiration(rest["x-amz-expiration"])
     if metadata:
@@ -157,9 +160,19 @@ def _record(entry: Entry, name: str, metadata: dict[str, str], checksums: dict[s
         record["versionID"] = entry.version_id
     if entry.marker:
         record["deleteMarker"] = True
+    if rest.get("x-amz-restore"):
+        ongoing, until = _restore(rest["x-amz-restore"])
+        record["restore"] = {"OngoingRestore": ongoing, "ExpiryTime": rfc3339(until) if until else EPOCH_TEXT}
     if checksums:
         record["checksum"] = checksums
     return record
+
+
+def _restore(text: str) -> tuple[bool, datetime | None]:
+    """Read `ongoing-request="true"` or `ongoing-request="false", expiry-date="…"`."""
+    members = dict(part.strip().partition("=")[::2] for part in text.split('", '))
+    until = members.get("expiry-date", "").strip('"')
+    return members.get("ongoing-request", "").strip('"') == "true", moment(until) if until else None
 
 
 def _expiration(text: str) -> tuple[str, str]:
@@ -181,13 +194,17 @@ def _lines(shell: Shell, entry: Entry, name: str, metadata: dict[str, str], chec
     if entry.version_id:
         lines.append(f"VersionID : {entry.version_id}{' (delete-marker)' if entry.marker else ''} ")
     lines.append(f"Type      : {'folder' if entry.folder else 'file'} ")
+    if rest.get("expires"):
+        lines.append(f"Expires   : {local(moment(rest['expires']))} ")
     if rest.get("x-amz-expiration"):
         when, rule = _expiration(rest["x-amz-expiration"])
         lines.append(f"Expiration: {local(moment(when))} (lifecycle-rule-id: {rule}) ")
     if checksums:
         lines.append("Checksum  : " + " ".join(f"{kind}:{value}" for kind, value in sorted(checksums.items())))
     if rest.get("x-amz-restore"):
-        lines += ["Restore   :", f"  {rest['x-amz-restore']} "]
+        ongoing, until = _restore(rest["x-amz-restore"])
+        lines += _block("Restore   :", {**({"ExpiryTime": local(until)} if until else {}),
+                                        "Ongoing": str(ongoing).lower()})  # fmt: skip
     how = encryption_line(metadata)
     if how:
         lines.append(f"Encryption: {how}")

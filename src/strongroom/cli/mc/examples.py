@@ -126,8 +126,8 @@ admin kms key delete my key-one --after 30d
 admin kms key restore my key-one
 admin kms key usage my key-one
 admin config get my api
-admin config set my region name=eu-one
-admin config reset my region
+admin config set my site region=eu-one
+admin config reset my site
 admin config export my > settings.txt
 admin config import my < settings.txt
 admin trace -v --errors my

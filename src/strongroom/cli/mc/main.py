@@ -108,7 +108,10 @@ def _run(line: Line, program: str) -> int:
     from strongroom.errors import Error
 
     console = Console(program=program, as_json=line.on("json"), quiet=line.on("quiet"), color=not line.on("no-color"))
-    folder = line.text("config-dir") or str(Path.home() / f".{program}")
+    folder = line.text("config-dir") or os.path.join(os.path.expanduser("~"), f".{program}")
+    if folder == os.path.join("~", f".{program}"):  # nobody knows where that is
+        console.fatal(Fatal("Unable to find the home folder.", "Set HOME, or name a folder with --config-dir."))
+        return 1
     store = Store(Path(folder).absolute())
     text, several = line.text, line.many
     flags = Globals(line.on("insecure"), line.on("debug"), tuple(several("ca")), tuple(several("resolve")),

@@ -4,12 +4,13 @@ import os
 
 import pytest
 
-from strongroom.cli.mc import moving
+from strongroom.cli.mc import cmd_stat, moving
 from strongroom.cli.mc.aliases import Alias, check_keys, write_private
 from strongroom.cli.mc.console import Console
 from strongroom.cli.mc.encryption import Encryption, customer_key
 from strongroom.cli.mc.failures import Failed, Fatal
-from strongroom.cli.mc.listing import Look, local_entries, local_entry
+from strongroom.cli.mc.listing import Entry, Look, local_entries, local_entry
+from strongroom.cli.mc.main import main
 from strongroom.cli.mc.moving import Job, Mover
 from strongroom.cli.mc.progress import Progress
 from strongroom.cli.mc.shell import Local, Remote
@@ -137,3 +138,25 @@ def test_what_xml_cannot_hold_is_not_written(text):
 
 def test_line_ends_survive_xml():
     assert element("Key", "a\r\n\tb") == "<Key>a&#13;&#10;&#9;b</Key>"
+
+
+def test_nobody_at_home_is_said(monkeypatch, capsys):
+    monkeypatch.delenv("MC_CONFIG_DIR", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert main(["alias", "list"], "mc") == 1
+    assert "Set HOME, or name a folder with --config-dir." in capsys.readouterr().err
+
+
+def test_restored_and_expiring_objects_are_described():
+    shell = type("Shell", (), {"console": Console(color=False)})
+    rest = {"expires": "Fri, 31 Jan 2031 12:00:00 GMT",
+            "x-amz-restore": 'ongoing-request="false", expiry-date="Sat, 01 Feb 2031 00:00:00 GMT"'}  # fmt: skip
+    record = cmd_stat._record(Entry("k"), "k", {}, {}, rest)
+    assert record["expires"] == "2031-01-31T12:00:00Z"
+    assert record["restore"] == {"OngoingRestore": False, "ExpiryTime": "2031-02-01T00:00:00Z"}
+    lines = cmd_stat._lines(shell, Entry("k"), "k", {}, {}, rest)
+    assert any(row.startswith("Expires   : 2031-01-31") for row in lines)
+    assert lines[-3] == "Restore   :"
+    assert lines[-1] == "  Ongoing   : false "
+    lines = cmd_stat._lines(shell, Entry("k"), "k", {}, {}, {"x-amz-restore": 'ongoing-request="true"'})
+    assert lines[-1] == "  Ongoing: true "
