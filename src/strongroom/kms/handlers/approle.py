@@ -123,7 +123,10 @@ class AppRole(AppRoleSecrets):
                 raise Refused("local_secret_ids can only be modified during role creation")
             role.local_secret_ids = call.get("local_secret_ids")
         old_id = "" if fresh else role.role_id
-        warnings = role.take(call)
+        role.take(call)
+        given, warnings = call.get("token_type"), []
+        if given != role.adjusted(given):
+            warnings.append(f"{given} has no useful meaning; adjusting to {role.token_type}")
         self._take_secret_fields(call, role)
         if call.has("role_id"):
             role.role_id = call.get("role_id")

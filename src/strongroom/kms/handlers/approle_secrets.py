@@ -62,6 +62,10 @@ class Role(TokenRules):
     def __repr__(self) -> str:
         return f"Role({self.name!r})"
 
+    def adjusted(self, kind: str) -> str:
+        """Return a given token type: a role has no defaults of a mount."""
+        return kind.removeprefix("default-")
+
 
 HIDDEN = {"name", "role_id", "key", "old"}
 

@@ -13,6 +13,7 @@ from strongroom.audit.times import nanoseconds_text
 from strongroom.errors import Error, Unavailable
 from strongroom.kms.domain.entries import Work
 from strongroom.kms.domain.errors import Forbidden, Refused, UnsupportedPath
+from strongroom.kms.domain.fields import to_bool
 from strongroom.kms.domain.records import AuditDevice, AuditTable
 from strongroom.kms.domain.values import rfc3339
 from strongroom.kms.handlers.audit_device import Device, Sink
@@ -22,6 +23,7 @@ from strongroom.kms.wire import gojson
 from strongroom.kms.wire.policies import one_error
 
 TABLE = "core/audit"
+SWITCHES = ("hmac_accessor", "log_raw", "elide_list_responses", "skip_test")
 UNLOGGED = "no audit device could log the request"
 OpenSink = Callable[[str, Mapping[str, str], bytes], Sink]
 """Opens a device of a type with options; raises Refused with the protocol's text."""
@@ -67,11 +69,13 @@ class Audit:
 
     def enable(self, call: Call, path: str, kind: str, description: str, options: dict[str, str], local: bool) -> None:
         """Add a device, after a test line; raise Refused."""
-        if any(device.record.path == path for device in self.devices):
+        known = [device.record.path for device in self.devices]
+        if any(path.startswith(other) or other.startswith(path) for other in known):
             raise Refused("path already in use")
+        check_options(options)
         record = _record(path, kind, description, options, local)
         device = Device(record, self._open(record))
-        if options.get("skip_test") not in ("true", "1"):
+        if not to_bool(options.get("skip_test", "")):
             test = {"time": rfc3339(call.now), "type": "request", "auth": {"token_type": "default"}}
             test["request"] = {"id": str(uuid.uuid4()), "operation": "update", "namespace": {"id": "root"}}
             test["request"]["path"] = "sys/audit/test"  # type: ignore[index]
@@ -166,6 +170,15 @@ def _tail(error: str | None) -> bytes:
 
 def _root(call: Call) -> bool:
     return call.rules is not None and call.rules.root
+
+
+def check_options(options: Mapping[str, str]) -> None:
+    """Raise Refused for a switch of a device that is no boolean."""
+    for name in SWITCHES:
+        try:
+            to_bool(options.get(name, ""))
+        except ValueError as error:
+            raise Refused(f'strconv.ParseBool: parsing "{options[name]}": invalid syntax') from error
 
 
 def _record(path: str, kind: str, description: str, options: dict[str, str], local: bool = False) -> AuditDevice:

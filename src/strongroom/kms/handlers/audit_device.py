@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from strongroom.kms.domain import acl
+from strongroom.kms.domain.fields import to_bool
 from strongroom.kms.domain.records import AuditDevice, Mount, Token
 from strongroom.kms.domain.values import rfc3339_seconds
 from strongroom.kms.handlers.call import NAMES, Call, Reply
@@ -44,9 +45,9 @@ class Device:
         options = record.options
         self.record, self.sink = record, sink
         self.salt = record.salt.encode()
-        self.raw = options.get("log_raw") in ("true", "1")
-        self.hide_accessor = options.get("hmac_accessor", "true") not in ("false", "0")
-        self.elide = options.get("elide_list_responses") in ("true", "1")
+        self.raw = _switch(options, "log_raw", default=False)
+        self.hide_accessor = _switch(options, "hmac_accessor", default=True)
+        self.elide = _switch(options, "elide_list_responses", default=False)
         self.prefix = options.get("prefix", "").encode()
         self._auth: dict[tuple[int, int], tuple[Token, Any, bytes]] = {}
         self._heads: dict[tuple[int, str, int], tuple[Token, str, bytes]] = {}
@@ -299,6 +300,14 @@ class Device:
                 self._kept.clear()
             self._kept[raw] = shown
         return shown
+
+
+def _switch(options: Mapping[str, str], name: str, *, default: bool) -> bool:
+    """Return an option; one that an older release stored without looking counts as not given."""
+    try:
+        return to_bool(options[name]) if options.get(name) else default
+    except ValueError:
+        return default
 
 
 encode = msgspec.json.Encoder().encode  # keeps the order of members, as the original's lines have it

@@ -24,7 +24,7 @@ FIELDS = {
     "token_type": "text",
     "token_strictly_bind_ip": "bool",
 }
-TYPES = {"", "default", "service", "batch", "default-service", "default-batch"}
+TYPES = {"", "default", "service", "batch"}
 
 
 class TokenRules(msgspec.Struct):
@@ -42,8 +42,8 @@ class TokenRules(msgspec.Struct):
     token_strictly_bind_ip: bool = False
     old: list[str] = msgspec.field(default_factory=list)
 
-    def take(self, call: Call) -> list[str]:
-        """Change what the request gives; return warnings. Raises Refused."""
+    def take(self, call: Call) -> None:
+        """Change what the request gives; raise Refused."""
         self._old_names(call)
         for name in ("token_ttl", "token_max_ttl", "token_explicit_max_ttl"):
             if call.has(name):
@@ -56,12 +56,12 @@ class TokenRules(msgspec.Struct):
         if call.has("token_num_uses"):
             self.token_num_uses = call.get("token_num_uses")
         if call.has("token_type"):
-            self.token_type = call.get("token_type") or "default"
+            self.token_type = self.adjusted(call.get("token_type")) or "default"
         self._check()
-        given, self.token_type = self.token_type, self.token_type.removeprefix("default-")
-        if given == self.token_type:
-            return []
-        return [f"{given} has no useful meaning; adjusting to {self.token_type}"]
+
+    def adjusted(self, kind: str) -> str:
+        """Return a given token type as this method takes it."""
+        return kind
 
     def _old_names(self, call: Call) -> None:
         for new, old in (("token_policies", "policies"), ("token_period", "period")):
@@ -104,6 +104,15 @@ class TokenRules(msgspec.Struct):
         return Renewal(self.token_ttl, self.token_max_ttl, self.token_period, self.token_explicit_max_ttl)
 
 
+def _kind(wanted: str, mount: str) -> str:
+    """Return the type of a token: the mount's, unless that is a mere default and the role names one."""
+    if mount in ("service", "batch"):
+        return mount
+    if wanted in ("service", "batch"):
+        return wanted
+    return "batch" if mount == "default-batch" else "service"
+
+
 def log_in(
     call: Call,
     rules: TokenRules,
@@ -122,9 +131,7 @@ def log_in(
     maximum = min(rules.token_max_ttl or core.max_ttl(mount), core.max_ttl(mount))
     life = Lifetime(core.default_ttl(mount), maximum, rules.token_ttl, rules.token_period, rules.token_explicit_max_ttl)
     ttl, warnings = issue_ttl(life)
-    kind = rules.token_type if rules.token_type in ("service", "batch") else ""
-    if not kind:
-        kind = "batch" if mount.config.token_type in ("batch", "default-batch") else "service"
+    kind = _kind(rules.token_type, mount.config.token_type)
     token = Token("", random_text(24), policies, call.full, display_name, call.seconds, call.now)
     token.ttl, token.expires, token.orphan = ttl, call.seconds + ttl, True
     token.meta, token.kind, token.period = metadata or None, kind, rules.token_period

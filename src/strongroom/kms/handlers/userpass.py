@@ -89,6 +89,8 @@ class UserPass(Backend):
     async def write(self, call: Call) -> None:
         """Make or change a user; only the given fields change."""
         name, salt, made = call.captures["username"].lower(), os.urandom(16), b""
+        if call.has("password") and not call.get("password"):
+            raise Refused("missing password")
         if call.has("password"):  # before the record is read: others may change it while the hash is computed
             made = await self._hash(call, salt)
         user = self.user(call.view, name) or User(name=name)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from strongroom.errors import Tampered
 from strongroom.kms.domain import acl
-from strongroom.kms.domain.errors import Nothing, Refused
+from strongroom.kms.domain.errors import Refused
 from strongroom.kms.domain.fields import convert
 from strongroom.kms.handlers.audit import TABLE, Chained
 from strongroom.kms.handlers.call import Call, Reply, Route, route
@@ -90,17 +90,23 @@ class Audits:
         name = call.captures["header"]
         known = {key.lower(): value for key, value in self.core.audit.table.headers.items()}
         if name.lower() not in known:
-            raise Nothing(name)
+            raise Refused("Could not find header in config")
         return Reply(data={name: {"hmac": known[name.lower()]}}, hoist=True)
+
+    def _forget(self, header: str) -> None:
+        headers = self.core.audit.table.headers
+        for name in [name for name in headers if name.lower() == header.lower()]:
+            del headers[name]
 
     def set_header(self, call: Call) -> None:
         """Audit a request header, hashed or in clear."""
-        self.core.audit.table.headers[call.captures["header"]] = call.get("hmac")
+        self._forget(call.captures["header"])
+        self.core.audit.table.headers[call.captures["header"].lower()] = call.get("hmac")
         call.work.store(TABLE, self.core.audit.table)
 
     def delete_header(self, call: Call) -> None:
         """Audit a request header no longer."""
-        self.core.audit.table.headers.pop(call.captures["header"], None)
+        self._forget(call.captures["header"])
         call.work.store(TABLE, self.core.audit.table)
 
 

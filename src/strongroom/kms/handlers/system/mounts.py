@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from strongroom.kms.domain import acl
 from strongroom.kms.domain.errors import Nothing, Refused
-from strongroom.kms.domain.fields import convert, to_seconds
 from strongroom.kms.domain.mounts import FIXED, SPECIAL_TYPES, TOKEN, new_mount
 from strongroom.kms.domain.records import Mount, MountConfig
 from strongroom.kms.handlers.call import Call, Reply, Route, route
 from strongroom.kms.handlers.removal import Doomed
 from strongroom.kms.handlers.system.lockout_tuning import lockout_shown, take_lockout
+from strongroom.kms.handlers.system.mount_tuning import CONFIG, LISTS, take_config, take_token_type
 
 if TYPE_CHECKING:
     from strongroom.kms.handlers.core import Core
@@ -21,28 +21,11 @@ PLUGIN_VERSION = "v2.7.2+builtin.bao"
 SUPPORTED = {"kv", "approle", "transit", "userpass", "cert", "kubernetes"}
 SECRET_TYPES = {"kv", "kv-v1", "kv-v2", "generic", "transit", *SPECIAL_TYPES}
 AUTH_TYPES = {"approle", "userpass", "cert", "kubernetes", "token"}
-LISTS = (
-    "audit_non_hmac_request_keys",
-    "audit_non_hmac_response_keys",
-    "passthrough_request_headers",
-    "allowed_response_headers",
-)
-CONFIG = {
-    "default_lease_ttl": "any",
-    "max_lease_ttl": "any",
-    "force_no_cache": "bool",
-    "listing_visibility": "text",
-    "token_type": "text",
-    "description": "text",
-    "options": "map",
-    "plugin_version": "text",
-    "user_lockout_config": "map",
-} | dict.fromkeys(LISTS, "list")
 ENABLE = {
     "type": "text",
     "description": "text",
     "config": "map",
-    "options": "map",
+    "options": "pairs",
     "local": "bool",
     "seal_wrap": "bool",
     "external_entropy_access": "bool",
@@ -83,34 +66,6 @@ def shown(mount: Mount) -> dict[str, Any]:
         "config": settings,
     }
     return found | ({"deprecation_status": "supported"} if mount.type in SUPPORTED else {})
-
-
-def take_config(config: MountConfig, given: dict[str, Any]) -> None:
-    """Change a mount's tuning by what is given; raise Refused."""
-    for name, word in (("default_lease_ttl", "default"), ("max_lease_ttl", "max")):
-        value = given.get(name)
-        if value not in (None, ""):  # an empty text leaves it as it is: the command line sends one for flags not given
-            setattr(config, name, _ttl(value, word))
-    if given.get("force_no_cache") is not None:
-        config.force_no_cache = bool(given["force_no_cache"])
-    if given.get("listing_visibility") is not None:
-        config.listing_visibility = convert("listing_visibility", "text", given["listing_visibility"])
-        if config.listing_visibility not in ("", "hidden", "unauth"):
-            raise Refused(f"invalid listing_visibility {config.listing_visibility}")
-    if given.get("token_type"):
-        config.token_type = convert("token_type", "text", given["token_type"])
-    for name in LISTS:
-        if given.get(name) is not None:
-            setattr(config, name, convert(name, "list", given[name]))
-
-
-def _ttl(value: Any, word: str) -> int:
-    if value in ("", "system"):
-        return 0
-    try:
-        return int(to_seconds(value))
-    except ValueError as error:
-        raise Refused(f"unable to parse {word} TTL of {value}: {error}") from error
 
 
 class MountRoutes:
@@ -154,17 +109,24 @@ class MountRoutes:
 
     def enable(self, call: Call) -> None:
         """Mount an engine or auth method."""
-        path, kind = self.path(call), call.get("type") or call.get("plugin_name")
-        options = {k: convert(k, "text", v) for k, v in (call.get("options") or {}).items() if v is not None}
+        path, kind = self.path(call), call.get("type")
+        kind = call.get("plugin_name") if kind in ("", "plugin") else kind
+        options = call.get("options") or {}
         if not kind:
             raise Refused("backend type must be specified as a string")
         self._check_place(path, kind)
         if kind in ("kv-v1", "kv-v2"):
             kind, options = "kv", options | {"version": kind[-1]}
+        if "version" in options and kind != "kv":
+            what = "auth method" if self.head else "secrets engine"
+            raise Refused(f'{what} "{kind}" does not allow setting a version')
         if kind == "kv" and options.get("version", "1") not in ("1", "2"):
             raise Refused('nil backend of type "kv" returned from factory')
         config = MountConfig()
-        take_config(config, call.get("config") or {})
+        given = call.get("config") or {}
+        take_config(config, given)
+        if self.head:
+            take_token_type(config, path, given.get("token_type"))
         self._check_ttls(config)
         if self.head and not config.token_type:
             config.token_type = "default-service"  # noqa: S105
@@ -225,7 +187,9 @@ class MountRoutes:
         mount = self.core.live.mounts.get(path)
         if mount is None:
             raise Refused(f'cannot fetch sysview for path "{path}"')
-        found = shown(mount)["config"] | {
+        found = shown(mount)["config"]
+        found |= found.pop("user_lockout_config", {})
+        found |= {
             "default_lease_ttl": self.core.default_ttl(mount),
             "max_lease_ttl": self.core.max_ttl(mount),
             "description": mount.description,
@@ -242,6 +206,7 @@ class MountRoutes:
             raise Refused(f'tune of path "{path}" failed: no mount entry found')
         config = copy.deepcopy(mount.config)
         take_config(config, call.data)
+        take_token_type(config, path, call.data.get("token_type"))
         take_lockout(config, mount.type, call.get("user_lockout_config") if call.has("user_lockout_config") else None)
         if config.max_lease_ttl and config.default_lease_ttl > config.max_lease_ttl:
             raise Refused(
@@ -258,7 +223,7 @@ class MountRoutes:
     def _options(self, call: Call, mount: Mount) -> list[str]:
         """Change a KV mount's version; raise Refused for a way back."""
         options = call.get("options") or {}
-        version = convert("version", "text", options.get("version", "")) if options else ""
+        version = options.get("version", "")
         if not version:
             return []
         current = (mount.options or {}).get("version", "1")
