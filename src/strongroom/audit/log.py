@@ -74,12 +74,12 @@ class AuditLog:
     @property
     def head(self) -> str:
         """The chain value after the last line, hexadecimal: what `verify --head` compares with."""
-        self._settle()
+        self.settle()
         return self._chain.head.hex()
 
     def add(self, members: str) -> None:
         """Write one event now; members is the text of a JSON object without its closing brace."""
-        self._settle()
+        self.settle()
         self._write([members])
 
     def later(self, make: Callable[..., str], *of: Any) -> Callable[[], None]:
@@ -102,7 +102,7 @@ class AuditLog:
         except Exception as error:  # a fault of ours; it must not let answers leave that count on a line
             self._lose(len(lines), f"{type(error).__name__}: {error}", error)
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Write what waits, so that lines keep their order; whose answers wait for it hear of a failure."""
         with contextlib.suppress(Unavailable):
             self._batch.settle()
@@ -143,20 +143,25 @@ class AuditLog:
 
     def checkpoint(self, time_text: str) -> None:
         """Add a checkpoint if lines came since the last one; time_text is RFC 3339. To be called once a second."""
-        self._settle()
+        self.settle()
         if self.active and self.lines != self._sealed:
             self.add(self._chain.checkpoint(time_text))
             self._sealed = self.lines
 
     def subscribe(self, subscriber: Callable[[bytes], None]) -> Callable[[], None]:
         """Give every line from now on to subscriber too; call what is returned to end that."""
-        self._settle()
+        self.settle()
         self._subscribers.append(subscriber)
         return lambda: self._subscribers.remove(subscriber)
 
+    def take_subscribers(self, before: "AuditLog") -> None:
+        """Give every line from now on to those who listen to the log that this one replaces, too."""
+        before.settle()
+        self._subscribers = before._subscribers
+
     def close(self) -> None:
         """Make everything durable and end."""
-        self._settle()
+        self.settle()
         self._stop.set()
         self._dirty.set()
         if self._thread is not None:

@@ -49,16 +49,20 @@ class Flags:
 
 def load(file: str | Path, env: Mapping[str, str] | None = None, flags: Flags = Flags()) -> Settings:
     """Read a configuration file; raise BadSettings with the original's text where it has one."""
+    settings = loads(_as_yaml(file, _read(file)), os.environ if env is None else env, flags)
+    watched = (str(file), *filter(None, (settings.tls.key, settings.tls.cert, settings.tls.ca)))
+    return dataclasses.replace(settings, files=watched)
+
+
+def _read(file: str | Path) -> str:
     try:
         with open(file, "rb") as source:  # an empty name is no folder, as Path("") would be
-            data = source.read()
+            data = source.read(MAX_FILE + 1)
     except OSError as error:
         raise BadSettings(f"open {file}: {(error.strerror or str(error)).lower()}") from error
     if len(data) > MAX_FILE:
         raise BadSettings(f"{file}: larger than {MAX_FILE} bytes")
-    settings = loads(_as_yaml(file, data.decode(errors="replace")), os.environ if env is None else env, flags)
-    watched = (str(file), *filter(None, (settings.tls.key, settings.tls.cert, settings.tls.ca)))
-    return dataclasses.replace(settings, files=watched)
+    return data.decode(errors="replace")
 
 
 def _as_yaml(file: str | Path, text: str) -> str:
@@ -73,11 +77,7 @@ def _as_yaml(file: str | Path, text: str) -> str:
 
 def load_store(file: str | Path, env: Mapping[str, str] | None = None) -> StoreSettings:
     """Return only the key store that a configuration file names; the rest need not be complete. Raises BadSettings."""
-    try:
-        text = Path(file).read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise BadSettings(f"open {file}: {(error.strerror or str(error)).lower()}") from error
-    document = parse(_as_yaml(file, text), os.environ if env is None else env, "kesconf.ymlFile")
+    document = parse(_as_yaml(file, _read(file)), os.environ if env is None else env, "kesconf.ymlFile")
     _check_version(document)
     found = kes_old.read(document, "")[0] if kes_old.is_old(document) else document.read(kes_schema.CURRENT)
     return read_store(found.get("keystore") or {})

@@ -16,6 +16,8 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from strongroom.errors import BadSettings
 
+MAX_DEPTH = 32  # of mappings and lists in one another
+MAX_SECONDS = float(2**63 // 10**9)  # what a Go duration can hold
 _TRUE = {"y", "Y", "yes", "Yes", "YES", "on", "On", "ON"}
 _FALSE = {"n", "N", "no", "No", "NO", "off", "Off", "OFF"}
 _REFERENCE = re.compile(r"\s*\$\{(.*)\}\s*", re.DOTALL)
@@ -173,6 +175,8 @@ def parse(text: str, env: Mapping[str, str], root: str) -> Document:
         raise BadSettings(f"yaml: {line}{_problem(str(error.problem))}") from error
     except YAMLError as error:
         raise BadSettings(f"yaml: {error}") from error
+    except RecursionError:
+        raise BadSettings("yaml: mappings or lists lie too deep in one another") from None
     if node is None or (isinstance(node, ScalarNode) and _tag(node) == "null"):
         raise BadSettings("EOF")
     if not isinstance(node, MappingNode):
@@ -180,7 +184,7 @@ def parse(text: str, env: Mapping[str, str], root: str) -> Document:
         raise BadSettings(
             f"yaml: unmarshal errors:\n  line {line_of(node)}: cannot unmarshal !!{_tag(node)}{shown} into {root}"
         )
-    _refuse_duplicates(node)
+    _refuse_duplicates(node, (), set())
     return Document(node, env)
 
 
@@ -193,15 +197,23 @@ def _problem(text: str) -> str:
     return text
 
 
-def _refuse_duplicates(node: Node) -> None:
-    """Raise BadSettings when a mapping names a member twice."""
-    if isinstance(node, SequenceNode):
-        for one in node.value:
-            _refuse_duplicates(one)
-    if not isinstance(node, MappingNode):
+def _refuse_duplicates(node: Node, within: tuple[Node, ...], checked: set[int]) -> None:
+    """Raise BadSettings when a mapping names a member twice, or when a node holds itself.
+
+    within: what the node lies in; checked: nodes (by id) that need no second look, however often an alias names them.
+    """
+    if len(within) > MAX_DEPTH or any(node is outer for outer in within):
+        raise BadSettings(f"yaml: line {line_of(node)}: an anchor's value contains itself, or lies too deep")
+    if id(node) in checked or not isinstance(node, MappingNode | SequenceNode):
         return
+    checked.add(id(node))
+    within = (*within, node)
     lines: dict[str, int] = {}
-    for key, value in node.value:
+    for one in node.value:
+        if not isinstance(one, tuple):
+            _refuse_duplicates(one, within, checked)
+            continue
+        key, value = one
         name = str(key.value)
         if name in lines:
             raise BadSettings(
@@ -209,7 +221,7 @@ def _refuse_duplicates(node: Node) -> None:
                 f"already defined at line {lines[name]}"
             )
         lines[name] = line_of(key)
-        _refuse_duplicates(value)
+        _refuse_duplicates(value, within, checked)
 
 
 def line_of(node: Node) -> int:
@@ -225,7 +237,8 @@ def duration(text: str) -> float | None:
     parts = list(_PART.finditer(rest))
     if not rest or "".join(part[0] for part in parts) != rest:
         return None
-    return sign * sum(float(part[1]) * _UNITS[part[2]] for part in parts)
+    seconds = sum(float(part[1]) * _UNITS[part[2]] for part in parts)
+    return sign * seconds if seconds <= MAX_SECONDS else None
 
 
 def _bool(text: str, tag: str) -> bool | None:

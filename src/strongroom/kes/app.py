@@ -71,6 +71,11 @@ class App:
         tls = listener_tls(settings)
         old = self.entrance.state
         state = await _make_state(settings, self.log, old.keyring.changes, _kept(old, settings))
+        try:
+            audit = self._audit_for(settings)
+        except (Error, OSError):
+            await _discard(state, old.keyring.store)
+            raise
         if not state.watch.read_at and settings.store == old.settings.store:
             state.keyring.fallback.adopt(old.keyring.entries, state.keyring.epoch)
         if self.server.tls is not None:
@@ -78,10 +83,23 @@ class App:
         self.entrance.replace(state)
         self.log.level = settings.error_level
         self.store = state.keyring.store
+        replaced, self.audit, self.entrance.server.audit = self.audit, audit, audit
+        if replaced is not audit:
+            await asyncio.to_thread(replaced.close)
         await old.watch.end()
         if old.keyring.store is not self.store:
             self._tasks = [task for task in self._tasks if not task.done()]
             self._tasks.append(asyncio.create_task(_retire(old)))
+
+    def _audit_for(self, settings: Settings) -> AuditLog:
+        """Return the audit log for new settings: the one that is open, or one in its place. Raises BadSettings."""
+        old = self.entrance.state.settings
+        if (settings.audit_on, settings.audit) == (old.audit_on, old.audit):
+            return self.audit
+        self.audit.settle()  # the same file may be opened again, and its chain goes on from its last line
+        audit = open_audit(settings, self.log)
+        audit.take_subscribers(self.audit)
+        return audit
 
     async def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Answer what runs, then end everything."""
@@ -144,12 +162,19 @@ async def _make_state(settings: Settings, log: Log, changes: Turns, kept: KeySto
         await watch.start()
         watch.every(max(settings.lock.within, 0.1), Deletions(keyring, watch).finish)
         await _make_keys(settings, keyring)
-    except (Error, asyncio.CancelledError):
+    except BaseException:
         await watch.stop()
         if store is not kept:
             await store.close()
         raise
     return State(settings, policies, keyring, watch, iso(time.time()), verify)
+
+
+async def _discard(state: State, kept: KeyStore) -> None:
+    """End a state that never came into use; kept is a store that another one goes on with."""
+    await state.watch.stop()
+    if state.keyring.store is not kept:
+        await state.keyring.store.close()
 
 
 async def _make_keys(settings: Settings, keyring: Keyring) -> None:
@@ -213,13 +238,13 @@ async def _every_second(app: App) -> None:
         await asyncio.sleep(1)
         try:
             app.audit.checkpoint(iso(time.time()))
-        except Error as error:
-            app.log.error(str(error))
+        except Exception as error:  # whatever it is, the next second is tried
+            app.log.error(str(error) or type(error).__name__)
         if time.monotonic() >= certificate_at and app.server.tls is not None:
             certificate_at = time.monotonic() + CERTIFICATE_SECONDS
             try:
                 app.server.tls.reload()
-            except BadSettings as error:
+            except Exception as error:  # the certificate that is there stays
                 app.log.error(f"failed to read the TLS certificate again: {error}")
 
 

@@ -12,6 +12,7 @@ from strongroom.errors import BadSettings
 from strongroom.kes.domain.errors import Unverified
 from strongroom.kes.domain.settings import Settings
 from strongroom.kes.handlers.routes import configured
+from strongroom.kes.wire.identity import UNREADABLE
 from strongroom.net.channel import TlsContext
 from strongroom.net.pem import certificates, read_pem
 from strongroom.net.tls_openssl import any_client_tls
@@ -66,6 +67,8 @@ def _check_usage(certificate: x509.Certificate) -> None:
         usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
         return  # without the extension every use is allowed
+    except UNREADABLE as error:
+        raise Unverified(f"forwarded certificate: {error}") from error
     if ExtendedKeyUsageOID.CLIENT_AUTH not in usage and ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE not in usage:
         raise Unverified("forwarded certificate: not for clients")
 

@@ -69,19 +69,23 @@ async def _reload_on_signal(app: "kes_app.App", load: Load, ready: Ready | None,
         print("SIGHUP signal received. Reloading configuration...", file=sys.stderr, flush=True)
         try:
             settings = load()
-        except (Error, OSError) as error:
-            print(f"Failed to reload server config: {error}", file=sys.stderr, flush=True)
+        except Exception as error:  # whatever it is, what runs goes on, and so does the next signal
+            print(f"Failed to reload server config: {_words(error)}", file=sys.stderr, flush=True)
             continue
         try:
             await app.reload(settings)
-        except (Error, OSError) as error:
-            print(f"Failed to update server configuration: {error}", file=sys.stderr, flush=True)
+        except Exception as error:
+            print(f"Failed to update server configuration: {_words(error)}", file=sys.stderr, flush=True)
             continue
         for warning in settings.warnings:
             print(f"Warning: {warning}", file=sys.stderr)
         if ready is not None:
             ready(settings, app.port)
         print("=> Reloading configuration after SIGHUP signal completed.\n", flush=True)
+
+
+def _words(error: Exception) -> str:
+    return str(error) if isinstance(error, Error | OSError) else f"{type(error).__name__}: {error}"
 
 
 async def _watch_files(app: "kes_app.App", hang_up: asyncio.Event) -> None:

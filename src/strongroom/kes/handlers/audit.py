@@ -33,7 +33,7 @@ def _context(context: bytes) -> str:
     """Return a context of strings as JSON; anything else is left out, because nobody knows what it holds."""
     try:
         members = json.loads(context)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "null"
     if not isinstance(members, dict) or not all(isinstance(value, str) for value in members.values()):
         return "null"

@@ -1,14 +1,16 @@
 """What every handler gets: the caller's words, and the parts of the server that they concern."""
 
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 
 from strongroom.audit.log import AuditLog
-from strongroom.errors import Unavailable
+from strongroom.errors import Error, Unavailable
 from strongroom.kes.domain.errors import KeyExists, KeyNotFound, OperationFailed
 from strongroom.kes.domain.policy import Policies
 from strongroom.kes.domain.settings import Settings
@@ -86,6 +88,18 @@ def listed(
     if "application/x-ndjson" not in call.request.headers.get("accept", ""):
         return None
     return Response(200, NDJSON, b"".join(msgspec.json.encode({member: name, **more(name)}) + b"\n" for name in names))
+
+
+def ours(error: Exception) -> Error:
+    """Return an error of ours: what nobody foresaw becomes one that says where, to be answered and audited like others.
+
+    Without its text, which may hold a secret.
+    """
+    if isinstance(error, Error):
+        return error
+    frames = traceback.extract_tb(error.__traceback__)[-8:]
+    places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+    return Error(f"{type(error).__name__} at {places}")
 
 
 @contextmanager

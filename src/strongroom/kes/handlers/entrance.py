@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from strongroom.errors import Denied, Error, Malformed, TooLarge
 from strongroom.kes.domain.errors import NoCertificate, StoreUnreachable
 from strongroom.kes.handlers.audit import audit_line
-from strongroom.kes.handlers.call import JSON, Call, Server, State
+from strongroom.kes.handlers.call import JSON, Call, Server, State, ours
 from strongroom.kes.handlers.proxy import forwarded, forwarded_address
 from strongroom.kes.handlers.routes import Route, configured
 from strongroom.kes.handlers.system import offline_header
@@ -86,8 +86,8 @@ class Entrance:
             call.body = buffered
             call.chunked = body.length is None
             return self._run(call, route, start)
-        except Error as error:
-            return self._finish(call, route, start, self._refused(call, error))
+        except Exception as error:
+            return self._finish(call, route, start, self._refused(call, ours(error)))
 
     def _run(self, call: Call, route: Route, start: int) -> Response | Awaitable[Response]:
         answer = route.work(call)
@@ -104,8 +104,11 @@ class Entrance:
                 response = await answer
         except TimeoutError:
             response = self._refused(call, StoreUnreachable(f"no answer within {route.timeout} s"))
-        except Error as error:
-            response = self._refused(call, error)
+        except asyncio.CancelledError:
+            self._finish(call, route, start, self._refused(call, StoreUnreachable("cut off: the server stops")))
+            raise  # what was begun may have been done: it has its audit line, and no answer
+        except Exception as error:
+            response = self._refused(call, ours(error))
         finally:
             counters.active -= 1
         return self._finish(call, route, start, response)
@@ -115,8 +118,8 @@ class Entrance:
         try:
             call.body, call.chunked = await _read(body, route.max_body), body.length is None
             answer = self._run(call, route, start)
-        except Error as error:
-            return self._finish(call, route, start, self._refused(call, error))
+        except Exception as error:
+            return self._finish(call, route, start, self._refused(call, ours(error)))
         return answer if isinstance(answer, Response) else await answer
 
     # ---- who may

@@ -17,13 +17,13 @@ async def begin_states(store: KeyStore) -> None:
 async def replace_generation(store: KeyStore, known: Generation, now: float) -> Generation:
     """Put a new `generation-` in the place of the old one. Somebody else's newer one serves as well.
 
-    now: seconds since 1970. Clients compare numbers, so one that was lost goes on at the milliseconds since then: no
+    now: seconds since 1970. Clients compare numbers, so one that was lost goes on at the microseconds since then: no
     store has had so many changes.
     """
     try:
         new = decode_entry(await store.get(GENERATION), Generation).next()
     except (KeyNotFound, StoredKeyDamaged):
-        new = known.next(int(now * 1000))
+        new = known.next(int(now * 1e6))
     await delete_if_there(store, GENERATION)
     try:
         await store.create(GENERATION, encode_entry(new))

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from strongroom.errors import Malformed
 from strongroom.kes.domain.errors import BadForwarding
 from strongroom.kes.domain.settings import TlsSettings
+from strongroom.kes.wire.identity import UNREADABLE
 from strongroom.messages import Request
 
 
@@ -22,7 +23,7 @@ def forwarded(request: Request, tls: TlsSettings) -> bytes:
         raise BadForwarding("too many client certificates are present")
     try:
         return _one_certificate(values[0])
-    except (ValueError, Malformed) as error:
+    except (*UNREADABLE, Malformed) as error:
         raise BadForwarding("invalid client certificate") from error
 
 

@@ -166,7 +166,8 @@ async def _stream(call: Call, subscribe: _Subscribe) -> AsyncIterator[bytes]:
     queue: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     def give(line: bytes) -> None:
-        queue.put_nowait(line if queue.qsize() < _STREAM_QUEUE else None)
+        if queue.qsize() <= _STREAM_QUEUE:  # the one behind the last line is the end, and nothing comes after it
+            queue.put_nowait(line if queue.qsize() < _STREAM_QUEUE else None)
 
     unsubscribe = subscribe(give)
     stop = lambda: queue.put_nowait(None)  # noqa: E731

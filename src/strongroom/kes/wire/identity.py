@@ -9,6 +9,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from strongroom.errors import Malformed
 from strongroom.kes.domain.errors import ManyCertificates, NoCertificate
 
+# What the library raises for a certificate that it cannot read.
+UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+
 
 def of_certificate(certificate: x509.Certificate) -> str:
     """Return the identity, 64 hexadecimal digits: SHA-256 of the SubjectPublicKeyInfo as the certificate has it."""
@@ -34,7 +37,7 @@ def of_peer(certificates: tuple[bytes, ...]) -> str:
         if not all(map(is_authority, others)):
             raise ManyCertificates(f"{len(certificates)} certificates")
         return of_certificate(leaf)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise NoCertificate(f"client certificate: {error}") from error
 
 
