@@ -38,6 +38,7 @@ def for_write(call: Call, record: BucketRecord) -> bytes:
         raise Refused("InvalidRequest", f"{UNTIL} is not a date")
     if when <= _now(call):
         raise Refused("InvalidRequest", "the retain until date must be in the future")
+    lock_xml.check_until(when)
     return pack_lock(Lock(mode, when, held))
 
 

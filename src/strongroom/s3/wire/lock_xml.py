@@ -12,6 +12,7 @@ MODES = ("GOVERNANCE", "COMPLIANCE")
 DAY = 24 * 3600 * 1_000_000_000  # nanoseconds
 YEAR = 365 * DAY
 MAX_DAYS, MAX_YEARS = 36500, 100
+LATEST = 2**64 - 1  # nanoseconds since the epoch: in July 2554 (AWS: 100 years from now)
 
 
 def parse_time(text: str) -> int | None:
@@ -22,6 +23,12 @@ def parse_time(text: str) -> int | None:
     except (ValueError, OverflowError):  # the latter: its year is 0 or 10000 in UTC
         return None
     return int(when.timestamp() * 1000) * 1_000_000
+
+
+def check_until(when: int) -> None:
+    """Raise Refused for a time, in nanoseconds, that a version's record cannot hold."""
+    if when > LATEST:
+        raise Refused("InvalidArgument", "the retain until date must lie before the year 2554")
 
 
 def check_configuration(body: bytes) -> xml.Node:
@@ -91,4 +98,5 @@ def parse_retention(body: bytes, now: int) -> Lock:
         raise Refused("MalformedXML")
     if when <= now:
         raise Refused("MalformedXML", "the retain until date must be in the future")
+    check_until(when)
     return Lock(mode, when)

@@ -56,6 +56,7 @@ def test_a_long_number(world, method, path, query, headers, body):
     assert answer.status < 500, (answer.status, answer.code)
 
 
+FAR = "9999-12-31T00:00:00Z"
 LATE = "9999-12-31T23:59:59-14:00"  # in UTC, the year 10000
 
 
@@ -99,6 +100,19 @@ def _moment_or_none(text):
         return batch._moment({"createdAfter": text}, "createdAfter")
     except Refused:
         return None
+
+
+@pytest.mark.parametrize("until", [FAR, "2554-07-22T00:00:00Z", "2554-07-21T00:00:00Z"])
+def test_a_retention_that_no_record_holds_is_refused(world, until):
+    headers = {"x-amz-object-lock-mode": "GOVERNANCE", "x-amz-object-lock-retain-until-date": until}
+    body = f"<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>{until}</RetainUntilDate></Retention>".encode()
+    md5 = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+    wanted = (200, "") if until.startswith("2554-07-21") else (400, "InvalidArgument")
+    answer = world.send("PUT", "/data/far", "", headers, b"x")
+    assert (answer.status, answer.code) == wanted
+    assert world.send("PUT", "/data/far", "", {}, b"x").status == 200
+    answer = world.send("PUT", "/data/far", "retention", {"content-md5": md5}, body)
+    assert (answer.status, answer.code) == wanted
 
 
 @pytest.mark.parametrize("read", [moment_of, parse_time, _moment_or_none])
