@@ -259,6 +259,8 @@ def _predefined(found: list[Any]) -> tuple[str, ...]:
     for name in names:
         if names.count(name) > 1:
             raise BadSettings(f"kesconf: invalid key config: key '{name}' is defined multiple times")
+        if name.endswith("-"):  # the original checks no names here; one of ours would be taken for a mark
+            raise BadSettings(f"kesconf: invalid key config: key '{name}' ends in '-', as only marks of key states do")
     return tuple(names)
 
 

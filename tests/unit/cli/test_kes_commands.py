@@ -262,3 +262,50 @@ def test_the_live_view_shows_rates_and_what_only_ours_counts(server: Any) -> Non
     console = Console(file=io.StringIO(), width=80)
     console.print(metric._table(now, before, 2.0))
     assert f"{lines / 2:.1f}" in next(row for row in console.file.getvalue().splitlines() if "Audit lines" in row)
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ("identity new --key k --cert c --dns münchen", "write it as DNS does"),
+        ("identity new --key k --cert c --expiry -1h", "would never be valid"),
+        ("identity new --key k --cert c --expiry 0s", "would never be valid"),
+        ("identity new --key k --cert c --expiry 99999999999h", "invalid duration"),
+        ("identity new --key k --cert c --ip 1.2.3", "IP address"),
+        ("identity new --key k --cert c na\udcffme", "character set"),
+        ("tool identity new --time=-1h", "would never be valid"),
+        ("tool identity new --time=1y", "invalid duration"),
+        ("key create na\udcffme", "character set"),
+        ("metric --rate 99999999999h", "invalid duration"),
+    ],
+)
+def test_bad_arguments_are_said_in_a_line(server: Any, words: str, problem: str, capsys: Any, tmp_path: Path) -> None:
+    told = run(words, capsys, 1)
+    assert told.startswith("Error: ")
+    assert problem in told
+    assert told.count("\n") == 1
+    assert not {"k", "c", "private.key", "public.cert"} & {one.name for one in tmp_path.iterdir()}
+
+
+def test_names_that_are_empty_are_none(server: Any, capsys: Any, tmp_path: Path) -> None:
+    assert main(["identity", "new", "--key", "k", "--cert", "c", "--dns", "", "--ip="], "kes") == 0
+    from cryptography import x509
+
+    made = x509.load_pem_x509_certificate((tmp_path / "c").read_bytes())
+    with pytest.raises(x509.ExtensionNotFound):
+        made.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+
+
+def test_a_message_is_any_bytes(server: Any, capsys: Any) -> None:
+    run("key create mine", capsys)
+    sealed = json.loads(run("key encrypt mine a\udcffb --json", capsys))["ciphertext"]
+    opened = json.loads(run(f"key decrypt mine {sealed} --json", capsys))["plaintext"]
+    assert opened == "Yf9i"  # 61 ff 62
+
+
+def test_no_password_is_said(server: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_: object) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("getpass.getpass", nobody)
+    assert run("identity new --key k --cert c --encrypt", capsys, 1) == "Error: no password was given\n"

@@ -29,7 +29,7 @@ def new(parsed: Parsed) -> int:
         raise Failed("private key file specified but no certificate file. Set the '--cert' flag")
     if cert_file and not key_file:
         raise Failed("certificate file specified but no private key file. Set the '--key' flag")
-    names, expiry = alternative_names(parsed), _expiry(parsed)
+    names, expiry = alternative_names(parsed), validity(parsed, "expiry")
     key = ApiKey.generate()
     if key_file:
         _write_pair(parsed, key, names, expiry)
@@ -49,8 +49,12 @@ def alternative_names(parsed: Parsed) -> "tuple[x509.GeneralName, ...]":
     """Return what --dns and --ip name."""
     from cryptography import x509
 
-    names: list[x509.GeneralName] = [x509.DNSName(one) for one in parsed.lists["dns"]]
-    for one in parsed.lists["ip"]:
+    names: list[x509.GeneralName] = []
+    for one in filter(None, parsed.lists["dns"]):
+        if not one.isascii():
+            raise parsed.usage(f'invalid argument "{one}" for "--dns" flag: write it as DNS does, as in xn--...')
+        names.append(x509.DNSName(one))
+    for one in filter(None, parsed.lists["ip"]):
         try:
             names.append(x509.IPAddress(ipaddress.ip_address(one.strip())))
         except ValueError:
@@ -59,13 +63,15 @@ def alternative_names(parsed: Parsed) -> "tuple[x509.GeneralName, ...]":
     return tuple(names)
 
 
-def _expiry(parsed: Parsed) -> datetime.timedelta:
+def validity(parsed: Parsed, flag: str) -> datetime.timedelta:
+    """Return how long a certificate shall be valid; raise Usage when it never would."""
     from strongroom.config.yaml import duration
 
-    seconds = duration(parsed["expiry"])
+    seconds, problem = duration(parsed[flag]), f'invalid argument "{parsed[flag]}" for "--{flag}" flag: '
     if seconds is None:
-        problem = f'invalid argument "{parsed["expiry"]}" for "--expiry" flag: time: invalid duration'
-        raise parsed.usage(f'{problem} "{parsed["expiry"]}"')
+        raise parsed.usage(f'{problem}time: invalid duration "{parsed[flag]}"')
+    if seconds < 1:
+        raise parsed.usage(f"{problem}the certificate would never be valid")
     return datetime.timedelta(seconds=seconds)
 
 

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
@@ -174,7 +175,7 @@ def encrypt(parsed: Parsed) -> int:
 
     async def work(kes: "KesClient") -> int:
         try:
-            _show({"ciphertext": await kes.encrypt(parsed.words[0], parsed.words[1].encode())}, parsed)
+            _show({"ciphertext": await kes.encrypt(parsed.words[0], os.fsencode(parsed.words[1]))}, parsed)
         except Error as error:
             raise Failed(f"failed to encrypt message: {error}") from error
         return 0

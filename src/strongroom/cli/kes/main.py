@@ -69,6 +69,11 @@ ABOUT: dict[tuple[str, ...], str] = {
     ("tool",): "Commands of 2020",
 }
 _HELP = {"-h", "--help"}
+_SAID: dict[type[BaseException], str] = {
+    UnicodeEncodeError: "an argument, or what it would print, is no text in this terminal's character set",
+    EOFError: "no password was given",
+    KeyboardInterrupt: "",  # whoever interrupts knows why
+}
 
 
 def main(words: list[str], name: str) -> int:
@@ -81,8 +86,8 @@ def main(words: list[str], name: str) -> int:
         return _dispatch(words, name)
     except (Usage, Failed, Error) as error:
         return _fail(str(error))
-    except KeyboardInterrupt:
-        return 1
+    except (UnicodeEncodeError, EOFError, KeyboardInterrupt) as error:
+        return _fail(_SAID[type(error)])
     except BrokenPipeError:
         sys.stderr.close()
         return 1

@@ -6,7 +6,7 @@ import os
 import sys
 
 from strongroom.cli.kes.flags import INSECURE, JSON, Command, Failed, Flag, Parsed
-from strongroom.cli.kes.identity import alternative_names, print_json, write_file
+from strongroom.cli.kes.identity import alternative_names, print_json, validity, write_file
 from strongroom.cli.kes.keys import DEK
 from strongroom.cli.kes.migrate import MIGRATE as TODAYS_MIGRATE
 from strongroom.errors import BadSettings, NotSupported
@@ -19,22 +19,19 @@ def identity_new(parsed: Parsed) -> int:
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
-    from strongroom.config.yaml import duration
     from strongroom.kes.wire.apikey import ApiKey, self_signed
 
     parsed.at_most(1)
-    seconds = duration(parsed["time"])
-    if seconds is None:
-        raise parsed.usage(f'invalid value "{parsed["time"]}" for flag --time')
+    valid_for = validity(parsed, "time")
     if not parsed.on("force"):
         for file, what in ((parsed["key"], "private key"), (parsed["cert"], "certificate")):
             if os.path.lexists(file):
                 raise Failed(f"{file} already exists: Use --force to overwrite the {what}")
     key = ApiKey.generate()
     name = parsed.words[0] if parsed.words else key.identity
-    now, validity = datetime.datetime.now(datetime.UTC), datetime.timedelta(seconds=seconds)
+    now = datetime.datetime.now(datetime.UTC)
     usages = (ExtendedKeyUsageOID.CLIENT_AUTH,)
-    certificate = self_signed(key.private_key, name, now, validity, usages, alternative_names(parsed))
+    certificate = self_signed(key.private_key, name, now, valid_for, usages, alternative_names(parsed))
     private = key.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     write_file(parsed["key"], private, 0o600)
     write_file(parsed["cert"], certificate, 0o600)
