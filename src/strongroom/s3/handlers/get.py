@@ -7,6 +7,7 @@ import msgspec
 from strongroom.errors import Denied
 from strongroom.messages import Response, Windows
 from strongroom.s3.domain import ranges
+from strongroom.s3.domain.checksums import COMPOSITE
 from strongroom.s3.domain.encryption import Kind
 from strongroom.s3.domain.names import check_key, check_version
 from strongroom.s3.domain.object_record import (
@@ -126,6 +127,15 @@ def checksum_of(meta: ObjectMeta, seal: ObjectSeal | None) -> ChecksumRecord | N
     return unpack_checksum(meta.checksum if seal is None else seal.open_checksum(meta.checksum))
 
 
+def _of_part(checksum: ChecksumRecord | None, number: int | None) -> ChecksumRecord | None:
+    """Return what an answer with a part tells: its own checksum, which composites know. number None: all of them."""
+    if checksum is None or number is None:
+        return checksum
+    if checksum.type != COMPOSITE or number > len(checksum.part_values):
+        return None
+    return ChecksumRecord(checksum.kind, checksum.part_values[number - 1], COMPOSITE)
+
+
 async def get_object(call: Call) -> Response:
     """Send an object, a range or a part of it; HEAD sends the headers alone."""
     head = call.request.method == "HEAD"
@@ -140,13 +150,15 @@ async def get_object(call: Call) -> Response:
         kept = [(wire.SHOWN[n], v) for n, v in found.meta.headers.items() if n in ("cache-control", "expires")]
         return Response(304, found.headers + kept)
     part = _extent(call, found, part_number)
-    wants_checksum = part.whole and call.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
+    complete = part.whole or part_number is not None  # a client may check what it gets against it
+    wants_checksum = complete and call.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
     seal = None
     if found.meta.seal and (not head or _needs_key(call, found, wants_checksum)):
         seal = await open_found(call, found)
     headers = _answer_headers(call, found, overrides) + part.headers
     if wants_checksum:
-        headers += wire.checksum_headers(checksum_of(found.meta, seal))
+        checksum = checksum_of(found.meta, seal)
+        headers += wire.checksum_headers(_of_part(checksum, part_number) if found.version.parts else checksum)
     call.happened("Accessed:Head" if head else "Accessed:Get", found.version, found.etag)
     status = 200 if part.whole else 206
     if head:

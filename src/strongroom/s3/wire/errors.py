@@ -29,7 +29,12 @@ _ALGORITHM_MISSING = (
 CODES: Mapping[str, tuple[int, str]] = {
     "AccessControlListNotSupported": (400, "The bucket does not allow ACLs"),
     "AccessDenied": (403, "Access Denied."),
-    "AccessForbidden": (403, "CORSResponse: This CORS request is not allowed."),
+    "AccessForbidden": (
+        403,
+        "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request "
+        "method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the "
+        "resource's CORS spec.",
+    ),
     "AllAccessDisabled": (403, "All access to this resource has been disabled."),
     "AuthorizationHeaderMalformed": (400, "The authorization header is malformed; the region is wrong."),
     "AuthorizationParametersError": (400, "Error parsing the Credential/X-Amz-Credential parameter."),

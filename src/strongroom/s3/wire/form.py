@@ -167,7 +167,7 @@ class FormPolicy:
         for operator, name, value in self.conditions:
             given = form.get(name, "")
             if not (given == value if operator == "eq" else given.startswith(value)):
-                text = f'Invalid according to Policy: Policy Condition failed: ["{operator}", "${name}", "{value}"]'
+                text = f"Invalid according to Policy: Policy Condition failed: [{operator}, ${name}, {value}]"
                 raise Refused("AccessDenied", text)
         for name in form:
             if name not in self.fields and name not in UNCHECKED and not name.startswith("x-ignore-"):
