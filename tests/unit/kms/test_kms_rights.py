@@ -116,3 +116,12 @@ async def test_what_is_remembered_of_rights_ends_with_them(tmp_path):
     assert await read(token) == []
     few = (await ask(replay, "POST", "auth/token/create", {"policies": "p", "num_uses": 2}))["auth"]["client_token"]
     assert await read(few) == ["a", "b"]
+
+
+async def test_capabilities_of_a_folder_are_those_that_a_list_of_it_meets(tmp_path):
+    replay = await unsealed(tmp_path)
+    text = 'path "kv/a" { capabilities = ["deny"] }\npath "kv/*" { capabilities = ["list"] }'
+    await ask(replay, "PUT", "sys/policies/acl/x", {"policy": text})
+    token = (await ask(replay, "POST", "auth/token/create", {"policies": ["x"]}))["auth"]["client_token"]
+    found = await ask(replay, "POST", "sys/capabilities", {"token": token, "paths": ["kv/a/", "kv/b/"]})
+    assert (found["data"]["kv/a/"], found["data"]["kv/b/"]) == (["deny"], ["list"])

@@ -194,9 +194,7 @@ class Acl:
         """Return the sorted capability names for a path; `["root"]`, `["deny"]` (vault.md 2.9)."""
         if self.root:
             return ["root"]
-        rule = self.rule(path)
-        if rule is None and path.endswith("/"):
-            rule = self.rule(path, listing=True)
+        rule = self.rule(path, listing=True)
         if rule is None or rule.capabilities & DENY or not rule.capabilities:
             return ["deny"]
         return sorted(name for name, bit in CAPABILITIES.items() if rule.capabilities & bit)
