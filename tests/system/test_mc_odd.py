@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from mc_shell import MC
+from mc_shell import MC, until
 
 
 def keys(shell, bucket):
@@ -114,6 +114,22 @@ def test_a_mirror_removes_nothing_for_a_source_that_is_not_there(shell):
     assert "Object does not exist" in shell.run("mirror", "--remove", "my/mirrored/typo", "kept", code=1)
     assert "is not a folder" in shell.run("mirror", "--remove", "my/mirrored/d/f", "kept", code=1)
     assert (shell.folder / "kept" / "precious").exists()
+
+
+def test_a_watched_folder_that_goes_away_takes_nothing_with_it(shell):
+    shell.run("mb", "my/watched")
+    (shell.folder / "source").mkdir()
+    (shell.folder / "source" / "f").write_text("f")
+    process = shell.start("mirror", "--watch", "--remove", "source", "my/watched", stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, text=True)  # fmt: skip
+    assert until(lambda: keys(shell, "my/watched"), bool) == ["f"]
+    (shell.folder / "source" / "g").write_text("g")
+    assert until(lambda: keys(shell, "my/watched"), lambda found: len(found) == 2) == ["f", "g"]
+    (shell.folder / "source").rename(shell.folder / "elsewhere")
+    assert "Unable to stat source `source`." in process.stderr.readline()
+    process.terminate()
+    process.communicate(timeout=30)
+    assert keys(shell, "my/watched") == ["f", "g"]
 
 
 def test_a_folders_name_is_no_prefix_for_locks_tags_and_undo(shell):

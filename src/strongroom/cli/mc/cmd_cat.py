@@ -93,8 +93,6 @@ def _pieces(place: Remote, line: Line, rules: Encryption) -> tuple[str, Iterator
             raise
         raise missing_object() from error
     headers, query = list(keys), []
-    if line.on("zip"):
-        headers.append(("X-Minio-Extract", "true"))
     offset, tail, part = _number(line, "offset"), _number(line, "tail"), _number(line, "part-number", 1)
     if sum(map(bool, (offset, tail, part))) > 1:
         raise Failed(INVALID)

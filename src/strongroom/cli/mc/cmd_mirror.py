@@ -21,6 +21,7 @@ SAME, SIZE, NEWER, FIRST, SECOND = 0, 2, 4, 5, 6  # as --json of diff numbers th
 CONDITIONS = {SIZE: "size", NEWER: "time"}
 POLL_SECONDS = 1.0
 RECONNECT_SECONDS = 2.0
+RETRIES = 3  # of an object that failed, with --retry
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,8 @@ def _show(shell: Shell, found: Difference, first: Target, second: Target) -> Non
 def mirror(shell: Shell, line: Line) -> None:
     """mc mirror SOURCE TARGET."""
     source, target = (shell.located(word) for word in line.args)
+    if line.on("active-active"):
+        raise Fatal("--active-active is not supported.", "Run `mirror --watch` in each direction.")
     try:
         _must_be_there(source, line.args[0])
         if isinstance(target, Remote) and not target.bucket and (isinstance(source, Local) or source.bucket):
@@ -164,7 +167,8 @@ class _Mirror:
                     progress.expect(job.entry.size)
                     progress.add(job.entry.size)
             else:
-                run_jobs(shell, jobs, mover, report, Cleaner(shell, enabled=False), workers_of(self.line), verb)
+                run_jobs(shell, jobs, mover, report, Cleaner(shell, enabled=False), workers_of(self.line), verb,
+                         RETRIES if self.line.on("retry") else 0)  # fmt: skip
         except (Error, OSError) as error:
             if isinstance(error, Fatal):
                 raise
@@ -242,18 +246,27 @@ class _Mirror:
                 now: dict[str, object] = {entry.key: (entry.size, entry.modified) for entry in folder_entries(source)}
                 if now != before:
                     before = now
-                    self.run(source, target)
-                    self.shell.console.flush()
+                    self._again(source, target)
         from strongroom.cli.mc.cmd_watch import batches
 
         while True:
             try:
                 for _ in batches(source, ["put", "delete"], source.key, ""):
-                    self.run(source, target)
-                    self.shell.console.flush()
+                    self._again(source, target)
             except (Incomplete, Unavailable) as error:  # broken: what was missed meanwhile is caught up with at once
                 self.shell.console.note(f"{self.shell.program}: {error}; trying again.")
             time.sleep(RECONNECT_SECONDS)
+
+    def _again(self, source: Target, target: Target) -> None:
+        """Compare and copy once more, if the source is still there: with --remove all would go."""
+        word = self.line.args[0]
+        try:
+            _must_be_there(source, word)
+        except (Error, OSError) as error:
+            self.shell.console.error(f"Unable to stat source `{word}`.", error)
+        else:
+            self.run(source, target)
+        self.shell.console.flush()
 
 
 class _Remover:

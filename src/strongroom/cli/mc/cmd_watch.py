@@ -10,7 +10,7 @@ from strongroom.cli.mc.failures import INVALID, Fatal
 from strongroom.cli.mc.flags import Line
 from strongroom.cli.mc.formats import size
 from strongroom.cli.mc.shell import Remote, Shell
-from strongroom.errors import Error
+from strongroom.errors import Error, Malformed
 
 KINDS = {"put": "s3:ObjectCreated:*", "delete": "s3:ObjectRemoved:*", "get": "s3:ObjectAccessed:*"}
 
@@ -60,7 +60,10 @@ def _events(line: bytes) -> Iterator[Event]:
     """Read one line; blanks keep the connection alive."""
     if not line.strip():
         return
-    document = json.loads(line)
+    try:
+        document = json.loads(line)
+    except ValueError as error:
+        raise Malformed(f"an event that is not JSON: {error}") from error
     for record in document.get("Records") or ():
         s3 = record.get("s3", {})
         item = s3.get("object", {})

@@ -1,6 +1,7 @@
 """Running many transfers: what the flags say about them, threads, the report, the removal of what was moved."""
 
 import threading
+import time
 from collections.abc import Iterable
 
 from strongroom.cli.mc.encryption import Encryption
@@ -16,6 +17,7 @@ from strongroom.sdk.crew import Crew
 from strongroom.sdk.s3 import BATCH
 from strongroom.sdk.s3_transfer import PART, Plan
 
+RETRY_SECONDS = 1.0
 WORKERS = 16  # objects at a time: a server commits what comes together (benchmarks/mc.py: 8 cost it a quarter more)
 
 
@@ -92,17 +94,22 @@ class Report:
 
 
 def run_jobs(shell: Shell, jobs: Iterable[Job], mover: Mover, report: Report, clean: "Cleaner", workers: int,
-             verb: str = "Failed to copy `{}`.") -> None:  # fmt: skip
-    """Do all jobs on so many threads; a failed one is reported and the others go on."""
+             verb: str = "Failed to copy `{}`.", retries: int = 0) -> None:  # fmt: skip
+    """Do all jobs on so many threads; a failed one is tried again, then reported, and the others go on."""
     left = set[str]()
 
     def work(job: Job) -> None:
         report.started(job)
-        try:
-            mover.move(job)
-            clean.moved(job)
-        except (Error, OSError, EOFError) as error:
-            shell.console.error(verb.format(job.source_name), error)
+        for number in range(retries, -1, -1):
+            try:
+                mover.move(job)
+                clean.moved(job)
+                break
+            except (Error, OSError, EOFError) as error:
+                if not number:
+                    shell.console.error(verb.format(job.source_name), error)
+                    break
+            time.sleep(RETRY_SECONDS)
         left.discard(job.source_name)
 
     crew = Crew(workers, work)

@@ -114,8 +114,9 @@ def _run(line: Line, program: str) -> int:
         return 1
     store = Store(Path(folder).absolute())
     text, several = line.text, line.many
+    headers = [*several("custom-header"), *(["x-minio-extract: true"] if line.on("zip") else [])]
     flags = Globals(line.on("insecure"), line.on("debug"), tuple(several("ca")), tuple(several("resolve")),
-                    text("limit-upload"), text("limit-download"), tuple(several("custom-header")))  # fmt: skip
+                    text("limit-upload"), text("limit-download"), tuple(headers))  # fmt: skip
     shell = Shell(console, store, flags, program=program)
     old = signal.signal(signal.SIGTERM, _terminate)
     try:

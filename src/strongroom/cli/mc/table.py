@@ -104,7 +104,7 @@ OBJECTS = (
     _c("head", "print the first lines of objects", "cmd_cat:head", "TARGET...",
        text("lines n", "how many lines (10)", "", "N"), REWIND, VERSION_ID, ZIP, ENC_C, ENC[4], least=1),
     _c("pipe", "store standard input as an object", "cmd_cat:pipe", "TARGET", CLASS, ATTR, TAGS, CHECKSUM, *ENC,
-       text("concurrent", "parts at a time (1)", "", "N"), PART_SIZE, least=1, most=1),
+       text("concurrent", "parts at a time (4)", "", "N"), PART_SIZE, least=1, most=1),
     _c("stat", "describe objects and buckets", "cmd_stat:stat", "TARGET...", RECURSIVE, VERSIONS, REWIND, VERSION_ID,
        on("no-list", "ask for the object only"), ENC_C, ENC[4], least=1),
     _c("rm", "remove objects", "cmd_rm:rm", "TARGET...", RECURSIVE, on("force", "do not ask for this flag"),

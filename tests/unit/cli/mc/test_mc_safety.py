@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from strongroom.cli.mc import cmd_stat, moving
+from strongroom.cli.mc import cmd_stat, jobs, moving
 from strongroom.cli.mc.aliases import Alias, check_keys, write_private
 from strongroom.cli.mc.console import Console
 from strongroom.cli.mc.encryption import Encryption, customer_key
@@ -160,3 +160,25 @@ def test_restored_and_expiring_objects_are_described():
     assert lines[-1] == "  Ongoing   : false "
     lines = cmd_stat._lines(shell, Entry("k"), "k", {}, {}, {"x-amz-restore": 'ongoing-request="true"'})
     assert lines[-1] == "  Ongoing: true "
+
+
+@pytest.mark.parametrize(("failures", "tries", "failed"), [(0, 1, False), (2, 3, False), (9, 4, True)])
+def test_with_retries_a_failed_object_is_tried_again(tmp_path, monkeypatch, capsys, failures, tries, failed):
+    tried = []
+
+    class _Failing:
+        progress = Progress(Console(quiet=True))
+
+        def move(self, _):
+            tried.append(1)
+            if len(tried) <= failures:
+                raise Failed("not now")
+
+    monkeypatch.setattr(jobs, "RETRY_SECONDS", 0.0)
+    (tmp_path / "f").touch()
+    shell = _Shell(tmp_path)
+    shell.console = Console(quiet=True)
+    report, clean = jobs.Report(shell, _Failing.progress), jobs.Cleaner(shell, enabled=False)
+    jobs.run_jobs(shell, [job(tmp_path / "f")], _Failing(), report, clean, 1, retries=3)
+    assert (len(tried), shell.console.failed) == (tries, failed)
+    assert capsys.readouterr().err.count("<ERROR>") == failed
