@@ -97,3 +97,24 @@ async def test_a_due_rotation_happens_once(tmp_path):
     await replay.core.rotate_if_due()
     await replay.core.rotate_if_due()
     assert replay.core.live.entries.keyring.newest.number == 2
+
+
+async def test_a_rekey_that_is_being_stored_takes_no_second_quorum(tmp_path):
+    replay = await world(tmp_path)
+    key, store = replay.known["k"], replay.core.store
+    root = replay.known["root"]
+    begun = (await ask(replay, "PUT", "sys/rotate/root/init", {"secret_shares": 1, "secret_threshold": 1}))["data"]
+    assert (begun["started"], begun["progress"], begun["verification_required"]) == (True, 0, False)
+    store.held = []
+    body = {"key": key, "nonce": begun["nonce"]}
+    first = asyncio.ensure_future(post(replay, "sys/rotate/root/update", body, root))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    second = await post(replay, "sys/rotate/root/update", body, root)
+    held, store.held = store.held, None
+    for writes, done in held:
+        store.submit(writes, done)
+    status, answer = await first
+    assert (status, second[0]) == (200, 400)
+    replay.known["k"] = answer["data"]["keys"][0]
+    await unsealed_again(replay)

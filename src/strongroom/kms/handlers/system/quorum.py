@@ -72,9 +72,8 @@ class Quorum:
                 if reply is None:
                     return None
                 data = msgspec.json.decode(reply.bare)
-                shown = {
-                    k: v for k, v in data.items() if k == "otp" or (v not in ("", None) and (v or k not in dropped))
-                }
+                quiet = frozenset() if data.get("started") else dropped
+                shown = {k: v for k, v in data.items() if k == "otp" or (v not in ("", None) and (v or k not in quiet))}
                 return Reply(data=shown)
 
             return run

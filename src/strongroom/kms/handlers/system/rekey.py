@@ -165,6 +165,7 @@ class Rekeying(Quorum):
     async def _finish(self, rekey: Rekey) -> None:
         """Make the new key the one that counts."""
         core, live = self.core, self.core.live
+        self.rekeying = None  # nobody adds shares to it, or gives it up, while it is stored
         if core.auto_seal is None:
             config = SealConfig("shamir", rekey.shares, rekey.threshold)
             async with core.keys_lock:
@@ -178,7 +179,6 @@ class Rekeying(Quorum):
             work = core.work()
             work.put(RECOVERY_KEY, rekey.new_key)
             await work.entries.commit(work.take(), [self.sealing.save_config(config, RECOVERY)]).wait()
-        self.rekeying = None
 
     def _verifying(self, call: Call) -> tuple[Rekey, Gathering]:
         self.unauthenticated(call, refused=call.listener.disable_unauthed_rekey)
