@@ -125,7 +125,7 @@ class VaultClient:
                 answer = await self._once(method, url, headers, body)
                 if answer.status in REDIRECTS:
                     answer = await self._once(method, _elsewhere(url, answer), headers, body)
-            except (Unavailable, Incomplete) as error:
+            except (Unavailable, Incomplete, ValueError) as error:  # or a redirect to what is no address
                 if last:
                     raise Unavailable(str(error)) from error
             else:
@@ -208,7 +208,7 @@ def _login(document: dict[str, Any]) -> Login:
 
 
 def _elsewhere(url: str, answer: ClientAnswer) -> str:
-    """Return where a redirect leads, the token with it: never out of TLS. Raises Unavailable."""
+    """Return where a redirect leads, the token with it: never out of TLS. Raises Unavailable, ValueError."""
     target = urljoin(url, answer.headers.get("location", ""))
     if target == url or (url.startswith("https://") and not target.startswith("https://")):
         raise Unavailable(f"the server redirects to '{target}'")

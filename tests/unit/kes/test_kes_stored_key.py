@@ -1,5 +1,8 @@
 """Stored keys: what is written is read, and any other bytes are damaged (docs/formats/kes-stored-key.md)."""
 
+import json
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,3 +39,21 @@ def test_times() -> None:
     assert Moment(1795398496, 634936432).text() == "2026-11-23T01:48:16.634936432Z"
     assert Moment(1795398496, 500_000_000).text() == "2026-11-23T01:48:16.5Z"
     assert Moment(-62135596800).text() == "0001-01-01T00:00:00Z"
+
+
+_KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"algorithm": ["AES256"]},
+        {"algorithm": {"AES256": 1}},
+        {"created_at": "0001-01-01T00:00:00+14:00"},
+        {"created_at": "9999-12-31T23:59:59-14:00"},
+        {"created_by": ["x"]},
+    ],
+)
+def test_odd_members_of_an_old_key_are_damage(members: dict[str, object]) -> None:
+    with pytest.raises(StoredKeyDamaged):
+        decode(json.dumps({"bytes": _KEY} | members).encode())

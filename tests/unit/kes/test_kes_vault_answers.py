@@ -1,8 +1,10 @@
 """Whatever a server at a Vault's address answers becomes one of the port's errors, and absence only if it says so."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 
@@ -171,3 +173,33 @@ def test_a_login_file_that_is_no_text_is_said(tmp_path: Path) -> None:
     (tmp_path / "jwt").write_bytes(b"\xff\xfe")
     with pytest.raises(BadSettings, match="not UTF-8"):
         jwt_of(str(tmp_path / "jwt"))
+
+
+@pytest.mark.parametrize("location", ["https://[bad", "http://host:port/", "//", "\\\\"])
+async def test_a_redirect_to_no_address_is_a_failure(
+    server: tuple[Answering, str], store: VaultStore, location: str
+) -> None:
+    server[0].status, server[0].headers = 307, (("Location", location),)
+    with pytest.raises(StoreUnreachable):
+        await store.get("mine")
+
+
+async def test_a_seal_is_looked_at_again_after_a_fault(
+    store: VaultStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faults = [RuntimeError("a fault"), RuntimeError("a fault")]
+    looked = asyncio.Event()
+
+    async def status() -> float:
+        if faults:
+            raise faults.pop()
+        looked.set()
+        return 0.0
+
+    monkeypatch.setattr(store, "status", status)
+    monkeypatch.setattr(store, "_settings", replace(store._settings, ping=0.1))
+    watching = asyncio.create_task(store._watch_seal())
+    async with asyncio.timeout(5):
+        await looked.wait()
+    watching.cancel()
+    assert "RuntimeError: a fault" in capsys.readouterr().out

@@ -53,10 +53,15 @@ def _decode_protobuf(value: bytes) -> StoredKey:
     if kind not in (KeyType.AES256, KeyType.CHACHA20):
         raise StoredKeyDamaged(f"stored key: type {kind!r}")
     seconds = _signed(_int(times.get(1, 0)))
-    created_at = Moment(seconds, _int(times.get(2, 0)))
-    if not -62135596800 <= seconds < 253402300800 or not 0 <= created_at.nanos < 10**9:
-        raise StoredKeyDamaged("stored key: its time is out of range")
+    created_at = _in_range(Moment(seconds, _int(times.get(2, 0))))
     return StoredKey(_key(secret.get(1)), KeyType(_int(kind)), _hmac_key(hmac_fields), created_at, created_by)
+
+
+def _in_range(moment: Moment) -> Moment:
+    """Return a time of the years 1 to 9999; raise StoredKeyDamaged for others, which no answer can hold."""
+    if not ABSENT.seconds <= moment.seconds < 253402300800 or not 0 <= moment.nanos < 10**9:
+        raise StoredKeyDamaged("stored key: its time is out of range")
+    return moment
 
 
 def _hmac_key(fields: dict[int, int | bytes] | None) -> bytes | None:
@@ -72,7 +77,7 @@ def _decode_json(document: object) -> StoredKey:
         raise StoredKeyDamaged("stored key: not an object")
     members = {str(name).lower(): value for name, value in document.items()}
     algorithm, created_by = members.get("algorithm") or "AES256", members.get("created_by") or ""
-    if algorithm not in CIPHERS or not isinstance(created_by, str):
+    if not isinstance(algorithm, str) or algorithm not in CIPHERS or not isinstance(created_by, str):
         raise StoredKeyDamaged("stored key: unknown algorithm or wrong types")
     try:
         key = base64.b64decode(str(members.get("bytes") or "").replace("\n", "").replace("\r", ""), validate=True)
@@ -96,7 +101,7 @@ def _moment(text: object) -> Moment:
         since = datetime.datetime.fromisoformat(whole) - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
     except (ValueError, OverflowError) as error:
         raise StoredKeyDamaged(f"stored key: time {text!r}") from error
-    return Moment(since.days * 86400 + since.seconds, int((found[7] or "").ljust(9, "0")[:9]))
+    return _in_range(Moment(since.days * 86400 + since.seconds, int((found[7] or "").ljust(9, "0")[:9])))
 
 
 def _key(value: int | bytes | None) -> bytes:

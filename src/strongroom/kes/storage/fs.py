@@ -6,6 +6,7 @@ never a file with half a key, and the folder is synced before the answer.
 
 import asyncio
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -18,6 +19,7 @@ from strongroom.kes.domain.pages import page
 
 MAX_VALUE = 1 << 20  # bytes
 LEFTOVER_SECONDS = 3600.0  # age at which a temporary file belongs to nobody any more
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS}
 _TEMPORARY = re.compile(r"\.[0-9A-Za-z_-]{1,128}\.[0-9a-f]{16}")
 _NAME = re.compile(r"[0-9A-Za-z_-]{1,128}")
 
@@ -34,6 +36,7 @@ class FileStore:
         try:
             _make(self._folder)
             self._remove_leftovers()
+            self._device = os.stat(self._folder).st_dev
         except FileExistsError:
             raise BadSettings(f"fs: '{folder}' is not a directory") from None
         except OSError as error:
@@ -49,11 +52,22 @@ class FileStore:
     async def status(self) -> float:
         """Look at the folder; raise StoreUnreachable when it is gone."""
         start = time.monotonic()
+        await asyncio.to_thread(self._check_folder)
+        return time.monotonic() - start
+
+    def _check_folder(self) -> None:
+        """Raise StoreUnreachable when the folder is gone, or is not the one of the start: unmounted, most likely.
+
+        No key is missing then, and none must be made in its place.
+        """
         try:
-            await asyncio.to_thread(os.stat, self._folder)
+            device = os.stat(self._folder).st_dev
         except OSError as error:
             raise StoreUnreachable(f"fs: {error}") from error
-        return time.monotonic() - start
+        if device != self._device:
+            raise StoreUnreachable(
+                f"fs: '{self._folder}' lies on another file system than at the start; reload if it should"
+            )
 
     async def create(self, name: str, value: bytes) -> None:
         """See KeyStore."""
@@ -80,13 +94,11 @@ class FileStore:
         return self._folder / name
 
     def _create(self, path: Path, value: bytes) -> None:
+        self._check_folder()
         temporary = self._folder / f".{path.name}.{secrets.token_hex(8)}"  # a dot: no key's name
         try:
-            with open(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600), "wb") as file:
-                file.write(value)
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(temporary, path)
+            _write(temporary, value)
+            _publish(temporary, path, value)
             self._sync_folder()
         except FileExistsError as error:
             raise KeyExists(path.name) from error
@@ -101,6 +113,7 @@ class FileStore:
             with open(path, "rb") as file:
                 value = file.read(MAX_VALUE + 1)
         except FileNotFoundError:
+            self._check_folder()
             raise KeyNotFound(path.name) from None
         except OSError as error:
             raise StoreFailed(f"fs: failed to read '{path}': {error}") from error
@@ -117,11 +130,13 @@ class FileStore:
             os.unlink(path)
             self._sync_folder()
         except FileNotFoundError:
+            self._check_folder()
             raise KeyNotFound(path.name) from None
         except OSError as error:
             raise StoreFailed(f"fs: failed to delete '{path}': {error}") from error
 
     def _files(self) -> list[str]:
+        self._check_folder()
         try:
             with os.scandir(self._folder) as entries:
                 return [entry.name for entry in entries if _NAME.fullmatch(entry.name) and entry.is_file()]
@@ -142,9 +157,39 @@ def _make(folder: Path) -> None:
     _sync(folder.parent)
 
 
+def _publish(temporary: Path, path: Path, value: bytes) -> None:
+    """Give a whole file its name; raise FileExistsError if that is taken.
+
+    FAT, and some network file systems, have no second names: there the value is written under its name, as the original
+    does, and a crash in the middle leaves a damaged key that was never answered for.
+    """
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _write(path, value)
+
+
+def _write(path: Path, value: bytes) -> None:
+    """Write a new file and sync it; a failure leaves none. Raises FileExistsError."""
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(value)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        os.unlink(path)
+        raise
+
+
 def _sync(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:  # some file systems keep folders in their own way
+            raise
     finally:
         os.close(descriptor)

@@ -230,8 +230,11 @@ class VaultStore:
     async def _watch_seal(self) -> None:
         """Look every ping whether the server is sealed: requests then fail at once, and work again after unsealing."""
         while True:
-            with contextlib.suppress(Unavailable):  # requests find that out by themselves
-                await self.status()
+            try:
+                with contextlib.suppress(Unavailable):  # requests find that out by themselves
+                    await self.status()
+            except Exception as error:  # or a server that was sealed once would count as sealed for ever
+                self._warn(f"vault: cannot look whether it is sealed: {type(error).__name__}: {error}")
             await asyncio.sleep(1.0 if self._sealed else max(0.1, self._settings.ping))
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from strongroom.errors import BadSettings, Denied, Error, Unavailable
+from strongroom.errors import BadSettings, Error, Unavailable
 from strongroom.kes.domain.settings import VaultLogin
 from strongroom.sdk.vault import Login, VaultClient
 
@@ -78,7 +78,7 @@ class TokenKeeper:
             except Unavailable as error:
                 self._warn(f"vault: cannot renew the token yet: {error}")
                 await asyncio.sleep(1)
-            except Error as error:
+            except Exception as error:
                 self._warn(f"vault: the token cannot be renewed: {error}")
                 return False
             else:
@@ -89,7 +89,7 @@ class TokenKeeper:
         async with self._turn:
             try:
                 await self.login()
-            except (Error, Denied) as error:
+            except Exception as error:  # whatever it is, without a login there are no keys: it is tried again
                 self._warn(f"vault: cannot log in: {error}")
                 self._current = Login("", 1.0, False)  # try again soon; the old token may still serve
 
