@@ -186,6 +186,24 @@ def test_no_aliases_at_all_are_no_error(shell):
     assert shell.run("alias", "list") == ""
 
 
+def test_metadata_may_be_unicode(shell):
+    shell.run("mb", "my/meta")
+    (shell.folder / "f").write_text("f")
+    shell.run("cp", "--attr", "x=ü漢;Cache-Control=no-store", "f", "my/meta/f")
+    shell.run("cp", "my/meta/f", "my/meta/copy")
+    assert json.loads(shell.run("--json", "stat", "my/meta/copy"))["metadata"]["X-Amz-Meta-X"] == "ü漢"
+
+
+def test_an_object_and_a_folder_of_one_name_move_together(shell):
+    shell.run("mb", "my/both", "my/both-moved")
+    (shell.folder / "f").write_text("f")
+    shell.run("cp", "f", "my/both/d")
+    shell.run("cp", "f", "my/both/d/f")
+    shell.run("mv", "-r", "my/both/d", "my/both-moved/")
+    assert keys(shell, "my/both-moved") == ["d", "d/f"]
+    assert keys(shell, "my/both") == []
+
+
 def test_no_header_smuggles_another(shell):
     shell.run("mb", "my/heads")
     (shell.folder / "f").write_text("f")

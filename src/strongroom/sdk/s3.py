@@ -320,9 +320,21 @@ def md5(data: bytes) -> str:
 
 
 def head_of(headers: Mapping[str, str], size: int | None = None) -> Head:
-    """Read an answer's headers."""
+    """Read an answer's headers; metadata that came as RFC 2047 words (AWS and ours, beyond ASCII) becomes text."""
+    if any(value.startswith("=?") and name.startswith("x-amz-meta-") for name, value in headers.items()):
+        headers = {name: _words(value) if name.startswith("x-amz-meta-") else value for name, value in headers.items()}
     length = int(headers.get("content-length", "0")) if size is None else size
     return Head(length, headers.get("etag", "").strip('"'), headers.get("last-modified", ""), headers)
+
+
+def _words(value: str) -> str:
+    from email.errors import HeaderParseError
+    from email.header import decode_header, make_header  # 10 ms: only who meets such a value pays
+
+    try:
+        return str(make_header(decode_header(value))) if "=?" in value else value
+    except (HeaderParseError, LookupError, ValueError):  # not such words after all
+        return value
 
 
 def copy_source(bucket: str, key: str, version_id: str = "") -> str:

@@ -148,8 +148,8 @@ class Planner:
             head = found.head
             name = source.key.rpartition("/")[2]
             yield Entry(source.key, head.size, rfc3339(moment(head.modified)), etag=head.etag), name
-            return
-        if found.kind == "missing" and not source.key.endswith("/"):
+            found = replace(found, prefix=source.key + "/")  # a folder of that name may lie beside it
+        elif found.kind == "missing" and not source.key.endswith("/"):
             raise missing_object()
         prefix = found.prefix
         keep = own_name(source)
