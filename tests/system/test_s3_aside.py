@@ -208,6 +208,32 @@ async def test_while_the_key_box_is_away_reads_go_on_and_changes_do_not(tmp_path
         assert await code(client(running).get_object_tagging, Bucket="bucket", Key="o") == TAMPERED
 
 
+async def test_an_etag_that_cannot_be_told_now_is_not_another_one(tmp_path):
+    """A client that is told 412 or `InvalidPart` gives up, or takes what it sent away."""
+    (tmp_path / "keys").mkdir()
+    chain, sealed = Chain(tmp_path), {"ServerSideEncryption": "AES256"}
+    where, away = {"Bucket": "bucket", "Key": "o"}, "kms:DecryptionFailed"
+    async with chain.kes() as kes, serving_chain(chain, kes.port) as running:
+        s3 = client(running)
+        await off(s3.create_bucket, Bucket="bucket")
+        etag = (await off(s3.put_object, **where, Body=b"x", **sealed))["ETag"]
+        upload = (await off(s3.create_multipart_upload, **where, **sealed))["UploadId"]
+        part = await off(s3.upload_part, **where, UploadId=upload, PartNumber=1, Body=b"part")
+    whole = {"UploadId": upload, "MultipartUpload": {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}}
+    async with serving_chain(chain, 1) as running:  # nobody there
+        s3 = client(running)
+        assert await code(s3.put_object, **where, Body=b"plain", IfMatch=etag) == away
+        assert await code(s3.put_object, **where, Body=b"plain", IfNoneMatch="*") == "PreconditionFailed"
+        assert await code(s3.delete_object, **where, IfMatch=etag) == away
+        entries = {"Objects": [{"Key": "o", "ETag": etag}]}
+        assert (await off(s3.delete_objects, Bucket="bucket", Delete=entries))["Errors"][0]["Code"] == away
+        assert await code(s3.complete_multipart_upload, **where, **whole) == away
+    async with chain.kes() as kes, serving_chain(chain, kes.port) as running:
+        s3 = client(running)
+        assert await code(s3.put_object, **where, Body=b"plain", IfMatch='"another"') == "PreconditionFailed"
+        assert await code(s3.complete_multipart_upload, **where, **whole) == ""
+
+
 def over_tls(s3):
     """Make a client's requests count as come over TLS, by a trusted proxy."""
     s3.meta.events.register(

@@ -73,6 +73,8 @@ async def complete_upload(call: Call) -> Response:
     listed = parse_complete(body)
     stored = await _stored_parts(call, found)
     keys = await call.box.sealing.list_keys(found.record)
+    for part in stored.values():
+        keys.compare(part.etag)
     parts, shown = _match(call, listed, stored, lambda part: keys.reveal(part.etag, call.key))
     check = await conditions(call, found.record)
     seal, checksum = await _sealed_checksum(call, found, parts, listed)

@@ -48,6 +48,7 @@ async def _condition(call: Call, record: BucketRecord) -> Check:
             return
         etag = keys.reveal(current.etag, current.key)
         if "if-match" in headers and not ranges.etag_matches(headers["if-match"], etag):
+            keys.compare(current.etag)
             raise Refused("PreconditionFailed", extra={"Condition": "If-Match"})
         if not _same(current, headers.get(IF_MODIFIED), headers.get(IF_SIZE)):
             raise Refused("PreconditionFailed")
@@ -190,6 +191,7 @@ async def _entry_checks(call: Call, record: BucketRecord, target: Target) -> lis
         if current is None:
             return
         if target.etag and not ranges.etag_matches(target.etag, keys.reveal(current.etag, current.key)):
+            keys.compare(current.etag)
             raise Refused("PreconditionFailed")
         if not _same(current, target.modified, target.size):
             raise Refused("PreconditionFailed")

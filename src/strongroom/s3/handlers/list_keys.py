@@ -23,7 +23,14 @@ from strongroom.crypto.fingerprint import fingerprint
 from strongroom.errors import Error, Malformed
 from strongroom.s3.domain.aside import aside
 from strongroom.s3.domain.checksums import COMPOSITE, FULL_OBJECT
-from strongroom.s3.domain.key_errors import KeyNotFound, NoKeyService, ObjectTampered, WrongCiphertext
+from strongroom.s3.domain.key_errors import (
+    DECRYPT,
+    KeyNotFound,
+    KeyServiceAway,
+    NoKeyService,
+    ObjectTampered,
+    WrongCiphertext,
+)
 from strongroom.s3.domain.object_record import ChecksumRecord, unpack_meta
 from strongroom.s3.domain.ports import DataKeys, ObjectStore
 from strongroom.s3.domain.records import BucketRecord, ObjectVersion
@@ -131,6 +138,11 @@ class ListKeys:
         """Say whether the list key of a stored ETag is there."""
         start = _start(stored)
         return start == 0 or stored[start : start + ID_SIZE] in self.ciphers
+
+    def compare(self, stored: bytes) -> None:
+        """Raise KeyServiceAway when a stored ETag cannot be told now, so that it is another one only by its looks."""
+        if stored[:1] in _SEALED and not self.opens(stored):
+            raise KeyServiceAway(DECRYPT, "the list key of an ETag that is to be compared")
 
     def has(self, stored: bytes) -> bool:
         """Say whether the list key of a stored ETag is one of the bucket's, whether it opens now or not."""

@@ -51,6 +51,8 @@ async def conditions(call: Call, record: BucketRecord) -> Check | None:
         except Refused as refused:
             if current is None:
                 raise
+            if refused.extra.get("Condition") == "If-Match":
+                keys.compare(current.etag)
             shown = [("ETag", f'"{etag}"'), ("Last-Modified", wire.http_date(current.modified // 1_000_000_000))]
             raise Refused(refused.code, extra=refused.extra, headers=shown) from None
 
