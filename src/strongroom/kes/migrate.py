@@ -5,13 +5,15 @@ Doing it again with merge goes on where it stopped: what is there already is lef
 
 import asyncio
 import fnmatch
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from strongroom.errors import AlreadyExists, NotFound
-from strongroom.kes.domain.lifecycle import GENERATION, STATES
+from strongroom.kes.domain.lifecycle import GENERATION, STATES, Generation
 from strongroom.kes.domain.ports import KeyStore
 from strongroom.kes.domain.settings import StoreSettings
+from strongroom.kes.handlers.generation import replace_generation
 from strongroom.kes.stores import Warn, open_store
 
 PAGE = 50_000  # names at a time
@@ -23,7 +25,8 @@ class Migration:
     """What to copy: pattern selects keys as file names are selected; their states and versions go with them.
 
     force overwrites keys in the target, merge leaves them; without either one that is there ends it. dry_run only
-    counts, and calls taken with the names that would end it.
+    counts, and calls taken with the names that would end it. merge calls other with each name that holds another key in
+    the target: that one's states and versions are left alone as well.
     """
 
     pattern: str = "*"
@@ -32,6 +35,7 @@ class Migration:
     dry_run: bool = False
     progress: Callable[[int], None] = field(default=lambda copied: None)
     taken: Callable[[str], None] = field(default=lambda name: None)
+    other: Callable[[str], None] = field(default=lambda name: None)
 
 
 def migrate(source: StoreSettings, target: StoreSettings, wanted: Migration, warn: Warn) -> int:
@@ -52,18 +56,33 @@ def migrate(source: StoreSettings, target: StoreSettings, wanted: Migration, war
 
 
 async def _copy(source: KeyStore, target: KeyStore, wanted: Migration) -> int:
-    copied, after = 0, ""
+    copied, after, marks = 0, "", 0
+    others: set[str] = set()  # keys of the target that are not the source's, though their names are
     if not wanted.dry_run:
         await _begin_states(source, target)
     while page := await source.names("", after, PAGE):
         after = page[-1]
         for name in page:
-            if name in SHARED:
+            key, is_mark = _key_of(name), name.endswith("-")
+            if name in SHARED or (is_mark and key in others) or not fnmatch.fnmatchcase(key, wanted.pattern):
                 continue
-            if fnmatch.fnmatchcase(_key_of(name), wanted.pattern) and await _copy_one(source, target, name, wanted):
-                copied += not name.endswith("-")  # a key's states are copied with it, and not counted
+            if await _copy_one(source, target, name, wanted):
+                copied += not is_mark  # a key's states are copied with it, and not counted
+                marks += is_mark
                 wanted.progress(copied)
+            elif wanted.merge and not is_mark and await _is_another(source, target, name):
+                others.add(name)
+                wanted.other(name)
+    if marks and not wanted.dry_run:  # tell the target's servers, which may have some of these keys in use
+        await replace_generation(target, Generation(), time.time())
     return copied
+
+
+async def _is_another(source: KeyStore, target: KeyStore, name: str) -> bool:
+    try:
+        return await source.get(name) != await target.get(name)
+    except NotFound:
+        return False  # gone meanwhile, here or there
 
 
 async def _begin_states(source: KeyStore, target: KeyStore) -> None:

@@ -41,6 +41,7 @@ def _migrate(parsed: Parsed) -> int:
         parsed.on("dry-run"),
         progress,
         lambda name: print(f"'{name}' exists already", file=sys.stderr),
+        lambda name: _warn(f"'{name}' is another key in the target, and is left alone"),
     )
     if not as_json:
         print("Starting key migration:\n")

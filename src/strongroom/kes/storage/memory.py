@@ -19,8 +19,9 @@ class MemoryStore:
 
     async def create(self, name: str, value: bytes) -> None:
         """See KeyStore."""
-        if self._values.setdefault(name, value) is not value:
+        if name in self._values:
             raise KeyExists(name)
+        self._values[name] = value
 
     async def get(self, name: str) -> bytes:
         """See KeyStore."""
