@@ -112,6 +112,12 @@ list kv/none
 list -format=json kv/none
 list transit/keys
 list secret/app
+list -detailed kv
+list -detailed secret/detailed-metadata
+scan kv/none
+kv scan secret
+kv scan -mount=secret none
+kv rollback -version=1 kv/x
 status
 status -format=json
 status -format=yaml

@@ -6,8 +6,7 @@ from strongroom.cli.kms import table
 from strongroom.cli.kms.call import Call
 from strongroom.cli.kms.command import Command
 from strongroom.cli.kms.faults import REMOTE, Fault, ServerFault
-from strongroom.cli.kms.flags import Flag, Kind
-from strongroom.cli.kms.mounts import DETAILED
+from strongroom.cli.kms.flags import DETAILED, Flag, Kind
 from strongroom.cli.kms.values import parse_values
 
 _ORDER = ("type", "description", "options", "local", "path")
@@ -45,7 +44,7 @@ def list_devices(call: Call) -> int:
     if not devices:
         call.show({}, "No audit devices are enabled.\n")
         return REMOTE if call.plain else 0
-    call.show(devices, _table(devices, call.flag("detailed")))
+    call.show(devices, _table(devices, call.detailed))
     return 0
 
 

@@ -4,6 +4,7 @@ from strongroom.cli.kms import mounts
 from strongroom.cli.kms.call import Call
 from strongroom.cli.kms.command import Command
 from strongroom.cli.kms.faults import Fault
+from strongroom.cli.kms.flags import DETAILED
 from strongroom.cli.kms.mounted import METHODS
 
 
@@ -37,7 +38,7 @@ COMMANDS = {
         "[flags]",
         "Lists the auth methods.",
         "PROGRAM auth list -detailed",
-        flags=(mounts.DETAILED,),
+        flags=(DETAILED,),
     ),
     "auth tune": Command(
         METHODS.tune,

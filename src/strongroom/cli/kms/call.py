@@ -71,6 +71,11 @@ class Call:
         """Whether output is the table form, the only one with words for people."""
         return self.format == "table"
 
+    @property
+    def detailed(self) -> bool:
+        """Whether a list shall tell all that is known; raises Fault for a variable that is no boolean."""
+        return bool(self.flag("detailed")) if "detailed" in self.given else self.environment.boolean("DETAILED")
+
     def say(self, text: str) -> None:
         """Print a line of the result."""
         self.out.write(text + "\n")

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from strongroom.cli.kms import table
 from strongroom.cli.kms.call import Call
 from strongroom.cli.kms.command import Command
 from strongroom.cli.kms.faults import REMOTE, Fault, ServerFault
-from strongroom.cli.kms.flags import Flag, Kind
+from strongroom.cli.kms.flags import DETAILED, Flag, Kind
 from strongroom.cli.kms.values import parse_values, query_of
 
 
@@ -82,16 +83,19 @@ def delete(call: Call) -> int:
 
 def list_names(call: Call) -> int:
     """LIST the path."""
-    return print_names(call, tidy(call.words[0]), "list")
+    return print_names(call, tidy(call.words[0]), detailed=call.detailed)
 
 
 def scan(call: Call) -> int:
     """SCAN the path."""
-    return print_names(call, tidy(call.words[0]), "scan")
+    return print_names(call, tidy(call.words[0]), "scan", detailed=call.detailed)
 
 
-def print_names(call: Call, path: str, verb: str = "list") -> int:
-    """Print the names below a path; none is exit code 2, and `{}` where output is structured."""
+def print_names(call: Call, path: str, verb: str = "list", *, detailed: bool = False) -> int:
+    """Print the names below a path; none is exit code 2, and `{}` where output is structured.
+
+    detailed: with what the server tells of each, a column for each member.
+    """
     try:
         secret = call.client.names(path, verb)
     except ServerFault as fault:
@@ -107,8 +111,21 @@ def print_names(call: Call, path: str, verb: str = "list") -> int:
         if not call.plain:
             call.structure({})
             return REMOTE
-        raise nothing_at(path)
+        raise nothing_at(path) if verb == "list" else Fault(f"No entries found at {path}", REMOTE)
+    known = secret.data.get("key_info") if secret and secret.data and detailed and call.plain else None
+    if isinstance(known, dict):
+        call.out.write(_detailed_table(keys, known))
+        return 0
     return call.keys(keys)
+
+
+def _detailed_table(keys: list[Any], known: dict[str, Any]) -> str:
+    members = sorted({name for found in known.values() if isinstance(found, dict) for name in found})
+    rows = []
+    for key in map(str, keys):
+        found = known.get(key) or {}
+        rows.append((key, *(table.text(found[name]) if name in found else "" for name in members)))
+    return table.headed(("Keys", *members), rows)
 
 
 _FORCE = Flag("force", "write without data", Kind.SWITCH, aliases=("f",))
@@ -157,6 +174,7 @@ COMMANDS = {
         "Lists the names below a path; folders end in a slash.",
         "PROGRAM list -format=json kv/minio",
         (1, 1),
+        (DETAILED,),
     ),
     "scan": Command(
         scan,
@@ -164,5 +182,6 @@ COMMANDS = {
         "Lists the names below a path with those in its folders, where the server can do so.",
         "PROGRAM scan kv",
         (1, 1),
+        (DETAILED,),
     ),
 }

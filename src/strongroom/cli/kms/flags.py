@@ -54,6 +54,9 @@ class Flag:
     default: Any = None
 
 
+DETAILED = Flag("detailed", "show everything that is known about each (VAULT_DETAILED)", Kind.SWITCH)
+
+
 @dataclass(slots=True)
 class Parsed:
     """Flags by name, the arguments after them, and which flags were given at all."""

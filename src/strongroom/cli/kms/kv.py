@@ -108,6 +108,12 @@ def list_secrets(call: Call) -> int:
     return print_names(call, place.path("metadata"))
 
 
+def scan_secrets(call: Call) -> int:
+    """List secrets below a path with those in its folders."""
+    place = find(call, call.words[0] if call.words else None)
+    return print_names(call, place.path("metadata"), "scan")
+
+
 def patch(call: Call) -> int:
     """Change some members of a secret."""
     data: dict[str, Any] = parse_values(call, call.words[1:])
@@ -173,6 +179,14 @@ COMMANDS = {
         "[flags] [PATH]",
         "Lists the secrets below a path.",
         "PROGRAM kv list -mount=kv app",
+        (0, 1),
+        (MOUNT,),
+    ),
+    "kv scan": Command(
+        scan_secrets,
+        "[flags] [PATH]",
+        "Lists the secrets below a path with those in its folders, where the server can do so.",
+        "PROGRAM kv scan -mount=kv app",
         (0, 1),
         (MOUNT,),
     ),

@@ -5,7 +5,7 @@ from typing import Any
 from strongroom.cli.kms.call import Call
 from strongroom.cli.kms.command import Command
 from strongroom.cli.kms.data import nothing_at
-from strongroom.cli.kms.faults import Fault, ServerFault
+from strongroom.cli.kms.faults import REMOTE, Fault, ServerFault
 from strongroom.cli.kms.flags import Flag, Kind
 from strongroom.cli.kms.kv import VERSION_2, versioned
 from strongroom.cli.kms.kv_mount import MOUNT, Place, find
@@ -55,6 +55,8 @@ def _on_versions(call: Call, verb: str) -> int:
 def _second(call: Call, what: str) -> Place:
     place = find(call, call.words[0])
     if place.version != VERSION_2:
+        if what == "Rollback":  # as the reference has it: another text and another exit code
+            raise Fault("K/V engine mount must be version 2 for rollback support", REMOTE)
         raise Fault(f"{what} not supported on KV Version 1")
     return place
 

@@ -38,7 +38,7 @@ class Mounted:
             found = mounts.entries(call, self.route)
         except ServerFault as fault:
             raise fault.under(self.list_failed) from None
-        if call.flag("detailed"):
+        if call.detailed:
             text = mounts.long_table(found, token_type=self._is_auth)
         else:
             text = mounts.short_table(found, version=self._is_auth)

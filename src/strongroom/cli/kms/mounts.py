@@ -22,8 +22,6 @@ _TAIL = (
 _CONFIG_ORDER = ("default_lease_ttl", "max_lease_ttl", "force_no_cache")
 _UNTUNED = ("system", "cubbyhole")  # types without lease times
 
-DETAILED = Flag("detailed", "show everything that is known about each", Kind.SWITCH)
-
 # Members of a mount's config that a flag of the same name sets, sent only when given.
 _LISTS = (
     "audit-non-hmac-request-keys", "audit-non-hmac-response-keys", "passthrough-request-headers",

@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "kv put": ("kv", "Store a secret"),
     "kv get": ("kv", "Show a secret"),
     "kv list": ("kv", "List secrets"),
+    "kv scan": ("kv", "List secrets, those in folders as well"),
     "kv patch": ("kv", "Change some members of a secret"),
     "kv delete": ("kv_versions", "Delete a secret, or some of its versions"),
     "kv undelete": ("kv_versions", "Bring deleted versions back"),

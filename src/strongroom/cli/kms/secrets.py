@@ -2,6 +2,7 @@
 
 from strongroom.cli.kms import mounts
 from strongroom.cli.kms.command import Command
+from strongroom.cli.kms.flags import DETAILED
 from strongroom.cli.kms.mounted import ENGINES
 
 COMMANDS = {
@@ -19,7 +20,7 @@ COMMANDS = {
         "[flags]",
         "Lists the secrets engines that are mounted.",
         "PROGRAM secrets list -detailed",
-        flags=(mounts.DETAILED,),
+        flags=(DETAILED,),
     ),
     "secrets tune": Command(
         ENGINES.tune,

@@ -488,3 +488,18 @@ def test_a_call_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_detailed_list_tells_all_that_the_server_does(server: Canned, vault: Any) -> None:
+    info = {"a": {"version": 2, "tags": None}, "b": {"version": 1, "tags": "x"}}
+    answer = (200, {"data": {"keys": ["a", "b", "c/"], "key_info": info}})
+    server.answers["GET /v1/kv/detailed-metadata?list=true"] = answer
+    wanted = [
+        ["Keys", "tags", "version"], ["----", "----", "-------"],
+        ["a", "<nil>", "2"], ["b", "x", "1"], ["c/", "n/a", "n/a"],
+    ]  # fmt: skip
+    for words, variables in ((["-detailed"], {}), ([], {"VAULT_DETAILED": "true"})):
+        shown = vault("list", *words, "kv/detailed-metadata", **variables)
+        assert (shown.code, [line.split() for line in shown.out.splitlines()]) == (0, wanted)
+    shown = vault("list", "-detailed=false", "kv/detailed-metadata", VAULT_DETAILED="true")
+    assert shown.out.splitlines()[0] == "Keys"
