@@ -186,6 +186,56 @@ def test_no_aliases_at_all_are_no_error(shell):
     assert shell.run("alias", "list") == ""
 
 
+def test_a_name_does_not_command_the_terminal(shell):
+    shell.run("mb", "my/term")
+    (shell.folder / "f").write_text("a\x1b]0;evil\x07b\n")
+    shell.run("cp", "f", "my/term/x\x1b]0;evil\x07\x1b[2Jy")
+    for words in (
+        ("ls", "my/term"),
+        ("find", "my/term"),
+        ("stat", "my/term/x"),
+        ("head", "my/term/x\x1b]0;evil\x07\x1b[2Jy"),
+        ("rm", "my/term/x\x1b]0;evil\x07\x1b[2Jy"),
+    ):
+        shown = shell.on_terminal(*words)
+        assert "\x1b]" not in shown
+        assert "\x1b[2J" not in shown
+        assert "^?]0;evil^?" in shown
+    assert "\x1b[" in shell.on_terminal("ls", "my")
+
+
+def test_a_prefix_is_no_bucket_to_remove(shell):
+    shell.run("mb", "my/kept")
+    (shell.folder / "f").write_text("f")
+    shell.run("cp", "f", "my/kept/dir/f")
+    assert "is not a bucket" in shell.run("rb", "--force", "my/kept/dir", code=1)
+    assert "--force" in shell.run("rm", "--purge", "my/kept/dir", code=1)
+    assert "rb --force" in shell.run("rm", "--purge", "--force", "my/kept", code=1)
+    assert keys(shell, "my/kept") == ["dir/f"]
+
+
+def test_ages_count_for_single_objects_and_for_files_too(shell):
+    shell.run("mb", "my/ages", "my/ages-moved")
+    for name in ("d/new", "d/old", "f"):
+        (shell.folder / name).parent.mkdir(exist_ok=True)
+        (shell.folder / name).write_text("f")
+    os.utime(shell.folder / "d" / "old", (1e9, 1e9))
+    shell.run("cp", "f", "my/ages/f")
+    shell.run("rm", "--older-than", "1d", "my/ages/f")
+    assert keys(shell, "my/ages") == ["f"]
+    shell.run("mv", "--older-than", "1d", "my/ages/f", "my/ages-moved/")
+    shell.run("mv", "--older-than", "1d", "f", "my/ages-moved/")
+    assert (keys(shell, "my/ages"), keys(shell, "my/ages-moved")) == (["f"], [])
+    shell.run("rm", "-r", "--force", "--older-than", "1d", "d")
+    assert [path.name for path in (shell.folder / "d").iterdir()] == ["new"]
+    assert "Object does not exist" in shell.run("rm", "--newer-than", "1d", "my/ages/none", code=1)
+    assert "--recursive" in shell.run("rm", "-r", "--force", "--vid", "x", "my/ages", code=1)
+    assert "DRYRUN" in shell.run("rm", "--purge", "--dry-run", "my/ages/f")
+    assert keys(shell, "my/ages") == ["f"]
+    shell.run("rm", "--newer-than", "1d", "my/ages/f")
+    assert keys(shell, "my/ages") == []
+
+
 def test_metadata_may_be_unicode(shell):
     shell.run("mb", "my/meta")
     (shell.folder / "f").write_text("f")

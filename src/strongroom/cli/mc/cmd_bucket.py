@@ -85,6 +85,10 @@ def rb(shell: Shell, line: Line) -> None:
             for found in target.client.buckets():
                 _remove(shell, target.client, found.key, f"{target.alias.name}/{found.key}")
             continue
+        if target.key:
+            advice = f"Use `{shell.program} rm --recursive --force {word}` for what lies below a prefix."
+            shell.console.error(f"`{word}` is not a bucket.", advice)
+            continue
         _remove_named(shell, target, word, force)
 
 

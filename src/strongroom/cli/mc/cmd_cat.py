@@ -143,10 +143,11 @@ def _each(shell: Shell, line: Line) -> Iterator[tuple[str, str, Iterator[Buffer]
             raise Fatal(READ.format(word), error) from error
 
 
-def _write(data: Buffer) -> None:
+def _write(shell: Shell, data: Buffer) -> None:
+    shown = _CONTROL.sub(b"^?", bytes(data)) if shell.console.terminal else data
     with writing():
         sys.stdout.flush()
-        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.write(shown)
 
 
 def cat(shell: Shell, line: Line) -> None:
@@ -154,7 +155,7 @@ def cat(shell: Shell, line: Line) -> None:
     for word, _, pieces in _each(shell, line):
         try:
             for piece in pieces:
-                _write(_CONTROL.sub(b"^?", bytes(piece)) if shell.console.terminal else piece)
+                _write(shell, piece)
         except (Error, OSError) as error:
             raise Fatal(READ.format(word), error) from error
 
@@ -171,10 +172,10 @@ def head(shell: Shell, line: Line) -> None:
                 data = bytes(piece) if unpack is None else unpack.decompress(bytes(piece))
                 rows = data.split(b"\n", left)
                 if len(rows) > left:
-                    _write(b"\n".join(rows[:left]) + b"\n")
+                    _write(shell, b"\n".join(rows[:left]) + b"\n")
                     break
                 left -= len(rows) - 1
-                _write(data)
+                _write(shell, data)
             else:
                 if unpack is not None:
                     unpack.finish()

@@ -3,11 +3,21 @@
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from strongroom.cli.mc.encryption import Encryption, encryption
 from strongroom.cli.mc.failures import INVALID, Failed, Fatal, missing_object, missing_path
 from strongroom.cli.mc.flags import Line
-from strongroom.cli.mc.listing import Entry, Look, age_test, look_up, remote_entries, rewind_time
+from strongroom.cli.mc.listing import (
+    Entry,
+    Look,
+    age_test,
+    local_entries,
+    local_entry,
+    look_up,
+    remote_entries,
+    rewind_time,
+)
 from strongroom.cli.mc.shell import Local, Remote, Shell
 from strongroom.errors import Error
 from strongroom.sdk.s3 import BATCH, Deleted
@@ -21,11 +31,15 @@ SITE = ("This operation results in site-wide removal of objects. If you are real
 
 def rm(shell: Shell, line: Line) -> None:
     """mc rm TARGET..."""
-    many = line.on("recursive") or line.on("versions") or line.on("stdin")
+    many = any(line.on(name) for name in ("recursive", "versions", "stdin", "purge"))
     if not line.args and not line.on("stdin"):
         raise Fatal("Incorrect number of arguments for rm command.", INVALID)
     if many and not (line.on("force") or line.on("dry-run")):
         raise Fatal(FORCE)
+    if line.text("version-id") and any(line.has(name) for name in ("recursive", "versions", "rewind", "non-current")):
+        raise Fatal(
+            "One version cannot be named together with --recursive, --versions, --non-current or --rewind.", INVALID
+        )
     remover = _Remover(shell, line, encryption(line, line.args, shell.store))
     for word in _words(line):
         target = shell.located(word)
@@ -55,20 +69,30 @@ class _Remover:
         self.shell, self.line, self.rules = shell, line, rules
         self.dry, self.bypass = line.on("dry-run"), line.on("bypass")
         self.test = age_test(line.text("older-than"), line.text("newer-than"))
+        self.aged = bool(line.text("older-than") or line.text("newer-than"))
 
     def local(self, target: Local, word: str) -> None:
         """Remove a file, or with -r a folder."""
         path = target.path
         if not path.exists() and not path.is_symlink():
             raise missing_path(path)
+        folder = path.is_dir() and not path.is_symlink()
+        if folder and not self.line.on("recursive"):
+            raise Failed(f"Source `{word}` is a folder.")
+        if self.aged:
+            self._aged_files(path, folder)
+            return
         if not self.dry:
-            if path.is_dir() and not path.is_symlink():
-                if not self.line.on("recursive"):
-                    raise Failed(f"Source `{word}` is a folder.")
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+            shutil.rmtree(path) if folder else path.unlink()
         self.say(word, Deleted(word))
+
+    def _aged_files(self, path: Path, folder: bool) -> None:
+        """Remove the files of the age that was asked for; folders stay."""
+        entries = local_entries(path, Look(recursive=True)) if folder else iter([local_entry(path, path.name)])
+        for entry in filter(self.test, entries):
+            if not self.dry and entry.path is not None:
+                entry.path.unlink(missing_ok=True)
+            self.say(str(entry.path), Deleted(str(entry.path)))
 
     def remote(self, target: Remote, word: str) -> None:
         """Remove what an address names."""
@@ -80,12 +104,17 @@ class _Remover:
                 self.tree(Remote(target.alias, target.client, bucket.key), "")
             return
         if line.on("purge"):
-            target.client.delete_one(target.bucket, target.key, force=True)
+            if not target.key:
+                raise Failed(f"A bucket is removed with `{self.shell.program} rb --force {word}`.")
+            if not self.dry:
+                target.client.delete_one(target.bucket, target.key, force=True)
             self.say(target.name, Deleted(target.key))
         elif line.on("incomplete"):
             self.uploads(target)
         elif line.on("recursive") or line.on("versions"):
             self.many(target)
+        elif (self.aged or line.text("rewind")) and target.key and not line_version(line):
+            self.tree(target, self._existing(target), exact=True)
         else:
             self.single(target, word)
 

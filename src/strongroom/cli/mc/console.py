@@ -22,6 +22,15 @@ STYLES = {
 _NO_UTF8 = re.compile("[\ud800-\udfff]")  # bytes of a file's name that are no UTF-8, as Python keeps them
 
 
+# What a terminal would obey: everything but line ends, tabs and the colours that paint() adds.
+_OBEYED = re.compile("\x1b(?!\\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
+
+
+def shown(text: str) -> str:
+    """Return text so that a name in it cannot command the terminal, as cat shows control characters (mc.md 9.6)."""
+    return _OBEYED.sub("^?", text)
+
+
 def dumps(record: object, indent: int | None = None) -> str:
     """Write JSON as Go does: compact or indented, `<`, `>` and `&` escaped."""
     text = json.dumps(record, ensure_ascii=False, indent=indent, separators=(",", ": " if indent else ":"))
@@ -64,13 +73,13 @@ class Console:
         with self._lock:
             self.before()
             with writing():
-                self.out.write(text + "\n")
+                self.out.write((shown(text) if self.terminal else text) + "\n")
 
     def note(self, text: str) -> None:
         """Print a line to standard error, for people."""
         with self._lock:
             self.before()
-            self.err.write(text + "\n")
+            self.err.write((shown(text) if self.err.isatty() else text) + "\n")
 
     def error(self, message: str, reason: "Cause | Exception | str" = "") -> None:
         """Report a failure that does not end the run; the exit code will be 1."""

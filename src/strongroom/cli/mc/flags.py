@@ -119,6 +119,10 @@ class Line:
         """Return all values of a flag."""
         return self.values.many(name)
 
+    def has(self, name: str) -> bool:
+        """Tell whether the flag was given at all."""
+        return self.values.has(name)
+
 
 class Misused(Exception):
     """The line cannot be understood. kind: `flag`, `command`, `arguments` or `value`."""

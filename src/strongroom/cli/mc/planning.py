@@ -46,7 +46,7 @@ class Planner:
             raise Failed(INVALID)
         self.mover.restate = len(sources) == 1
         return iter([self._job(source, target, entry, head, folder) for source, (entry, head) in
-                     zip(sources, found, strict=True)])  # fmt: skip
+                     zip(sources, found, strict=True) if self.test(entry)])  # fmt: skip
 
     def _job(self, source: Target, target: Target, entry: Entry, head: Found | None, folder: bool) -> Job:
         name = source.path.name if isinstance(source, Local) else source.key.rpartition("/")[2]

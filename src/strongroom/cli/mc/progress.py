@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from strongroom.cli.mc.console import Console
+from strongroom.cli.mc.console import Console, shown
 from strongroom.cli.mc.formats import amount, width
 
 SECONDS = 0.125
@@ -61,7 +61,7 @@ class Progress:
 
     def name(self, text: str) -> None:
         """Say what is moving now."""
-        self._name = text
+        self._name = shown(text)
 
     def tally(self) -> "Tally":
         """Return a counter for one object, which can take back what it has added."""
