@@ -9,15 +9,33 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from strongroom.crypto.fingerprint import fingerprint
 from strongroom.errors import AlreadyExists, NotFound
-from strongroom.kes.domain.lifecycle import GENERATION, STATES, Generation
+from strongroom.kes.domain import storedkey
+from strongroom.kes.domain.errors import StoredKeyDamaged
+from strongroom.kes.domain.lifecycle import (
+    GENERATION,
+    STATES,
+    Deleted,
+    Generation,
+    decode_entry,
+    deleted_entry,
+    deletion_entry,
+    disabled_entry,
+    version_entry,
+)
 from strongroom.kes.domain.ports import KeyStore
 from strongroom.kes.domain.settings import StoreSettings
+from strongroom.kes.handlers.dates import delete_if_there, drop_later_dates, is_there, value_of
 from strongroom.kes.handlers.generation import replace_generation
 from strongroom.kes.stores import Warn, open_store
 
 PAGE = 50_000  # names at a time
 SHARED = (STATES, GENERATION)  # entries that belong to all keys of a store
+
+
+class WasDeleted(AlreadyExists):
+    """The key was deleted in the target: there it counts as deleted for ever, unless force brings it back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +91,8 @@ async def _copy(source: KeyStore, target: KeyStore, wanted: Migration) -> int:
             elif wanted.merge and not is_mark and await _is_another(source, target, name):
                 others.add(name)
                 wanted.other(name)
-    if marks and not wanted.dry_run:  # tell the target's servers, which may have some of these keys in use
+    if not wanted.dry_run and (marks or (wanted.force and copied and await is_there(target, STATES))):
+        # the target's servers may have some of these keys in use
         await replace_generation(target, Generation(), time.time())
     return copied
 
@@ -82,7 +101,7 @@ async def _is_another(source: KeyStore, target: KeyStore, name: str) -> bool:
     try:
         return await source.get(name) != await target.get(name)
     except NotFound:
-        return False  # gone meanwhile, here or there
+        return True  # gone meanwhile, or deleted in the target
 
 
 async def _begin_states(source: KeyStore, target: KeyStore) -> None:
@@ -109,6 +128,10 @@ async def _copy_one(source: KeyStore, target: KeyStore, name: str, wanted: Migra
         return await _would_copy(target, name, wanted)
     if wanted.force:
         await _forget(target, name)
+    elif not name.endswith("-") and await _was_deleted(target, name, value):
+        if wanted.merge:
+            return False
+        raise WasDeleted(name)
     try:
         await target.create(name, value)
     except AlreadyExists:
@@ -128,8 +151,26 @@ async def _would_copy(target: KeyStore, name: str, wanted: Migration) -> bool:
     return wanted.force
 
 
-async def _forget(target: KeyStore, name: str) -> None:
+async def _was_deleted(target: KeyStore, name: str, value: bytes) -> bool:
+    """Say whether the target remembers that this very key was deleted; a server would not see what is copied."""
+    tombstone = await value_of(target, deleted_entry(name))
+    if tombstone is None:
+        return False
     try:
-        await target.delete(name)
-    except NotFound:
-        return  # nothing to overwrite
+        mark = fingerprint(storedkey.decode(value).key).hex()
+        return mark in decode_entry(tombstone, Deleted).fingerprints
+    except StoredKeyDamaged:
+        return False  # copied as it is, as all values are
+
+
+async def _forget(target: KeyStore, name: str) -> None:
+    """Delete an entry of the target, and with a key all that belongs to it: another key comes, or an older state."""
+    if not name.endswith("-"):
+        number = 2
+        while await is_there(target, version_entry(name, number)):
+            await delete_if_there(target, version_entry(name, number))
+            number += 1
+        for entry in (disabled_entry(name), deletion_entry(name), deleted_entry(name)):
+            await delete_if_there(target, entry)
+        await drop_later_dates(target, name)
+    await delete_if_there(target, name)

@@ -23,7 +23,7 @@ def migrate_keys(parsed: Parsed) -> int:
 
 def _migrate(parsed: Parsed) -> int:
     from strongroom.config.kes import load_store
-    from strongroom.kes.migrate import Migration, migrate
+    from strongroom.kes.migrate import Migration, WasDeleted, migrate
 
     source, target = load_store(parsed["from"]), load_store(parsed["to"])
     shown, as_json = time.monotonic(), parsed.on("json")
@@ -47,6 +47,8 @@ def _migrate(parsed: Parsed) -> int:
         print("Starting key migration:\n")
     try:
         copied = migrate(source, target, wanted, _warn)
+    except WasDeleted as error:
+        raise Failed(f"key '{error}' was deleted in the target; '--force' brings it back") from None
     except AlreadyExists:
         raise Failed("key already exists") from None
     if as_json:
