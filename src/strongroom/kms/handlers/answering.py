@@ -39,7 +39,7 @@ def carry_out(request: Request, call: Call) -> Response | Awaitable[Response]:
     core, work, route = call.core, call.work, call.route
     last = False
     try:
-        if route is None or not route.open:
+        if route is None or not route.opens(call.data):
             text = call.token_text = token_text(request)
             call.token = token = find_token(core, work, text, call.now)
             if token is None:

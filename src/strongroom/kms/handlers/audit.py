@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 from strongroom.audit.times import nanoseconds_text
 from strongroom.errors import Error, Unavailable
 from strongroom.kms.domain.entries import Work
-from strongroom.kms.domain.errors import Forbidden, Refused, UnsupportedPath
+from strongroom.kms.domain.errors import Forbidden, Nothing, Refused, UnsupportedPath
 from strongroom.kms.domain.fields import to_bool
 from strongroom.kms.domain.records import AuditDevice, AuditTable
 from strongroom.kms.domain.values import rfc3339
@@ -24,6 +24,7 @@ from strongroom.kms.wire.policies import one_error
 
 TABLE = "core/audit"
 SWITCHES = ("hmac_accessor", "log_raw", "elide_list_responses", "skip_test")
+INVALID = one_error("invalid request")  # what lines say of every request that its handler refuses; the text is hashed
 UNLOGGED = "no audit device could log the request"
 OpenSink = Callable[[str, Mapping[str, str], bytes], Sink]
 """Opens a device of a type with options; raises Refused with the protocol's text."""
@@ -107,6 +108,7 @@ class Audit:
         hold: the operation stores nothing, so that the line may go out in one write with the response line.
         """
         time, tail, headers = nanoseconds_text(call.core.clock()).encode(), _tail(error), self.table.headers
+        call.noted = True
         self._each(lambda device: device.request_line(call, time, tail, headers), flush=not hold)
 
     def response(self, call: Call, reply: Reply | None, error: str | None = None) -> None:
@@ -129,14 +131,17 @@ class Audit:
             raise Unavailable(UNLOGGED)
 
     def refused(self, call: Call, error: Error) -> None:
-        """Write the lines of a request that failed: of one without a valid token or grant, both."""
+        """Write the lines of a request that failed: both, where its own is not written yet."""
         text = one_error(str(error))
-        if isinstance(error, Forbidden) or (call.token is not None and call.granted is None and not _root(call)):
-            if not (call.route is not None and call.route.open):  # an open route's line is written already
-                self.request(call, str(error) if isinstance(error, Forbidden) else text)
+        refused = not call.noted or isinstance(error, Forbidden)
+        if not call.noted:
+            self.request(call, str(error) if isinstance(error, Forbidden) else text)
+        if refused:
             self.response(call, Reply(data={"error": str(error)}), text)
         elif isinstance(error, Refused):
-            self.response(call, Reply(data={"error": str(error)}))
+            self.response(call, Reply(data={"error": str(error)}), INVALID)
+        elif isinstance(error, Nothing):
+            self.response(call, None)
         else:
             self.response(call, None, one_error(str(error)) if not isinstance(error, UnsupportedPath) else text)
 
@@ -166,10 +171,6 @@ class Audit:
 
 def _tail(error: str | None) -> bytes:
     return b"" if error is None else b',"error":' + gojson.encode(error)
-
-
-def _root(call: Call) -> bool:
-    return call.rules is not None and call.rules.root
 
 
 def check_options(options: Mapping[str, str]) -> None:

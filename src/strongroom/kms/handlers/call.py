@@ -141,6 +141,7 @@ class Call:
     rules: acl.Acl | None = None
     granted: acl.Rule | None = None
     upload: IO[bytes] | None = None  # a body that is no JSON
+    noted: bool = False  # its request line stands in the audit log
 
     @property
     def view(self) -> View:
@@ -217,7 +218,7 @@ class Route:
 
     exists decides create or update; open: no token needed; sudo: the `sudo` capability is needed as well; free: any
     parameter is welcome; unspent: a call is no use of a limited token; lazy: fields are converted when read, without
-    the validation's text; pure: stores nothing unless it creates.
+    the validation's text; pure: stores nothing unless it creates; unless: a parameter that closes an open route.
     """
 
     pattern: "re.Pattern[str]"
@@ -230,6 +231,11 @@ class Route:
     unspent: bool = False
     pure: bool = False
     lazy: bool = False
+    unless: str = ""
+
+    def opens(self, data: Mapping[str, Any]) -> bool:
+        """Say whether a call with these parameters needs no token."""
+        return self.open and not (self.unless and data.get(self.unless))
 
 
 def route(pattern: str, operations: Mapping[int, Handler], **settings: Any) -> Route:

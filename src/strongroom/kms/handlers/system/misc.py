@@ -42,7 +42,7 @@ class Misc:
         quota = {read: self.read_quota, up: self.write_quota, delete: self.delete_quota}
         return [
             route("wrapping/wrap", {up: wrapping.wrap_body}, free=True),
-            route("wrapping/unwrap", {up: wrapping.unwrap}, fields=TOKEN, open=True),
+            route("wrapping/unwrap", {up: wrapping.unwrap}, fields=TOKEN, open=True, unless="token"),
             route("wrapping/rewrap", {up: wrapping.rewrap}, fields=TOKEN),
             route("wrapping/lookup", both, fields=TOKEN, open=True),
             *tools.routes("tools/"),
