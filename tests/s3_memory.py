@@ -69,17 +69,18 @@ class Memory:
         plain = {"host": "h", **dict(headers)}
         if who is not ANONYMOUS:
             key = sigv4.signing_key(who[1], date[:8], "us-east-1")
-            plain = sigv4.sign(
+            signed = sigv4.sign(
                 method,
                 path,
                 sigv4.parse_query(query),
-                plain,
+                {name: value.encode("latin-1").decode("utf-8", "surrogateescape") for name, value in plain.items()},
                 access_key=who[0],
                 key=key,
                 region="us-east-1",
                 amz_date=date,
                 payload_hash=payload or sigv4.UNSIGNED_PAYLOAD,
             )
+            plain = signed | plain  # what is signed as text goes over the wire as its bytes
         return self.raw(method, path, query, plain, body, tls=tls)
 
     def raw(self, method, path, query, headers, body=b"", *, tls=False):

@@ -162,9 +162,7 @@ def signed_headers(request: Request, names: str, query: Mapping[str, str]) -> Se
             value = _absent(name, query)
         elif ", " in value:
             value = _joined(request, name, value)
-        if not value.isascii() and name in headers:  # its bytes were signed: metadata in UTF-8
-            value = value.encode("latin-1").decode("utf-8", "surrogateescape")
-        signed.append((name, value))
+        signed.append((name, sigv4.value_text(value) if name in headers else value))
     if "host" not in listed:
         raise Refused("AccessDenied", _NOT_SIGNED, status=400)
     for name in headers:

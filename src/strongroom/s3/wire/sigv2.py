@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from strongroom.messages import Request
 from strongroom.s3.domain.refusals import Refused
-from strongroom.s3.wire.sigv4 import Pairs, same
+from strongroom.s3.wire.sigv4 import Pairs, same, value_text
 
 RESOURCES = frozenset(
     re.findall(
@@ -55,9 +55,10 @@ def resource(path: str, query: Pairs) -> str:
 
 def string_to_sign(method: str, headers: Mapping[str, str], where: str, expires: str | None = None) -> str:
     """Return the text that is signed; expires takes the date's place in a presigned URL."""
-    amz = "".join(f"{name}:{headers[name].strip()}\n" for name in sorted(headers) if name.startswith("x-amz-"))
+    names = sorted(name for name in headers if name.startswith("x-amz-"))
+    amz = "".join(f"{name}:{value_text(headers[name]).strip()}\n" for name in names)
     date = "" if "x-amz-date" in headers else headers.get("date", "")
-    first = f"{method}\n{headers.get('content-md5', '')}\n{headers.get('content-type', '')}\n"
+    first = f"{method}\n{headers.get('content-md5', '')}\n{value_text(headers.get('content-type', ''))}\n"
     return f"{first}{date if expires is None else expires}\n{amz}{where}"
 
 

@@ -19,7 +19,6 @@ AMZ_DATE = "%Y%m%dT%H%M%SZ"  # of x-amz-date, UTC
 
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/_.~-]*")
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_.~-]*")
-_BLANKS = re.compile(r" {2,}")
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -77,10 +76,19 @@ def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
     return "&".join([f"{name}={value}" for name, value in encoded])
 
 
+def value_text(value: str) -> str:
+    """Return a header's value, as net hands it over, as the text whose UTF-8 it is: its bytes are what was signed."""
+    return value if value.isascii() else value.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
 def canonical_value(value: str) -> str:
-    """Return a header's value as it is signed: trimmed, inner runs of blanks collapsed."""
-    value = value.strip()
-    return _BLANKS.sub(" ", value) if "  " in value else value
+    """Return a header's value as it is signed: trimmed, inner runs of blanks collapsed, also tabs and Unicode's.
+
+    So do the SDKs for Python, Go and JavaScript.
+    """
+    if "  " in value or "\t" in value or not value.isascii():
+        return " ".join(value.split())
+    return value.strip()
 
 
 def canonical_request(method: str, path: str, query: str, headers: Pairs, payload_hash: str) -> str:

@@ -4,6 +4,7 @@ import base64
 import datetime
 import hashlib
 import json
+from email.utils import formatdate
 from urllib.parse import quote, urlsplit
 
 import boto3
@@ -12,7 +13,7 @@ from botocore.config import Config
 from s3_memory import ROOT, Memory
 
 from strongroom.s3.wire import form as forms
-from strongroom.s3.wire import sigv4
+from strongroom.s3.wire import sigv2, sigv4
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +182,21 @@ def test_a_copy_source_in_plain_utf8(world):
     source = "/data/ü 你".encode().decode("latin-1")
     assert world.send("PUT", "/data/copied-u", "", {"x-amz-copy-source": source}).status == 200
     assert world.send("GET", "/data/copied-u").body == b"u"
+
+
+@pytest.mark.parametrize("text", ["à", "你", "a\u00a0b", "a\tb"])
+def test_text_whose_bytes_look_like_blanks_can_be_signed(world, text):
+    sent = text.encode().decode("latin-1")
+    assert world.send("PUT", "/data/text", "", {"x-amz-meta-a": sent}, b"x").status == 200
+
+
+def test_sigv2_signs_the_bytes_of_metadata(world):
+    text, date = "ü 你", formatdate(usegmt=True)
+    to_sign = f"PUT\n\n\n{date}\nx-amz-meta-a:{text}\n/data/v2text"
+    headers = {"host": "h", "date": date, "x-amz-meta-a": text.encode().decode("latin-1")}
+    headers["authorization"] = f"AWS {ROOT[0]}:{sigv2.signature(ROOT[1], to_sign)}"
+    assert world.raw("PUT", "/data/v2text", "", headers, b"x").status == 200
+    assert world.send("HEAD", "/data/v2text").headers["x-amz-meta-a"].startswith("=?UTF-8?q?=C3=BC")
 
 
 def test_a_version_is_named_in_ascii(world):

@@ -93,3 +93,11 @@ def test_bytes_that_are_not_utf8_survive_the_query():
 
 def test_form_encoding_of_listings():
     assert sigv4.form_encode("a b/c*~é+") == "a+b/c*%7E%C3%A9%2B"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["a", " a ", "a  b", "a\tb", "\t a \t b", "", " ", "à", "a\u00a0", "a\u00a0\u3000b", "a\u2028b", "你 \u00a0 好"],
+)
+def test_blanks_in_values_are_those_of_botocore(value):
+    assert sigv4.canonical_value(value) == S3SigV4Auth(None, "s3", "us-east-1")._header_value(value)
