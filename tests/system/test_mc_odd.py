@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -234,6 +235,36 @@ def test_ages_count_for_single_objects_and_for_files_too(shell):
     assert keys(shell, "my/ages") == ["f"]
     shell.run("rm", "--newer-than", "1d", "my/ages/f")
     assert keys(shell, "my/ages") == []
+
+
+def test_a_disk_that_takes_a_part_is_an_error(shell):
+    shell.run("mb", "my/parts")
+    (shell.folder / "f").write_bytes(bytes(150_000))
+    shell.run("cp", "f", "my/parts/f")
+    limited = [sys.executable, "-c", "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100000, "
+               "100000)); os.execv(sys.argv[1], sys.argv[1:])"]  # fmt: skip
+    done = subprocess.run([*limited, *MC, "mv", "my/parts/f", "back"], env=shell.environ, cwd=shell.folder, check=False,
+                          capture_output=True)  # fmt: skip
+    assert done.returncode == 1
+    assert not (shell.folder / "back").exists()
+    assert keys(shell, "my/parts") == ["f"]
+
+
+def test_debug_shows_no_secret(shell):
+    shell.run("mb", "my/debugged")
+    (shell.folder / "f").write_text("f")
+    out = shell.run("--debug", "-H", "Cookie: hush-one", "-H", "X-Auth-Token: hush-two", "cp", "f", "my/debugged/f")
+    assert out.count("*REDACTED*") > 3
+    assert "hush" not in out
+    assert "Signature=" not in out
+
+
+def test_find_goes_on_when_its_program_is_missing(shell):
+    shell.run("mb", "my/runs")
+    (shell.folder / "f").write_text("f")
+    shell.run("cp", "f", "my/runs/a")
+    shell.run("cp", "f", "my/runs/b")
+    assert shell.run("find", "my/runs", "--exec", "no-such-program {}", code=1).count("Unable to run `no-such-p") == 2
 
 
 def test_metadata_may_be_unicode(shell):

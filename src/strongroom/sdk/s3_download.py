@@ -113,6 +113,13 @@ def download(origin: Origin, path: Path, plan: Plan, report: Progress, *, durabl
         settle(path.parent)
 
 
+def _store(descriptor: int, data: memoryview, position: int) -> None:
+    """Write all of data: a disk that is nearly full takes a part of it and says so by the count alone."""
+    while data:
+        count = os.pwrite(descriptor, data, position)
+        data, position = data[count:], position + count
+
+
 def _download_whole(origin: Origin, partial: Path, report: Progress) -> None:
     tries = 0
     while True:
@@ -123,10 +130,12 @@ def _download_whole(origin: Origin, partial: Path, report: Progress) -> None:
                 view = memoryview(bytearray(min(WINDOW, max(size or WINDOW, 1))))
                 with open(partial, "wb", buffering=0) as out:
                     while count := answer.read_into(view):
-                        out.write(view[:count])
+                        _store(out.fileno(), view[:count], done)
                         check.update(view[:count])
                         done += count
                         report(count)
+                if size is None and done != origin.size:  # the end of the connection was the end of the answer
+                    raise Incomplete(f"{done} bytes came of {origin.size}")
                 check.finish()
             return
         except BaseException as error:
@@ -152,7 +161,7 @@ def _download_ranges(origin: Origin, partial: Path, plan: Plan, report: Progress
         def fetch(number: int) -> None:
             position, state = number * RANGE, check.start()
             for piece in origin.open_range(position, min(position + RANGE, origin.size)):
-                os.pwrite(descriptor, piece, position)
+                _store(descriptor, piece, position)
                 if state is not None:
                     state.update(piece)
                 position += len(piece)

@@ -235,7 +235,11 @@ class _Shower:
     def _run(self, name: str, entry: Entry, place: Target) -> None:
         """Run the command without a shell: each word of it is one argument, whatever a key holds."""
         words = [self._filled(word, name, entry, place) for word in self.words]
-        done = subprocess.run(words, stdout=subprocess.PIPE, check=False)  # noqa: S603  # what the user asked for
+        try:
+            done = subprocess.run(words, stdout=subprocess.PIPE, check=False)  # noqa: S603  # what the user asked for
+        except (OSError, ValueError) as error:  # no such program; a NUL in a name
+            self.shell.console.error(f"Unable to run `{self.command}`.", error)
+            return
         with writing():
             sys.stdout.flush()
             sys.stdout.buffer.write(done.stdout)

@@ -1,6 +1,7 @@
 """What a command has at hand: the console, the aliases, clients for servers, and addresses made of words."""
 
 import os
+import re
 import ssl
 import sys
 from collections.abc import Callable
@@ -201,11 +202,9 @@ class Shell:
         return context
 
     def _trace(self, method: str, url: str, sent: dict[str, str], status: int, got: dict[str, str]) -> None:
-        secret = {"authorization", "x-amz-security-token", "x-amz-server-side-encryption-customer-key",
-                  "x-amz-copy-source-server-side-encryption-customer-key"}  # fmt: skip
         lines = [f"{self.program}: <DEBUG> {method} {url}"]
-        lines += [f"  > {name}: {'*REDACTED*' if name.lower() in secret else value}" for name, value in sent.items()]
-        lines += [f"  < {status}", *(f"  < {name}: {value}" for name, value in got.items())]
+        lines += [f"  > {name}: {_open(name, value)}" for name, value in sent.items()]
+        lines += [f"  < {status}", *(f"  < {name}: {_open(name, value)}" for name, value in got.items())]
         self.console.note("\n".join(lines))
 
     # ---- asking people ----
@@ -219,6 +218,13 @@ class Shell:
                 return getpass.getpass(prompt)
             print(prompt, end="", flush=True)
         return sys.stdin.readline().rstrip("\r\n")
+
+
+_SECRET = re.compile("authorization|cookie|token|secret|password|api-?key|customer-key$", re.IGNORECASE)
+
+
+def _open(name: str, value: str) -> str:
+    return "*REDACTED*" if _SECRET.search(name) else value
 
 
 def _header(text: str) -> tuple[str, str]:
