@@ -220,6 +220,24 @@ def test_check(folder: Path) -> None:
         one.wait_for(r"line 8: unknown member 'kystore'; did you mean 'keystore'\?", one.err)
 
 
+def test_routes_that_are_none_and_those_that_are_open_are_said(folder: Path) -> None:
+    config = folder / "kes.yml"
+    routes = ("/v1/redy", "/v1/ready", "/v1/key/decrypt/")
+    api = "api: {" + ", ".join(f"{route}: {{ skip_auth: true }}" for route in routes) + "}\n"
+    config.write_text(api + config.read_text())
+    typo = r"there is no '/v1/redy', so this changes nothing; did you mean '/v1/ready'\?"
+    with kes(["server", "--config", "kes.yml", "--check"], folder) as one:
+        assert one.process.wait(20) == 1
+        one.wait_for(typo, one.err)
+        one.wait_for("anybody may call '/v1/key/decrypt/'", one.err)
+        assert not any("anybody may call '/v1/ready'" in line for line in one.err)
+    with kes(["server", "--config", "kes.yml", "--strict"], folder) as one:
+        assert one.process.wait(20) == 1
+        one.wait_for(typo, one.err)
+    with kes(["server", "--config", "kes.yml"], folder) as one:
+        one.wait_for(f"Warning: api: {typo}", one.err)
+
+
 def test_development_mode(folder: Path) -> None:
     with kes(["server", "--dev", "--addr", "127.0.0.1:0"], folder) as one:
         port = one.port

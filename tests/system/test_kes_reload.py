@@ -80,7 +80,7 @@ async def test_a_reload_that_meets_a_fault_is_not_the_last(capsys: pytest.Captur
         found = results.pop(0)
         if isinstance(found, Exception):
             raise found
-        return SimpleNamespace(warnings=())
+        return SimpleNamespace(warnings=(), routes={})
 
     async def reload(settings: object) -> None:
         reloaded.set()

@@ -2,21 +2,24 @@
 
 import asyncio
 import datetime
+import difflib
 import socket
 import sys
 
 from strongroom.errors import BadSettings, Error
 from strongroom.kes.domain.settings import Settings
+from strongroom.kes.handlers.routes import ROUTES
 from strongroom.kes.listener import listener_tls
 from strongroom.kes.stores import open_store
 from strongroom.net.pem import certificates, read_pem
 
 SOON = datetime.timedelta(days=30)
+HARMLESS = {"/version", "/v1/ready", "/v1/status", "/v1/metrics", "/v1/api"}  # what `skip_auth` is meant for
 
 
 def check(settings: Settings) -> int:
     """Print one line for each thing; return 0 when all are well, else 1. Warnings about the file count."""
-    problems = [f"configuration: {warning}" for warning in settings.warnings]
+    problems = [f"configuration: {warning}" for warning in warnings(settings)]
     for what, work in (("address", _address), ("certificate", _certificate), ("key store", _store)):
         try:
             print(f"{what}: {work(settings)}")
@@ -25,6 +28,20 @@ def check(settings: Settings) -> int:
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0
+
+
+def warnings(settings: Settings) -> list[str]:
+    """Return the file's warnings, and those about `api`: unknown routes, and what anybody may call (kes.md 4.1)."""
+    known = {route.path for route in ROUTES}
+    found = list(settings.warnings)
+    for path, change in settings.routes.items():
+        if path not in known:
+            near = difflib.get_close_matches(path, known, 1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            found.append(f"api: there is no '{path}', so this changes nothing{hint}")
+        elif change.skip_auth and path not in HARMLESS:
+            found.append(f"api: anybody may call '{path}', without a certificate and without a policy")
+    return found
 
 
 def _address(settings: Settings) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from strongroom.errors import Error
 from strongroom.kes import app as kes_app
+from strongroom.kes.check import warnings
 from strongroom.kes.domain.settings import Settings
 from strongroom.net.run import Signals, run
 
@@ -54,7 +55,7 @@ def _reason(error: Exception, settings: Settings) -> str:
 
 
 def _announce(settings: Settings, port: int, ready: Ready | None) -> None:
-    for warning in settings.warnings:
+    for warning in warnings(settings):
         print(f"Warning: {warning}", file=sys.stderr)
     if ready is not None:
         ready(settings, port)
@@ -77,7 +78,7 @@ async def _reload_on_signal(app: "kes_app.App", load: Load, ready: Ready | None,
         except Exception as error:
             print(f"Failed to update server configuration: {_words(error)}", file=sys.stderr, flush=True)
             continue
-        for warning in settings.warnings:
+        for warning in warnings(settings):
             print(f"Warning: {warning}", file=sys.stderr)
         if ready is not None:
             ready(settings, app.port)

@@ -19,6 +19,7 @@ def server(parsed: Parsed) -> int:
     """Run until SIGTERM, or check a configuration with --check."""
     from strongroom.config.kes import Flags, load
     from strongroom.kes.app import serve
+    from strongroom.kes.check import check, warnings
 
     parsed.at_most(0)
     if parsed.on("dev"):
@@ -29,12 +30,10 @@ def server(parsed: Parsed) -> int:
     flags = dataclasses.replace(flags, auth={"verify": "on", "ignore": "off"}.get(flags.auth, flags.auth))
     settings = load(parsed["config"], flags=flags)
     if parsed.on("check"):
-        from strongroom.kes.check import check
-
         return check(settings)
     _warn_of_old_flags(parsed, settings)
-    if parsed.on("strict") and settings.warnings:
-        raise Failed("\n".join(settings.warnings))
+    if parsed.on("strict") and (found := warnings(settings)):
+        raise Failed("\n".join(found))
     locked = _lock(demanded=parsed.on("mlock"))
 
     def again() -> "Settings":
