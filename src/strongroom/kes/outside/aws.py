@@ -68,16 +68,20 @@ class AwsStore:
     async def create(self, name: str, value: bytes) -> None:
         """See KeyStore; CreateSecret is atomic."""
         options = {"KmsKeyId": self._settings.kms_key} if self._settings.kms_key else {}
-        await self._do(
+        made = await self._do(
             "create", name, lambda: self._client.create_secret(Name=name, SecretString=value.decode(), **options)
         )
+        if "ARN" not in made:  # the library takes any page of a proxy for an answer
+            raise StoreFailed(f"aws: failed to create '{name}': the answer names no secret")
 
     async def get(self, name: str) -> bytes:
         """See KeyStore."""
         answer = await self._do("read", name, lambda: self._client.get_secret_value(SecretId=name))
         if "SecretString" in answer:
             return str(answer["SecretString"]).encode()
-        return bytes(answer.get("SecretBinary", b""))
+        if "SecretBinary" in answer:
+            return bytes(answer["SecretBinary"])
+        raise StoreFailed(f"aws: failed to read '{name}': the answer holds no secret")
 
     async def delete(self, name: str) -> None:
         """See KeyStore; without the waiting period, which would keep the name taken."""
@@ -103,6 +107,7 @@ class AwsStore:
     async def _do(self, what: str, name: str, work: Callable[[], T]) -> T:
         """Run work in a thread; say its failures in the port's words."""
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
         try:
             answer = await asyncio.to_thread(work)
@@ -116,6 +121,8 @@ class AwsStore:
             raise kind(f"aws: failed to {what} '{name}': {error}") from error
         except BotoCoreError as error:
             raise StoreUnreachable(f"aws: {error}") from error
+        except (ResponseParserError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise StoreFailed(f"aws: failed to {what} '{name}': the answer cannot be read: {error}") from error
         if isinstance(answer, dict):
             self._clock.heard(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
         return answer
