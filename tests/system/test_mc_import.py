@@ -65,6 +65,18 @@ def _again(shell):
     assert found["differences"] == ["past/new: missing"]
 
 
+def test_a_retention_that_came_later_is_not_given_to_what_was_there_before(shell):
+    shell.run("mb", "--with-lock", "kes/kept-later")
+    shell.run("pipe", "kes/kept-later/free", stdin=b"free")
+    shell.run("retention", "set", "--default", "governance", "1d", "kes/kept-later")
+    shell.run("pipe", "kes/kept-later/kept", stdin=b"kept")
+    assert _import(shell, "--no-iam", "--bucket", "kept-later")["failures"] == []
+    assert "NO RETENTION" in shell.run("retention", "info", "tls/kept-later/free")
+    assert "GOVERNANCE" in shell.run("retention", "info", "tls/kept-later/kept")
+    assert "1DAYS" in shell.run("retention", "info", "--default", "tls/kept-later")
+    assert "--max-workers" in shell.run("import", "--max-workers", "x", "kes", "tls", code=1)
+
+
 def test_users_and_policies_from_an_archive(shell):
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as files:

@@ -25,7 +25,12 @@ from strongroom.sdk.s3_transfer import ObjectSource, Place, Plan, upload
 from strongroom.sdk.s3_verify import whole
 from strongroom.sdk.s3_xml import Listed, parse
 
-CONFIGURATIONS = ("encryption", "policy", "lifecycle", "tagging", "cors", "notification", "object-lock")
+BEFORE = ("encryption", "policy", "lifecycle", "tagging", "cors")
+AFTER = (
+    "notification",
+    "object-lock",
+)  # of the objects: a copy is no news, and gets no retention that its source lacks
+CONFIGURATIONS = (*BEFORE, *AFTER)
 SSE = "x-amz-server-side-encryption"
 UNTIL = "x-amz-object-lock-retain-until-date"
 KEPT = ("cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires",
@@ -119,8 +124,10 @@ class Importer:
                 self.target.make_bucket(name, lock=b">Enabled<" in lock)
             if status and b">Enabled<" not in lock:
                 self._put(name, "versioning", versioning.replace(b"Suspended", b"Enabled"))
-            self._configure(name)
+            self._configure(name, BEFORE)
         self._objects(name)
+        if not self.dry:
+            self._configure(name, AFTER)
         if status == "Suspended" and not self.dry:
             self._put(name, "versioning", versioning)
 
@@ -133,8 +140,8 @@ class Importer:
             self._note(f"{bucket}: {name} cannot be read: {error}")
             return b""
 
-    def _configure(self, bucket: str) -> None:
-        for name in CONFIGURATIONS:
+    def _configure(self, bucket: str, names: Iterable[str]) -> None:
+        for name in names:
             document = self._document(bucket, name)
             if not document or _empty(name, document):
                 continue
@@ -202,7 +209,8 @@ class Importer:
                 raise CustomerKey("it is under a customer's key (SSE-C): copy it with mc cp --enc-c") from error
             raise
         place = Place(self.target, bucket, version.key, tuple(self._headers(bucket, version, head)))
-        reader = ObjectSource(self.source, bucket, version.key, head.size, version.version_id)
+        same = (("If-Match", f'"{head.etag}"'),) if head.etag else ()  # each part is read by a request of its own
+        reader = ObjectSource(self.source, bucket, version.key, head.size, version.version_id, same)
         _compare(head, upload(place, reader, head.size, Plan(checksum=_checksum(head)), self.report))
 
     def _headers(self, bucket: str, version: Listed, head: Head) -> Pairs:

@@ -15,12 +15,14 @@ from strongroom.cli.mc.failures import INVALID, Fatal
 from strongroom.cli.mc.flags import Line
 from strongroom.cli.mc.formats import size, table
 from strongroom.cli.mc.import_iam import Archive, Settler, read
+from strongroom.cli.mc.jobs import workers_of
 from strongroom.cli.mc.progress import Progress
 from strongroom.cli.mc.shell import Shell
 from strongroom.errors import Error
 from strongroom.sdk.s3_errors import S3Error
 from strongroom.sdk.s3_import import CONFIGURATIONS, Done, Importer
 
+WORKERS = 8  # objects at a time
 LINES = 50  # failures and differences that are printed
 
 
@@ -35,7 +37,7 @@ def run(shell: Shell, line: Line) -> None:
     done = Done(None if dry else shell.store.folder / "import" / f"{mark}.log")
     progress = Progress(shell.console)
     importer = Importer(shell.client(source), shell.client(target), done, keys=_keys(line), dry=dry,
-                        report=progress.add, workers=int(line.text("max-workers") or 8))  # fmt: skip
+                        report=progress.add, workers=workers_of(line, WORKERS))  # fmt: skip
     desk = Desk(shell, Line(line.command, line.path, (target_word,), line.values), "Unable to import.")
     people: dict[str, int] = {}
     try:

@@ -53,12 +53,12 @@ def mover_of(shell: Shell, line: Line, progress: Progress, rules: Encryption) ->
                  preserve=line.on("preserve"))  # fmt: skip
 
 
-def workers_of(line: Line) -> int:
-    """Return --max-workers."""
+def workers_of(line: Line, default: int = WORKERS) -> int:
+    """Return --max-workers; raise Fatal."""
     text = line.text("max-workers")
     if text and (not text.isdigit() or int(text) < 1):
         raise Fatal(f"Invalid --max-workers `{text}`.", INVALID)
-    return int(text) if text else WORKERS
+    return int(text) if text else default
 
 
 class Report:
