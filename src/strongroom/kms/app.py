@@ -97,7 +97,8 @@ class Running:
                     server.tls.reload()
                 except BadSettings as error:
                     self.core.warn(f"reload: {error}; the old certificate stays")
-        self.core.audit.reopen()
+        for problem in self.core.audit.reopen():
+            self.core.warn(f"reload: {problem}")
 
 
 def tls_of(listener: Listener) -> TlsContext | None:

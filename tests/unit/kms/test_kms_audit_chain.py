@@ -1,6 +1,8 @@
 """The chain beside an audit file proves what was written, over restarts, rotations and crashes."""
 
+import errno
 import json
+import os
 
 import pytest
 from kms_replay import ask, unsealed
@@ -101,3 +103,68 @@ async def test_the_route_tells(tmp_path):
     log.write_bytes(b"".join(lines[1:]))
     found = (await ask(replay, "GET", "sys/audit-verify/file"))["data"]
     assert found["valid"] is False
+
+
+class Full:
+    """Takes half of one write and nothing of the next, as a disk that runs full; then there is room again."""
+
+    def __init__(self, monkeypatch):
+        self.halves, self.refusals, self._write = 0, 0, os.write
+        monkeypatch.setattr(os, "write", self.write)
+
+    def write(self, descriptor, data):
+        if self.halves:
+            self.halves -= 1
+            return self._write(descriptor, data[: len(data) // 2])
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self._write(descriptor, data)
+
+
+@pytest.mark.parametrize("what", ["line", "record"])
+def test_a_full_disk_leaves_no_half_behind(tmp_path, monkeypatch, what):
+    made, disk = sink(tmp_path), Full(monkeypatch)
+    made.write(b"first\n")
+    made.seal()
+    disk.halves, disk.refusals = 1, 1
+    if what == "line":
+        with pytest.raises(OSError, match="No space"):
+            made.write(b"lost line\n")
+    else:
+        disk.refusals = 0
+        disk.halves = 0
+        made.write(b"second\n")
+        disk.halves = 1
+        with pytest.raises(OSError, match="No space"):
+            made.seal()
+    made.write(b"third\n")
+    made.close()
+    log = tmp_path / "audit.log"
+    assert b"lost" not in log.read_bytes()
+    assert verify(log, KEY) == (log.stat().st_size, 0)
+
+
+def test_a_line_in_two_pieces_is_whole(tmp_path, monkeypatch):
+    made, disk = sink(tmp_path), Full(monkeypatch)
+    disk.halves = 1
+    made.write(b"a line in two pieces\n")
+    made.close()
+    log = tmp_path / "audit.log"
+    assert log.read_bytes() == b"a line in two pieces\n"
+    assert verify(log, KEY) == (log.stat().st_size, 0)
+
+
+async def test_a_device_that_cannot_be_opened_anew_goes_on_and_keeps_no_other_from_it(tmp_path):
+    replay = await unsealed(tmp_path)
+    for name in ("a", "b"):
+        options = {"file_path": str(tmp_path / name / "audit.log")}
+        await ask(replay, "PUT", f"sys/audit/{name}", {"type": "file", "options": options})
+    for name in ("a", "b"):
+        (tmp_path / name).rename(tmp_path / f"{name}-old")
+    (tmp_path / "b").mkdir()
+    problems = replay.core.audit.reopen()
+    assert [problem.split(" goes on")[0] for problem in problems] == ["audit device a/"]
+    await ask(replay, "GET", "sys/mounts")
+    assert b"sys/mounts" in (tmp_path / "a-old/audit.log").read_bytes()
+    assert b"sys/mounts" in (tmp_path / "b/audit.log").read_bytes()

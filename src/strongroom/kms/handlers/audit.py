@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, runtime_checkable
 
 from strongroom.audit.times import nanoseconds_text
-from strongroom.errors import Error, Unavailable
+from strongroom.errors import Error, Tampered, Unavailable
 from strongroom.kms.domain.entries import Work
 from strongroom.kms.domain.errors import Forbidden, Nothing, Refused, UnsupportedPath
 from strongroom.kms.domain.fields import to_bool
@@ -157,10 +157,15 @@ class Audit:
                 except OSError:
                     self.failures += 1
 
-    def reopen(self) -> None:
-        """Open files again (SIGHUP after log rotation)."""
+    def reopen(self) -> list[str]:
+        """Open files again (SIGHUP after log rotation); return what kept a device with its old one."""
+        problems = []
         for device in self.devices:
-            device.sink.reopen()
+            try:
+                device.sink.reopen()
+            except (OSError, Tampered) as error:
+                problems.append(f"audit device {device.record.path} goes on with its old file: {error}")
+        return problems
 
     def close(self) -> None:
         """Close every device (seal)."""

@@ -6,6 +6,7 @@ of the record before and the bytes since, and an HMAC under a key that lies behi
 """
 
 import contextlib
+import errno
 import hashlib
 import hmac
 import json
@@ -85,6 +86,17 @@ def _blocks(file: object, count: int) -> Iterator[bytes]:
         yield data
 
 
+def _append(descriptor: int, line: bytes) -> None:
+    """Append a record as a whole, or raise OSError and leave nothing of it: a half one would end the chain."""
+    before = os.fstat(descriptor).st_size
+    try:
+        if os.write(descriptor, line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError:
+        os.ftruncate(descriptor, before)
+        raise
+
+
 class Chain:
     """Follows the lines of one log file."""
 
@@ -124,7 +136,7 @@ class Chain:
         record = Record(self._bytes, self._digest, seal(self._key, self._bytes, self._digest))
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.write(descriptor, record.line())
+            _append(descriptor, record.line())
         finally:
             os.close(descriptor)
         self._sealed = self._bytes

@@ -27,11 +27,22 @@ class FileSink:
         self.reopen()
 
     def write(self, line: bytes) -> None:
-        """Append one line in one write."""
-        if os.write(self._descriptor, line) != len(line):
-            raise OSError("short write")
+        """Append one line, in one write but on a full disk; what such a disk took of it is taken back."""
+        written = os.write(self._descriptor, line)
+        if written != len(line):
+            self._finish(line, written)
         if self._chain is not None:
             self._chain.add(line)
+
+    def _finish(self, line: bytes, written: int) -> None:
+        """Append the rest of a line, or cut off its beginning and raise OSError: half a line would break the chain."""
+        try:
+            while written < len(line):
+                written += os.write(self._descriptor, line[written:])
+        except OSError:
+            if self._chain is not None:  # a regular file
+                os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
+            raise
 
     def seal(self) -> None:
         """Append what the chain has gathered; called about once a second."""
@@ -44,14 +55,18 @@ class FileSink:
         return verify(self.path, self._key)
 
     def reopen(self) -> None:
-        """Open the file under its name; the old one is let go of."""
-        old = self._descriptor
+        """Open the file under its name; the old one is let go of. Raises OSError or Tampered, and goes on with it."""
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        self._descriptor = os.open(self.path, flags, self.mode)
-        if self._chain is not None:
-            self._chain.close()
-        regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
-        self._chain = Chain(self.path, self._key) if regular and self._key else None
+        descriptor = os.open(self.path, flags, self.mode)
+        try:
+            if self._chain is not None:
+                self._chain.close()
+            regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            chain = Chain(self.path, self._key) if regular and self._key else None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        old, self._descriptor, self._chain = self._descriptor, descriptor, chain
         if old >= 0:
             os.close(old)
 
