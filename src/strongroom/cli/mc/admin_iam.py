@@ -94,7 +94,7 @@ def policy_create(shell: Shell, line: Line) -> None:
     desk = Desk(shell, line, failed)
     try:
         text = Path(file).read_text("utf-8")
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise Fatal(f"Unable to read `{file}`.", error) from error
     try:
         document = json.loads(text)

@@ -65,7 +65,7 @@ def _change(shell: Shell, line: Line, verb: str, done: str, *, method: str = "PO
     key = line.args[1]
     desk = Desk(shell, line, f"Failed to {verb} key `{key}`")
     found = mapping(desk.json(method, f"key/{verb}", {"key-id": key, **query}, b"", base=KMS))
-    shell.console.say({"status": "success", "target": desk.name, "keyId": key, **found}, done.format(key=key, **found),
+    shell.console.say({"status": "success", "target": desk.name, "keyId": key, **found}, done.replace("{key}", key),
                       "ok")  # fmt: skip
 
 

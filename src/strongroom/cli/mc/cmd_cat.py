@@ -66,7 +66,7 @@ class _Unpacker:
 
 def _number(line: Line, name: str, least: int = 0) -> int:
     text = line.text(name)
-    if text and (not text.lstrip("-").isdigit() or int(text) < least):
+    if text and (not text.lstrip("-").isdecimal() or int(text) < least):
         raise Fatal(f"Invalid --{name} value `{text}`.", INVALID)
     return int(text) if text else 0
 

@@ -139,7 +139,7 @@ def _expression(name: str, text: str) -> "re.Pattern[str]":
 
 def _depth(line: Line) -> int:
     text = line.text("maxdepth")
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdecimal()):
         raise Fatal(f"Invalid --maxdepth value `{text}`.", INVALID)
     return int(text)
 

@@ -21,7 +21,7 @@ NUMBERS = {"Days", "NoncurrentDays", "NewerNoncurrentVersions", "ObjectSizeLessT
 def _value(node: Node) -> object:
     """Return an element as plain data: repeated ones as lists."""
     if not node.children:
-        if node.name in NUMBERS and node.text.strip().isdigit():
+        if node.name in NUMBERS and node.text.strip().isdecimal():
             return int(node.text)
         return {"true": True, "false": False}.get(node.text, node.text)
     found: Rule = {}
@@ -66,7 +66,7 @@ def _target(shell: Shell, line: Line) -> Remote:
 
 def _number(line: Line, name: str) -> int | None:
     text = line.text(name)
-    if text and not text.isdigit():
+    if text and not text.isdecimal():
         raise Fatal(f"Invalid --{name} value `{text}`.", INVALID)
     return int(text) if text else None
 

@@ -17,7 +17,7 @@ READY_SECONDS = 5.0
 
 def _number(line: Line, name: str, default: int) -> int:
     text = line.text(name)
-    if text and not text.isdigit():
+    if text and not text.isdecimal():
         raise Fatal(f"Invalid --{name} value `{text}`.", INVALID)
     return int(text) if text else default
 

@@ -13,7 +13,7 @@ from strongroom.errors import Error
 
 def _depth(line: Line, default: int) -> int:
     text = line.text("depth")
-    if text and not text.lstrip("-").isdigit():
+    if text and not text.lstrip("-").isdecimal():
         raise Fatal(f"Invalid --depth value `{text}`.", INVALID)
     return int(text) if text else default
 

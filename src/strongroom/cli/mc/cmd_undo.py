@@ -13,7 +13,7 @@ from strongroom.sdk.s3_xml import parse
 def undo(shell: Shell, line: Line) -> None:
     """mc undo [--last N] TARGET...: the newest N versions or markers of each object go."""
     last, action = line.text("last", "1"), line.text("action").upper()
-    if not last.isdigit() or int(last) < 1:
+    if not last.isdecimal() or int(last) < 1:
         raise Fatal("Please specify a non zero or valid number of last changes.", INVALID)
     if action not in {"", "PUT", "DELETE"}:
         raise Fatal(f"Unknown action `{action}`, use PUT or DELETE.", INVALID)

@@ -96,7 +96,7 @@ def _lost_record(error: Lost) -> dict[str, object]:
     record: dict[str, object] = {"Op": error.op, "URL": error.url}
     if error.refused:
         host, _, port = error.url.partition("://")[2].partition("/")[0].rpartition(":")
-        address = {"IP": error.address or host, "Port": int(port) if port.isdigit() else 0, "Zone": ""}
+        address = {"IP": error.address or host, "Port": int(port) if port.isdecimal() else 0, "Zone": ""}
         record["Err"] = {"Op": "dial", "Net": "tcp", "Source": None, "Addr": address,
                          "Err": {"Syscall": "connect", "Err": error.number}}  # fmt: skip
     else:

@@ -41,6 +41,7 @@ def parse_size(text: str) -> int:
 
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9,
             "w": 604800.0, "y": 31536000.0}  # fmt: skip
+LONGEST_SECONDS = 2000 * _SECONDS["y"]  # so that a date so long ago, or to come, can be written
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|us|µs|ns|[dhmswy])")
 
 
@@ -52,13 +53,15 @@ def parse_duration(text: str) -> float:
         at = match.end()
     if not text or at != len(text):
         raise ValueError(f"`{text}` is not a duration such as 1d2h3m")
+    if total > LONGEST_SECONDS:
+        raise ValueError(f"`{text}` is too long")
     return total
 
 
 def moment(text: str) -> datetime:
     """Read a server's time, RFC 3339 or HTTP date; return 1970 for anything else."""
     try:
-        if text[:1].isdigit():
+        if text[:1].isdecimal():
             return datetime.fromisoformat(text.replace("Z", "+00:00") if text.endswith("Z") else text)
         return parsedate_to_datetime(text)
     except (ValueError, IndexError, TypeError):

@@ -56,7 +56,7 @@ def mover_of(shell: Shell, line: Line, progress: Progress, rules: Encryption) ->
 def workers_of(line: Line, default: int = WORKERS) -> int:
     """Return --max-workers; raise Fatal."""
     text = line.text("max-workers")
-    if text and (not text.isdigit() or int(text) < 1):
+    if text and (not text.isdecimal() or int(text) < 1):
         raise Fatal(f"Invalid --max-workers `{text}`.", INVALID)
     return int(text) if text else default
 

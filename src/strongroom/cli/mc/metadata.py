@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from strongroom.cli.mc.failures import INVALID, Fatal
 from strongroom.cli.mc.flags import Line
-from strongroom.cli.mc.formats import rfc3339
+from strongroom.cli.mc.formats import LONGEST_SECONDS, rfc3339
 
 KNOWN = frozenset({"cache-control", "content-disposition", "content-encoding", "content-language", "content-type",
                    "expires", "x-amz-storage-class", "x-amz-website-redirect-location"})  # fmt: skip
@@ -77,7 +77,7 @@ def retention_headers(line: Line, now: datetime | None = None) -> list[tuple[str
 def validity(text: str) -> tuple[int, str]:
     """Read `30d` or `1y`; return the number and DAYS or YEARS; raise Fatal."""
     unit = {"d": "DAYS", "y": "YEARS"}.get(text[-1:].lower())
-    if unit is None or not text[:-1].isdigit():
+    if unit is None or not re.fullmatch("[0-9]{1,7}", text[:-1]):
         raise Fatal("invalid validity argument", INVALID)
     return int(text[:-1]), unit
 
@@ -85,7 +85,10 @@ def validity(text: str) -> tuple[int, str]:
 def validity_days(text: str) -> int:
     """Return a validity in days."""
     count, unit = validity(text)
-    return count * (365 if unit == "YEARS" else 1)
+    days = count * (365 if unit == "YEARS" else 1)
+    if days * 86400 > LONGEST_SECONDS:
+        raise Fatal("invalid validity argument", INVALID)
+    return days
 
 
 def checksum_name(line: Line) -> str:

@@ -9,8 +9,10 @@ from strongroom.cli.mc.aliases import Alias, check_keys, write_private
 from strongroom.cli.mc.console import Console
 from strongroom.cli.mc.encryption import Encryption, customer_key
 from strongroom.cli.mc.failures import Failed, Fatal
-from strongroom.cli.mc.listing import Entry, Look, local_entries, local_entry
+from strongroom.cli.mc.formats import parse_duration
+from strongroom.cli.mc.listing import Entry, Look, age_test, local_entries, local_entry, rewind_time
 from strongroom.cli.mc.main import main
+from strongroom.cli.mc.metadata import validity_days
 from strongroom.cli.mc.moving import Job, Mover
 from strongroom.cli.mc.progress import Progress
 from strongroom.cli.mc.shell import Local, Remote
@@ -182,3 +184,15 @@ def test_with_retries_a_failed_object_is_tried_again(tmp_path, monkeypatch, caps
     jobs.run_jobs(shell, [job(tmp_path / "f")], _Failing(), report, clean, 1, retries=3)
     assert (len(tried), shell.console.failed) == (tries, failed)
     assert capsys.readouterr().err.count("<ERROR>") == failed
+
+
+@pytest.mark.parametrize("text", ["9999999999y", "2001y", "1e3d", "²d", "1" * 5000 + "d"])
+def test_times_beyond_all_measure_are_refused(text):
+    with pytest.raises(ValueError, match="`"):
+        parse_duration(text)
+    with pytest.raises(Fatal):
+        validity_days(text)
+    with pytest.raises(Fatal):
+        age_test(text, "")
+    with pytest.raises(Fatal):
+        rewind_time(text)
