@@ -225,6 +225,9 @@ async def test_an_etag_that_cannot_be_told_now_is_not_another_one(tmp_path):
         assert await code(s3.put_object, **where, Body=b"plain", IfMatch=etag) == away
         assert await code(s3.put_object, **where, Body=b"plain", IfNoneMatch="*") == "PreconditionFailed"
         assert await code(s3.delete_object, **where, IfMatch=etag) == away
+        assert await code(s3.get_object, **where, IfMatch=etag) == away
+        source = {"CopySource": "bucket/o", "CopySourceIfMatch": etag}
+        assert await code(s3.copy_object, Bucket="bucket", Key="copy", **source) == away
         entries = {"Objects": [{"Key": "o", "ETag": etag}]}
         assert (await off(s3.delete_objects, Bucket="bucket", Delete=entries))["Errors"][0]["Code"] == away
         assert await code(s3.complete_multipart_upload, **where, **whole) == away

@@ -92,6 +92,8 @@ async def find_source(call: Call, source: Source, *, tags: bool = False) -> Foun
         if ranges.not_modified(call.headers, found.etag, found.version.modified, f"{SOURCE}-"):
             raise Refused("PreconditionFailed")
     except Refused as refused:
+        if refused.extra.get("Condition") == "If-Match":
+            (await call.box.sealing.list_keys(record)).compare(found.version.etag)
         raise Refused(refused.code, extra=refused.extra, headers=found.headers) from None
     return found
 

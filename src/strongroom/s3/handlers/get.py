@@ -146,7 +146,7 @@ async def get_object(call: Call) -> Response:
     part_number = _part_number(call)
     found = await reveal(call, record, await find(call, record, call.key, version_id))
     call.box.sealing.fits(found.info, call.headers)
-    if _CONDITIONAL & call.headers.keys() and _unchanged(call, found):
+    if _CONDITIONAL & call.headers.keys() and await _unchanged(call, found):
         kept = [(wire.SHOWN[n], v) for n, v in found.meta.headers.items() if n in ("cache-control", "expires")]
         return Response(304, found.headers + kept)
     part = _extent(call, found, part_number)
@@ -213,10 +213,12 @@ def _part_number(call: Call) -> int | None:
     return int(text)
 
 
-def _unchanged(call: Call, found: Found) -> bool:
+async def _unchanged(call: Call, found: Found) -> bool:
     try:
         return ranges.not_modified(call.headers, found.etag, found.version.modified)
     except Refused as refused:
+        if refused.extra.get("Condition") == "If-Match":
+            (await call.box.sealing.list_keys(found.record)).compare(found.version.etag)
         raise Refused(refused.code, extra=refused.extra, headers=found.headers) from None
 
 
