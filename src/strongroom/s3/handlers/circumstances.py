@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 from strongroom.messages import Request
 from strongroom.s3.domain.encryption import strip_arn, with_arn
 from strongroom.s3.domain.principals import Credential
 from strongroom.s3.wire.claims import parse_date
 from strongroom.s3.wire.lock_xml import parse_time
+from strongroom.s3.wire.object_headers import tag_pairs
 from strongroom.s3.wire.sigv4 import ALGORITHM
 from strongroom.s3.wire.sse_headers import KEY_ID, METHOD
 
@@ -113,7 +114,7 @@ def of_headers(headers: Mapping[str, str]) -> Values:
     """Return what the headers of a request say."""
     values = {f"s3:{name}": _forms(name, value) for name, value in headers.items() if name.startswith("x-amz-")}
     values |= {key: _forms(name, headers[name]) for name, key in _HEADERS.items() if name in headers}
-    return values | requested_tags(dict(parse_qsl(headers[TAGGING], True))) if TAGGING in headers else values
+    return values | requested_tags(dict(tag_pairs(headers[TAGGING]))) if TAGGING in headers else values
 
 
 def asked(headers: Mapping[str, str]) -> dict[str, str]:

@@ -119,10 +119,18 @@ def header_text(value: str) -> str:
     return f"=?UTF-8?q?{words}?="
 
 
+def tag_pairs(header: str) -> list[tuple[str, str]]:
+    """Return names and values of an x-amz-tagging header, as net hands it over; what is not encoded in it is UTF-8."""
+    try:
+        text = header if header.isascii() else header.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        text = header
+    return parse_qsl(text, keep_blank_values=True)
+
+
 def parse_tagging(header: str) -> dict[str, str]:
     """Return the tags of an x-amz-tagging header."""
-    pairs = parse_qsl(header, keep_blank_values=True)
-    return check_tags(pairs)
+    return check_tags(tag_pairs(header))
 
 
 _TAG_TEXT = re.compile(r"[\w\s+\-=.:/@]*")

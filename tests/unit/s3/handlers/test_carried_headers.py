@@ -79,6 +79,16 @@ def test_a_sigv4_url_carries_its_headers(world):
     assert kept["x-amz-tagging-count"] == "2"
 
 
+@pytest.mark.parametrize("text", ["ü=你", "%C3%BC=%E4%BD%A0"])
+def test_tags_that_are_not_ascii(world, text):
+    shown = "<Key>ü</Key><Value>你</Value>"
+    assert follow(world, "PUT", presigned("PUT", "/data/tags", [("x-amz-tagging", text)]), {}, b"x").status == 200
+    assert shown in world.send("GET", "/data/tags", "tagging").body.decode()
+    sent = text.encode().decode("latin-1")
+    assert world.send("PUT", "/data/tags", "", {"x-amz-tagging": sent}, b"x").status == 200
+    assert shown in world.send("GET", "/data/tags", "tagging").body.decode()
+
+
 def test_a_copy_in_a_url_is_no_empty_object(world):
     url = presigned("PUT", "/data/copied", [("x-amz-copy-source", "/data/k")])
     assert follow(world, "PUT", url).status == 200
