@@ -197,4 +197,4 @@ def _joined(request: Request, name: str, value: str) -> str:
     values = [text for given, text in request.raw if given.lower() == wanted]
     if len(values) < 2:
         return value
-    return ",".join([sigv4.canonical_value(text.decode("latin-1")) for text in values])
+    return ",".join([text.decode("latin-1").strip(" \t") for text in values])

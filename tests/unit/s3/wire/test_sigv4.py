@@ -7,7 +7,9 @@ from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from strongroom.messages import Peer, Request
 from strongroom.s3.wire import sigv4
+from strongroom.s3.wire.claims import signed_headers
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 NOW = datetime.datetime(2013, 5, 24, tzinfo=datetime.UTC)
@@ -101,3 +103,12 @@ def test_form_encoding_of_listings():
 )
 def test_blanks_in_values_are_those_of_botocore(value):
     assert sigv4.canonical_value(value) == S3SigV4Auth(None, "s3", "us-east-1")._header_value(value)
+
+
+def test_a_header_that_comes_twice_is_signed_as_one():
+    values = [" à ".encode(), "b  你".encode()]
+    joined = ", ".join(value.decode("latin-1").strip(" ") for value in values)
+    raw = [(b"host", b"h"), *((b"x-amz-meta-a", value) for value in values)]
+    request = Request("PUT", "/b/k", "/b/k", "", {"host": "h", "x-amz-meta-a": joined}, raw, Peer("127.0.0.1", 1))
+    signed = dict(signed_headers(request, "host;x-amz-meta-a", {}))
+    assert sigv4.canonical_value(signed["x-amz-meta-a"]) == "à,b 你"
