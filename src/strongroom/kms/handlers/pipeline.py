@@ -109,7 +109,7 @@ class Pipeline:
         if not path.startswith("/v1/"):
             return outside(path)
         path = path[4:]
-        if "%" in path or "//" in path or ".." in path:
+        if "%" in path or "/." in request.path or "//" in request.path:
             odd = odd_path(request)
             if odd is not None:
                 return odd

@@ -35,7 +35,9 @@ OPERATIONS = {
 }
 WRITES = acl.UPDATE | acl.PATCH
 LISTS = acl.LIST | acl.SCAN
-PLAIN_404 = Response(404, (*BODILESS, ("Content-Type", "text/plain; charset=utf-8")), b"404 page not found\n")
+DOTS = {".", ".."}
+NOSNIFF = ("X-Content-Type-Options", "nosniff")
+PLAIN_404 = Response(404, (*BODILESS, ("Content-Type", "text/plain; charset=utf-8"), NOSNIFF), b"404 page not found\n")
 
 
 def parse(request: Request, path: str, body: bytes) -> tuple[int, str, dict[str, Any]]:
@@ -95,10 +97,10 @@ def outside(path: str) -> Response:
 
 
 def odd_path(request: Request) -> Response | None:
-    """Return the redirect that a path with `//` or `..` gets (vault.md 1.1)."""
+    """Return the redirect that a path with `//`, `.` or `..` gets (vault.md 1.1)."""
     parts: list[str] = []
     raw = request.path
-    if "//" not in raw and not any(part == ".." for part in raw.split("/")):
+    if "//" not in raw and DOTS.isdisjoint(raw.split("/")):
         return None
     for part in raw.split("/"):
         if part == "..":
@@ -125,7 +127,8 @@ def body_data(request: Request, body: bytes) -> dict[str, Any]:
     """Return the body's members: JSON whatever the type says, a form where it is one."""
     kind = request.headers.get("content-type", "")
     if kind.startswith("application/x-www-form-urlencoded") and body[:1] not in (b"{", b"["):
-        return query_data(body.decode("utf-8", "replace"))
+        found = query_data(body.decode("utf-8", "replace"))
+        return {name: ",".join(value) if isinstance(value, list) else value for name, value in found.items()}
     return gojson.decode(body)
 
 
