@@ -10,7 +10,6 @@ behind them (Denied, Unavailable); the message is the server's text.
 """
 
 import base64
-import binascii
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from strongroom.errors import Malformed
 from strongroom.kes.domain.records import ApiRoute, DataKey, KeyInfo, Opened
 from strongroom.kes.wire.headers import FINGERPRINT, GENERATION, VERSION
 from strongroom.net.client import ClientAnswer
-from strongroom.sdk.kes_transport import KesTransport, json_of
+from strongroom.sdk.kes_transport import UNEXPECTED, KesTransport, json_of, object_of
 
 
 class _Answer(msgspec.Struct):
@@ -33,6 +32,7 @@ class _Answer(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
+_STATE = frozenset({"name", "state", "version", "fingerprint", "created_at"})  # of a key, whatever its state
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,10 @@ class KesClient(KesTransport):
         """Open many (ciphertext, context) pairs under one key, up to 1000 (kes.md 1.7, not in every server)."""
         body = [{"ciphertext": _b64(ciphertext), "context": _b64(context)} for ciphertext, context in items]
         answer = await self._call("POST", "/v1/key/bulk/decrypt/", name, body)
-        return [base64.b64decode(item.get("plaintext") or "") for item in json_of(answer)]
+        found = json_of(answer.body)
+        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+            raise Malformed(UNEXPECTED)
+        return [_bytes(item.get("plaintext")) for item in found]
 
     async def encrypt(self, name: str, plaintext: bytes, context: bytes = b"") -> bytes:
         """Seal up to about 749 kB to context; return the ciphertext."""
@@ -90,7 +93,7 @@ class KesClient(KesTransport):
 
     async def describe(self, name: str) -> KeyInfo:
         """Say what is known about a key; raise KeyNotFound."""
-        info = json_of(await self._call("GET", "/v1/key/describe/", name))
+        info = object_of(await self._call("GET", "/v1/key/describe/", name))
         members = (str(info.get(member) or "") for member in ("name", "algorithm", "created_at", "created_by"))
         return KeyInfo(*members)
 
@@ -109,8 +112,8 @@ class KesClient(KesTransport):
 
     async def secret(self, name: str) -> bytes:
         """Return a value; raise SecretNotFound."""
-        found = json_of(await self._call("GET", "/v1/secret/read/", name))
-        return base64.b64decode(found.get("bytes") or "")
+        found = object_of(await self._call("GET", "/v1/secret/read/", name))
+        return _bytes(found.get("bytes"))
 
     async def delete_secret(self, name: str) -> None:
         """Forget a value; raise SecretNotFound."""
@@ -127,11 +130,11 @@ class KesClient(KesTransport):
 
     async def describe_policy(self, name: str) -> dict[str, Any]:
         """Return name, created_at and created_by of a policy."""
-        return dict(json_of(await self._call("GET", "/v1/policy/describe/", name)))
+        return object_of(await self._call("GET", "/v1/policy/describe/", name))
 
     async def policy(self, name: str) -> dict[str, Any]:
         """Return a policy's document: allow, deny, created_at, created_by."""
-        return dict(json_of(await self._call("GET", "/v1/policy/read/", name)))
+        return object_of(await self._call("GET", "/v1/policy/read/", name))
 
     async def identities(self, pattern: str = "*") -> list[str]:
         """Return the identities that pattern selects."""
@@ -140,7 +143,7 @@ class KesClient(KesTransport):
     async def identity(self, identity: str | None = None) -> dict[str, Any]:
         """Describe an identity, or the caller's own."""
         path = "/v1/identity/self/describe" if identity is None else "/v1/identity/describe/"
-        return dict(json_of(await self._call("GET", path, identity or "")))
+        return object_of(await self._call("GET", path, identity or ""))
 
     # ---- the server
     async def ready(self) -> bool:
@@ -150,22 +153,26 @@ class KesClient(KesTransport):
 
     async def version(self) -> str:
         """Return the server's version."""
-        return str(json_of(await self._send("GET", "/version")).get("version", ""))
+        return str(object_of(await self._send("GET", "/version")).get("version", ""))
 
     async def status(self, endpoint: str | None = None) -> Status:
         """Return the status of one endpoint (of the first that answers, by default)."""
         start = time.monotonic()
-        document = json_of(await self._send("GET", "/v1/status", endpoint=endpoint))
+        document = object_of(await self._send("GET", "/v1/status", endpoint=endpoint))
         away = bool(document.get("keystore_unreachable") or document.get("keystore_unavailable"))
         reachable = not away if away or "keystore_latency" in document else None
-        uptime = float(document.get("uptime", 0))
+        uptime = document.get("uptime", 0)
+        if not isinstance(uptime, int | float):
+            raise Malformed(UNEXPECTED)
         used = endpoint or self._order[0]
         return Status(used, document.get("version", ""), uptime, time.monotonic() - start, reachable, document)
 
     async def apis(self) -> list[ApiRoute]:
         """Return the server's routes."""
-        rows = json_of(await self._send("GET", "/v1/api"))
-        return [ApiRoute(one["method"], one["path"], one["max_body"], one["timeout"]) for one in rows]
+        try:
+            return msgspec.json.decode((await self._send("GET", "/v1/api")).body, type=list[ApiRoute])
+        except msgspec.MsgspecError as error:
+            raise Malformed(f"{UNEXPECTED}: {error}") from error
 
     async def metrics(self, *, ours: bool = False) -> str:
         """Return the metrics as Prometheus text; with ours also those an original does not have."""
@@ -182,35 +189,38 @@ class KesClient(KesTransport):
     # ---- key versions and states (ours; docs/reference/kes.md)
     async def rotate(self, name: str) -> dict[str, Any]:
         """Add a version to a key: new data keys use it, old ciphertexts stay open."""
-        return dict(json_of(await self._call("POST", "/v1/lifecycle/rotate/", name)))
+        return object_of(await self._call("POST", "/v1/lifecycle/rotate/", name))
 
     async def disable(self, name: str) -> dict[str, Any]:
         """Refuse every use of the key, on every server of the store within `lock_within`."""
-        return dict(json_of(await self._call("POST", "/v1/lifecycle/disable/", name)))
+        return object_of(await self._call("POST", "/v1/lifecycle/disable/", name))
 
     async def enable(self, name: str) -> dict[str, Any]:
         """Undo disable."""
-        return dict(json_of(await self._call("POST", "/v1/lifecycle/enable/", name)))
+        return object_of(await self._call("POST", "/v1/lifecycle/enable/", name))
 
     async def delete_later(self, name: str, after_seconds: float) -> dict[str, Any]:
         """Refuse the key now and delete it when the time has passed, unless it is restored."""
-        return dict(json_of(await self._call("POST", "/v1/lifecycle/delete/", name, {"after": after_seconds})))
+        return object_of(await self._call("POST", "/v1/lifecycle/delete/", name, {"after": after_seconds}))
 
     async def restore(self, name: str) -> dict[str, Any]:
         """Take back a delete_later."""
-        return dict(json_of(await self._call("POST", "/v1/lifecycle/restore/", name)))
+        return object_of(await self._call("POST", "/v1/lifecycle/restore/", name))
 
     async def recreate(self, name: str) -> dict[str, Any]:
         """Create a new key under the name of a deleted one. What the old key sealed stays shut for ever."""
-        return dict(json_of(await self._call("POST", "/v1/lifecycle/recreate/", name)))
+        return object_of(await self._call("POST", "/v1/lifecycle/recreate/", name))
 
     async def lifecycle(self, name: str) -> dict[str, Any]:
         """Describe a key's state and versions."""
-        return dict(json_of(await self._call("GET", "/v1/lifecycle/describe/", name)))
+        return object_of(await self._call("GET", "/v1/lifecycle/describe/", name), *_STATE)
 
     async def lifecycle_list(self, pattern: str = "*") -> list[dict[str, Any]]:
         """Describe the state and versions of every key that pattern selects."""
-        return list(json_of(await self._call("GET", "/v1/lifecycle/list/", pattern)).get("keys", []))
+        keys = object_of(await self._call("GET", "/v1/lifecycle/list/", pattern)).get("keys")
+        if not isinstance(keys, list) or not all(isinstance(key, dict) and key.keys() >= _STATE for key in keys):
+            raise Malformed(UNEXPECTED)
+        return keys
 
     def events(self, after: str = "", endpoint: str | None = None) -> AsyncGenerator[dict[str, Any], None]:
         """Yield key state changes and heartbeats (`/v1/lifecycle/events`); after is the last generation seen.
@@ -225,11 +235,20 @@ def _b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
+def _bytes(value: object) -> bytes:
+    if not isinstance(value, str | None):
+        raise Malformed(UNEXPECTED)
+    try:
+        return base64.b64decode(value or "", validate=True)
+    except ValueError as error:
+        raise Malformed(f"{UNEXPECTED}: {error}") from error
+
+
 def _opened(answer: ClientAnswer) -> _Answer:
     try:
         return _decode(answer.body)
-    except (msgspec.MsgspecError, binascii.Error) as error:
-        raise Malformed(f"the server's answer is not what it should be: {error}") from error
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise Malformed(f"{UNEXPECTED}: {error}") from error
 
 
 def _marks(answer: ClientAnswer) -> tuple[int | None, str, str]:

@@ -21,7 +21,8 @@ ASIDE_SECONDS = 30.0  # how long an endpoint that failed is tried last (kes.md 1
 RETRIES = 2  # further attempts after a network error or a 503
 RETRY_SECONDS = 0.2  # pause before a further attempt: this, up to five times as long at random
 TIMEOUT_SECONDS = 15.0
-MAX_ANSWER = 1 << 20  # bytes of an error (kes.md 11.1)
+MAX_ANSWER = 1 << 20  # bytes of an error (kes.md 11.1), or of an event
+UNEXPECTED = "the server's answer is not what it should be"
 
 
 class KesTransport:
@@ -54,10 +55,13 @@ class KesTransport:
             answer = await self._call("GET", path, pattern)
             if answer.headers.get("content-type") == "application/x-ndjson":
                 return names + _old_names(answer.body)
-            page = json_of(answer)
-            names += page.get(member) or []
-            pattern = page.get("continue_at") or ""
-            if not pattern or not page.get(member):
+            page = object_of(answer)
+            found = page.get(member) or []
+            if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+                raise Malformed(UNEXPECTED)
+            names += found
+            pattern = str(page.get("continue_at") or "")
+            if not pattern or not found:
                 return names
 
     async def _call(self, method: str, path: str, argument: str, document: object = None) -> ClientAnswer:
@@ -119,8 +123,10 @@ class KesTransport:
             rest = b""
             async for chunk in answer.chunks():
                 *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) > MAX_ANSWER:
+                    raise Malformed("the server's events have lines without an end")
                 for line in filter(None, lines):
-                    yield json.loads(line)
+                    yield _object(line)
 
 
 def _endpoint(text: str) -> str:
@@ -140,12 +146,27 @@ def _is_local(endpoint: str) -> bool:
     return host in {"localhost", "[::1]"} or host.startswith("127.")
 
 
-def json_of(answer: ClientAnswer) -> Any:
+def json_of(body: bytes) -> Any:
     """Return an answer's document; raise Malformed."""
     try:
-        return json.loads(answer.body)
-    except ValueError as error:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
         raise Malformed(f"the server's answer is not JSON: {error}") from error
+
+
+def object_of(answer: ClientAnswer, *members: str) -> dict[str, Any]:
+    """Return an answer that is an object and has these members; raise Malformed: who answers otherwise is no KES."""
+    document = _object(answer.body)
+    if not all(member in document for member in members):
+        raise Malformed(UNEXPECTED)
+    return document
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    document = json_of(body)
+    if not isinstance(document, dict):
+        raise Malformed(UNEXPECTED)
+    return document
 
 
 def _old_names(body: bytes) -> list[str]:

@@ -34,7 +34,7 @@ def _print(found: dict[str, Any]) -> None:
     rows = (
         ("Identity", found["identity"]),
         ("Policy", found.get("policy", "")),
-        ("Created At", local(found["created_at"])),
+        ("Created At", local(found.get("created_at"))),
         ("Role", "Admin" if found.get("admin") else "User"),
         ("Created By", found.get("created_by", "")),
     )

@@ -37,19 +37,20 @@ def info(parsed: Parsed) -> int:
         if parsed.on("json"):
             print(json.dumps(found, separators=(",", ":")))
             return 0
-        rows = (("Name", found["name"]), ("Date", local(found["created_at"])), ("Created by", found["created_by"]))
-        for label, value in rows:
+        date, author = local(found.get("created_at")), found.get("created_by", "")
+        for label, value in (("Name", found.get("name", name)), ("Date", date), ("Created by", author)):
             print(f"{label:<{LABEL}} {value}")
         return 0
 
     return run(work, insecure=parsed.on("insecure"))
 
 
-def local(text: str) -> str:
-    """Return an RFC 3339 time as this machine's time of day."""
+def local(time: object) -> str:
+    """Return an RFC 3339 time as this machine's time of day; what is none as it is."""
+    text = str(time or "")
     try:
         moment = datetime.datetime.fromisoformat(text[:19] + "+00:00").astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):
         return text
     return f"{moment:%Y-%m-%d %H:%M:%S}"
 
@@ -73,7 +74,7 @@ def show(parsed: Parsed) -> int:
                 print("".join(f"  · {pattern}\n" for pattern in sorted(found[heading])))
         if not found.get("allow") and not found.get("deny"):
             print()
-        print(f"\nCreated at: {local(found['created_at'])}\nCreated by: {found['created_by']}")
+        print(f"\nCreated at: {local(found.get('created_at'))}\nCreated by: {found.get('created_by', '')}")
         return 0
 
     return run(work, insecure=parsed.on("insecure"))

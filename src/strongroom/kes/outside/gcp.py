@@ -5,7 +5,6 @@ the metadata server of the machine.
 """
 
 import base64
-import binascii
 import json
 import os
 import time
@@ -112,7 +111,7 @@ class GcpStore:
             raise KeyNotFound(name)
         try:
             return base64.b64decode(answer.document["payload"]["data"], validate=True)
-        except (KeyError, TypeError, binascii.Error) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise StoredKeyDamaged(f"gcp: '{name}' holds no value") from error
 
     async def delete(self, name: str) -> None:

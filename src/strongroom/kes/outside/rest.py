@@ -113,7 +113,7 @@ def parse(name: str, body: bytes) -> dict[str, Any]:
         return {}
     try:
         document = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StoreFailed(f"{name}: the answer is not JSON") from error
     return document if isinstance(document, dict) else {}
 
