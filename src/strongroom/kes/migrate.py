@@ -5,12 +5,13 @@ Doing it again with merge goes on where it stopped: what is there already is lef
 
 import asyncio
 import fnmatch
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from strongroom.crypto.fingerprint import fingerprint
-from strongroom.errors import AlreadyExists, NotFound
+from strongroom.errors import AlreadyExists, BadSettings, NotFound
 from strongroom.kes.domain import storedkey
 from strongroom.kes.domain.errors import StoredKeyDamaged
 from strongroom.kes.domain.lifecycle import (
@@ -77,6 +78,8 @@ async def _copy(source: KeyStore, target: KeyStore, wanted: Migration) -> int:
     copied, after, marks = 0, "", 0
     others: set[str] = set()  # keys of the target that are not the source's, though their names are
     if not wanted.dry_run:
+        if wanted.force:
+            await _check_two_stores(source, target)
         await _begin_states(source, target)
     while page := await source.names("", after, PAGE):
         after = page[-1]
@@ -95,6 +98,17 @@ async def _copy(source: KeyStore, target: KeyStore, wanted: Migration) -> int:
         # the target's servers may have some of these keys in use
         await replace_generation(target, Generation(), time.time())
     return copied
+
+
+async def _check_two_stores(source: KeyStore, target: KeyStore) -> None:
+    """Raise BadSettings when both are one store, by whatever names: overwriting would delete what is to be copied."""
+    probe = f"migration-{secrets.token_hex(8)}-"
+    await target.create(probe, b"{}")
+    try:
+        if await is_there(source, probe):
+            raise BadSettings("source and target are the same key store")
+    finally:
+        await delete_if_there(target, probe)
 
 
 async def _is_another(source: KeyStore, target: KeyStore, name: str) -> bool:

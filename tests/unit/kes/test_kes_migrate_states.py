@@ -1,17 +1,19 @@
 """`kes migrate`: the states of keys hold in the target too, whatever is copied and whatever is there."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from strongroom.crypto.fingerprint import fingerprint
 from strongroom.crypto.keyciphertext import KeyType
-from strongroom.errors import AlreadyExists
+from strongroom.errors import AlreadyExists, BadSettings
 from strongroom.kes.domain import storedkey
 from strongroom.kes.domain.lifecycle import Deleted, encode_entry
 from strongroom.kes.domain.records import Moment, StoredKey
 from strongroom.kes.handlers.loading import load
 from strongroom.kes.migrate import Migration, WasDeleted, _copy
+from strongroom.kes.storage.fs import FileStore
 from strongroom.kes.storage.memory import MemoryStore
 
 
@@ -106,3 +108,14 @@ async def test_force_leaves_nothing_of_the_key_that_was_there() -> None:
     await _copy(source, target, Migration(force=True))
     assert set(target._values) == {"a", "b", "b-disabled-", "states-", "generation-"}
     assert (await load(target, "a", with_states=True, warn=print)).state == "enabled"
+
+
+async def test_a_store_is_not_overwritten_with_itself(tmp_path: Path) -> None:
+    """Under two names: what is overwritten would be deleted before it is read."""
+    (tmp_path / "link").symlink_to(tmp_path / "keys")
+    source = FileStore(tmp_path / "keys")
+    for name in ("a", "a-v2-"):
+        await source.create(name, _key(1))
+    with pytest.raises(BadSettings, match="the same key store"):
+        await _copy(source, FileStore(tmp_path / "link"), Migration(force=True))
+    assert await source.names("", "", 9) == ["a", "a-v2-"]
