@@ -48,8 +48,9 @@ class AuditLog:
     ) -> None:
         """sink None keeps no log, but subscribers get the events. key seals checkpoints.
 
-        When the sink cannot write, refuse_when_full makes `add` raise Unavailable; otherwise the line is counted as
-        lost, and the next line that can be written is one that says how many were.
+        While the sink cannot write, or cannot make durable what it wrote, refuse_when_full makes `add` raise
+        Unavailable. Otherwise a line that was not written is counted as lost, and the next one that can be written says
+        how many were.
         """
         self.lines = self.lost = 0
         self._gap = 0  # lines lost since the last one that was written
@@ -57,6 +58,7 @@ class AuditLog:
         self._chain = Chain(*_resume(sink), key=key)
         self._subscribers: list[Callable[[bytes], None]] = []
         self._dirty, self._stop = threading.Event(), threading.Event()
+        self._unsynced = ""  # why the disk does not take what was written; set by the thread that syncs
         self._sealed = 0  # lines at the last checkpoint
         self._batch = Batch(self)
         self.failing = False  # the last write failed: until one succeeds, lines are written one by one
@@ -108,6 +110,9 @@ class AuditLog:
             self._batch.settle()
 
     def _write(self, members: list[str]) -> None:
+        if self._unsynced and self._refuse:
+            self.failing = True
+            raise Unavailable(f"audit log: lines are not on the disk: {self._unsynced}")
         if self._gap and not self._refuse:
             self._tell_gap()
         head, count = self._chain.head, self._chain.lines
@@ -167,7 +172,10 @@ class AuditLog:
         if self._thread is not None:
             self._thread.join()
         if self._sink is not None:
-            self._sink.close()
+            try:
+                self._sink.close()
+            except OSError as error:
+                self._warn(f"audit log: {error.strerror}")
 
     def _failed(self, error: OSError, head: bytes, count: int, lost: int) -> None:
         self._chain.head, self._chain.lines = head, count  # the lines never were
@@ -189,7 +197,12 @@ class AuditLog:
             try:
                 self._sink.sync()
             except OSError as error:
-                self._warn(f"audit log: {error.strerror}")
+                if not self._unsynced:
+                    self._warn(f"audit log: lines are not on the disk: {error.strerror}")
+                self._unsynced = str(error.strerror)
+                self._dirty.set()
+            else:
+                self._unsynced = ""
             self._stop.wait(SYNC_SECONDS)
 
 
