@@ -4,6 +4,7 @@ import os
 import secrets
 import signal
 import socket
+import ssl
 import subprocess
 import time
 
@@ -11,6 +12,10 @@ import boto3
 import pytest
 from botocore.config import Config
 from chain_process import PROGRAM, ChainProcess, free_port
+from cryptography import x509
+
+from strongroom.chain import certificates, settings
+from strongroom.chain.folder import Folder
 
 
 def client(environment):
@@ -72,6 +77,36 @@ def test_a_chain_keeps_its_objects_over_restarts_and_kills(own):
     gone(before)
     own.start()
     assert client(own.environment()).get_object(Bucket="first", Key="s3")["Body"].read() == content
+
+
+def served(folder, box):
+    """Return the serial number of the certificate that a box shows."""
+    address, identity = folder.load().address(box), settings.client_pair(folder, "admin")
+    context = ssl.create_default_context(cafile=str(settings.authority_pair(folder).certificate))
+    context.load_cert_chain(identity.certificate, identity.key)
+    with socket.create_connection((address.host, address.port), timeout=10) as plain:
+        with context.wrap_socket(plain, server_hostname="localhost") as connection:
+            return x509.load_der_x509_certificate(connection.getpeercert(True)).serial_number
+
+
+def test_every_box_and_worker_reads_a_renewed_certificate_without_a_restart(own):
+    own.start()
+    folder = Folder(own.folder)
+    authority, children = settings.authority_pair(folder), own.children()
+    before = {box: served(folder, box) for box in children}
+    certificates.make_authority(authority)
+    for box, pid in children.items():
+        certificates.make_server(authority, settings.server_pair(folder, box), ["localhost", "127.0.0.1"])
+        os.kill(pid, signal.SIGHUP)  # at once after the start: workers may be starting still
+    end = time.monotonic() + 20
+    while any(served(folder, box) in before.values() for box in [*children, *["s3"] * 10]):
+        assert time.monotonic() < end, "an old certificate is still served"
+        time.sleep(0.1)
+    assert own.children() == children
+    s3 = client(own.environment())
+    s3.create_bucket(Bucket="renewed")
+    s3.put_object(Bucket="renewed", Key="k", Body=b"content")
+    assert s3.get_object(Bucket="renewed", Key="k")["Body"].read() == b"content"
 
 
 def test_nothing_readable_lies_in_the_folder(own):

@@ -14,10 +14,13 @@ class Signals:
     def __init__(self) -> None:
         self.stopped = asyncio.Event()
         self._reload: Callable[[], None] | None = None
+        self._hung_up = False  # before there was a hook
 
     def on_reload(self, hook: Callable[[], None]) -> None:
-        """Call hook, in the event loop, at every SIGHUP; without a hook SIGHUP is ignored."""
+        """Call hook, in the event loop, at every SIGHUP; at once for one that came before there was a hook."""
         self._reload = hook
+        if self._hung_up:
+            hook()
 
     def _stop(self) -> None:
         if self.stopped.is_set():
@@ -27,6 +30,7 @@ class Signals:
     def _hang_up(self) -> None:
         if self._reload is not None:
             self._reload()
+        self._hung_up = self._reload is None
 
 
 def run(main: Callable[[Signals], Coroutine[Any, Any, int]]) -> int:

@@ -113,6 +113,8 @@ class Workers:
         self._sock = sock
         self._running: dict[int, asyncio.subprocess.Process] = {}
         self._ready = [asyncio.Event() for _ in range(count)]
+        self._serving: set[int] = set()
+        self._late: set[int] = set()  # to be told of a reload once they serve: SIGHUP ends a process that only starts
         self._failed = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -137,7 +139,7 @@ class Workers:
         Returns 0, or 1 when a worker had to be killed, or ended before it was ever ready (it said why).
         """
         keepers = [asyncio.create_task(self._keep(number)) for number in range(self._count)]
-        signals.on_reload(lambda: self._signal(signal.SIGHUP))
+        signals.on_reload(self._reload)
         ends = [asyncio.create_task(event.wait()) for event in (signals.stopped, self._failed)]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         self._ended.set()
@@ -169,6 +171,7 @@ class Workers:
             await asyncio.sleep(pause)
 
     async def _start(self, number: int) -> asyncio.subprocess.Process:
+        self._serving.discard(number)
         listener = self._sock.fileno()
         reading, writing = os.pipe()
         place = f"{number}:{writing}:{os.getpid()}"
@@ -194,11 +197,25 @@ class Workers:
         os.close(pipe)
         if said:
             self._ready[number].set()
+            self._serving.add(number)
+            if number in self._late:
+                self._late.discard(number)
+                self._tell(number, signal.SIGHUP)
+
+    def _reload(self) -> None:
+        for number in range(self._count):
+            if number in self._serving:
+                self._tell(number, signal.SIGHUP)
+            else:
+                self._late.add(number)
+
+    def _tell(self, worker: int, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            self._running[worker].send_signal(number)
 
     def _signal(self, number: signal.Signals) -> None:
-        for process in self._running.values():
-            with suppress(ProcessLookupError):
-                process.send_signal(number)
+        for worker in self._running:
+            self._tell(worker, number)
 
     async def _stop(self, grace_seconds: float) -> int:
         self._signal(signal.SIGTERM)

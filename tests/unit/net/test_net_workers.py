@@ -137,3 +137,46 @@ async def test_an_ipv4_peer_of_a_socket_for_both_has_its_ipv4_address():
     async with HttpClient(timeout=20) as client:
         assert (await client.request("GET", f"http://127.0.0.1:{server.port}/")).body == b"127.0.0.1"
     await server.stop(1)
+
+
+LATE = """
+import os, sys, time
+time.sleep(0.5)  # still starting: SIGHUP would end it here
+from strongroom.net.run import run
+from strongroom.net.workers import this_worker
+async def main(signals):
+    worker = this_worker()
+    worker.ready()
+    signals.on_reload(lambda: print("reloaded", os.getpid(), file=sys.stderr, flush=True))
+    await signals.stopped.wait()
+    return 0
+raise SystemExit(run(main))
+"""
+
+
+async def test_a_reload_waits_for_workers_that_only_start(capfd):
+    sock = listening_socket("127.0.0.1", 0)
+    workers, signals = Workers(lambda number: [sys.executable, "-c", LATE], 2, sock), Signals()
+    running = asyncio.create_task(workers.run(signals))
+    while len(workers._running) < 2:
+        await asyncio.sleep(0.01)
+    signals._hang_up()
+    assert await asyncio.wait_for(workers.ready(), 20)
+    said = ""
+    for _ in range(500):
+        said += capfd.readouterr().err
+        if said.count("reloaded") == 2:
+            break
+        await asyncio.sleep(0.01)
+    assert said.count("reloaded") == 2
+    signals.stopped.set()
+    assert await running == 0
+
+
+def test_a_reload_before_there_is_a_hook_is_kept():
+    signals, calls = Signals(), []
+    signals._hang_up()
+    signals.on_reload(lambda: calls.append(1))
+    assert calls == [1]
+    signals._hang_up()
+    assert calls == [1, 1]
