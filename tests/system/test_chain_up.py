@@ -84,9 +84,11 @@ def served(folder, box):
     address, identity = folder.load().address(box), settings.client_pair(folder, "admin")
     context = ssl.create_default_context(cafile=str(settings.authority_pair(folder).certificate))
     context.load_cert_chain(identity.certificate, identity.key)
-    with socket.create_connection((address.host, address.port), timeout=10) as plain:
-        with context.wrap_socket(plain, server_hostname="localhost") as connection:
-            return x509.load_der_x509_certificate(connection.getpeercert(True)).serial_number
+    with (
+        socket.create_connection((address.host, address.port), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as connection,
+    ):
+        return x509.load_der_x509_certificate(connection.getpeercert(True)).serial_number
 
 
 def test_every_box_and_worker_reads_a_renewed_certificate_without_a_restart(own):
