@@ -267,6 +267,21 @@ def test_find_goes_on_when_its_program_is_missing(shell):
     assert shell.run("find", "my/runs", "--exec", "no-such-program {}", code=1).count("Unable to run `no-such-p") == 2
 
 
+@pytest.mark.parametrize("words", [("version", "info"), ("version", "enable"), ("encrypt", "info"), ("tag", "list"),
+                                   ("anonymous", "get"), ("cors", "get"), ("ilm", "rule", "ls"), ("legalhold", "info"),
+                                   ("retention", "info", "--default"), ("quota", "info"), ("event", "ls"),
+                                   ("share", "upload"), ("undo",)])  # fmt: skip
+def test_a_server_is_no_bucket(shell, words):
+    assert "Bucket name cannot be empty." in shell.run(*words, "my", code=1)
+
+
+def test_a_tag_that_is_no_utf8_is_said(shell):
+    (shell.folder / "f").write_text("f")
+    done = subprocess.run([*MC, "cp", "--tags", b"a=\xff", "f", "my/tagged/f"], env=shell.environ, cwd=shell.folder,
+                          capture_output=True, check=False)  # fmt: skip
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+
+
 def test_metadata_may_be_unicode(shell):
     shell.run("mb", "my/meta")
     (shell.folder / "f").write_text("f")

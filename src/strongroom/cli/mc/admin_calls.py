@@ -43,7 +43,7 @@ class Desk:
         """Seal a document for the server."""
         from strongroom.crypto import madmin
 
-        plain = json.dumps(document, separators=(",", ":")).encode()
+        plain = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
         return madmin.seal(self.alias.secret_key.encode(), plain)
 
     def seal_text(self, text: str) -> bytes:

@@ -9,7 +9,7 @@ from strongroom.cli.mc.failures import Fatal
 from strongroom.cli.mc.flags import Line
 from strongroom.cli.mc.listing import Look, remote_entries
 from strongroom.cli.mc.shell import Remote, Shell
-from strongroom.errors import Error
+from strongroom.errors import Error, Malformed
 from strongroom.sdk.s3_body import Bytes
 from strongroom.sdk.s3_call import Upload, expect
 from strongroom.sdk.s3_errors import NoSuchConfiguration
@@ -22,6 +22,8 @@ def _policy(target: Remote) -> Policy | None:
         found = json.loads(target.client.get_config(target.bucket, "policy"))
     except NoSuchConfiguration:
         return None
+    except ValueError as error:
+        raise Malformed(f"a policy that is not JSON: {error}") from error
     return found if isinstance(found, dict) else None
 
 

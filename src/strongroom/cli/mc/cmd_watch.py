@@ -74,7 +74,7 @@ def _events(line: bytes) -> Iterator[Event]:
 
 def watch(shell: Shell, line: Line) -> None:
     """mc watch TARGET."""
-    target = shell.remote(line.args[0], "Unable to watch `{}`.", "Watch")
+    target = shell.remote(line.args[0], "Unable to watch `{}`.", "Watch", whole=True)
     wanted = kinds(line.text("events", "put,delete,get"))
     prefix = line.text("prefix") or target.key
     try:

@@ -131,6 +131,8 @@ def _run(line: Line, program: str) -> int:
         return _without_output(0)
     except (Error, OSError, EOFError) as failure:
         console.fatal(Fatal(f"Unable to run `{' '.join(line.path)}`.", failure))
+    except UnicodeError:
+        console.fatal(Fatal(f"Unable to run `{' '.join(line.path)}`.", "An argument, or a file, is not UTF-8."))
     except KeyboardInterrupt:
         return _stopped(console, INTERRUPTED)
     except _Terminated:

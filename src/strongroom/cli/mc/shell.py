@@ -126,9 +126,11 @@ class Shell:
         except Failed as error:
             raise Fatal(message.format(word), error) from error
 
-    def remote(self, word: str, message: str, operation: str) -> Remote:
-        """As located, for commands that make no sense on local files."""
+    def remote(self, word: str, message: str, operation: str, *, whole: bool = False) -> Remote:
+        """As located, for commands that make no sense on local files, nor (without whole) on a server as a whole."""
         found = self.located(word, message)
+        if isinstance(found, Remote) and not found.bucket and not whole:
+            raise Fatal(message.format(word), Failed("Bucket name cannot be empty."))
         if isinstance(found, Local):
             text = f"`{operation}` is not supported for `filesystem`."
             raise Fatal(message.format(word), Failed(text, {"API": operation, "APIType": "filesystem"}))
