@@ -186,3 +186,8 @@ async def test_everything_listed_can_be_deleted(store: KeyStore) -> None:
     for name in await store.names("", "", 100):
         await store.delete(name)
     assert await store.names("", "", 100) == []
+
+
+async def test_a_clock_on_this_machine_is_ours(store: KeyStore) -> None:
+    await store.create("my-key", b"x")
+    assert store.clock_ahead == 0.0

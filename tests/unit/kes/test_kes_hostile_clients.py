@@ -11,7 +11,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from strongroom.kes.domain.errors import BadForwarding, NoCertificate
+from strongroom.errors import Denied, Malformed
+from strongroom.kes.domain.errors import BadForwarding, BadImport, BadKeyName, NoCertificate, StoreUnreachable
 from strongroom.kes.domain.policy import Policies
 from strongroom.kes.domain.settings import TlsSettings
 from strongroom.kes.handlers import system
@@ -23,7 +24,7 @@ from strongroom.kes.handlers.proxy import forwarded, forwarded_address
 from strongroom.kes.handlers.routes import Route
 from strongroom.kes.wire.apikey import ApiKey
 from strongroom.messages import Peer, Request
-from strongroom.observe.log import OFF, Log
+from strongroom.observe.log import DEBUG, OFF, Log
 
 
 @pytest.fixture
@@ -183,3 +184,29 @@ async def test_a_request_that_is_cut_off_has_its_audit_line(entrance):
         await task
     assert '"route":"/v1/x"' in audit.lines[0]
     assert not entrance.server.counters.active
+
+
+LEVELS = {
+    "/v1/ready": (StoreUnreachable("away"), "WARN"),
+    "/v1/key/create/x": (StoreUnreachable("away"), "ERROR"),
+    "/v1/key/decrypt/x": (Malformed("not JSON"), "ERROR"),
+    "/v1/key/import/x": (BadImport("not JSON"), "ERROR"),
+    "/v1/key/describe/-": (BadKeyName("-"), "DEBUG"),
+    "/v1/status": (Denied("access denied: identity not found"), "DEBUG"),
+}
+
+
+@pytest.mark.parametrize("path", LEVELS)
+def test_what_goes_wrong_is_logged_as_loud_as_the_original_does(entrance, path, capsys):
+    """Source: kes.md 8."""
+    error, level = LEVELS[path]
+
+    def fails(call):
+        raise error
+
+    entrance.server = Server("1", Log(DEBUG), _Audit(), Counters())
+    entrance.state.watch = SimpleNamespace(serves_offline_until=lambda: None)
+    route = Route("GET", path, fails, auth=False, identified=False)
+    entrance._targets[path] = Target(path, route, quoted=json.dumps(path))
+    entrance(Request("GET", path, path, "", {}, (), Peer("127.0.0.1", 1, True)), SimpleNamespace())
+    assert f"level={level} " in capsys.readouterr().err

@@ -26,6 +26,7 @@ from strongroom.request_id import current, request_id
 _REMEMBERED = 8192  # callers, targets and decisions kept; more than that starts afresh
 _LONGEST = 512  # characters of a path that is kept: longer ones name no key, and could fill the memory
 _LARGEST = 8 * 1024  # bytes of a client's certificates that are kept; common ones have 1 to 3 thousand
+_BODIES = {"invalid request body", "invalid import key request body"}  # what operators are told of (kes.md 8)
 _SKIPPED_BODY = 16 * 1024 * 1024  # bytes behind the limit that are read and thrown away
 
 
@@ -232,9 +233,11 @@ class Entrance:
             log.debug(str(error) or text, **fields)
         elif status >= 500:
             self.server.counters.store_failures[type(error.__cause__ or error).__name__] += 1
-            log.error(_reason(error), **fields)
+            write = log.warn if call.path == "/v1/ready" else log.error  # probes ask again and again (kes.md 8)
+            write(_reason(error), **fields)
         elif isinstance(error, Malformed):
-            log.debug(f"{text}: {error}", **fields)
+            write = log.error if text in _BODIES else log.debug
+            write(f"{text}: {error}", **fields)
         headers: tuple[tuple[str, str], ...] = JSON
         if status == 504:
             headers += offline_header(call)
