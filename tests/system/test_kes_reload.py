@@ -112,3 +112,35 @@ async def test_the_seconds_work_goes_on_after_a_fault(
     async with asyncio.timeout(10):
         while len(done) < 2:
             await asyncio.sleep(0.05)
+
+
+async def test_reloads_go_on_when_nobody_reads_what_they_print(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone:
+        def write(self, text: str) -> int:
+            raise BrokenPipeError("nobody reads")
+
+        def flush(self) -> None:
+            raise BrokenPipeError("nobody reads")
+
+    reloads: list[object] = []
+
+    async def reload(settings: object) -> None:
+        reloads.append(settings)
+
+    hang_up, loads = asyncio.Event(), iter(range(100))
+
+    def load() -> object:
+        if next(loads) % 2:
+            raise BadSettings("a mistake")
+        return SimpleNamespace(warnings=("one",), routes={})
+
+    monkeypatch.setattr("sys.stdout", Gone())
+    monkeypatch.setattr("sys.stderr", Gone())
+    running_app = SimpleNamespace(reload=reload, port=1)
+    task = asyncio.create_task(running._reload_on_signal(running_app, load, lambda *_: print("banner"), hang_up))
+    async with asyncio.timeout(5):
+        while len(reloads) < 2:
+            hang_up.set()
+            await asyncio.sleep(0.01)
+    task.cancel()
+    monkeypatch.undo()

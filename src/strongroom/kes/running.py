@@ -1,6 +1,7 @@
 """The life of a served key server: signals, reloads, the end."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import sys
@@ -28,7 +29,8 @@ def run_server(settings: Settings, load: Load | None, ready: Ready | None) -> in
         except (Error, OSError) as error:
             print(f"Error: {_reason(error, settings)}", file=sys.stderr)
             return 1
-        _announce(settings, app.port, ready)
+        up = "" if ready is None else "=> Server is up and running...\n"
+        _announce(settings, app.port, ready, f"{up}listening on https://{settings.host or '0.0.0.0'}:{app.port}")
         hang_up = asyncio.Event()
         signals.on_reload(hang_up.set)
         tasks = []
@@ -39,9 +41,9 @@ def run_server(settings: Settings, load: Load | None, ready: Ready | None) -> in
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        print("\n=> Stopping server... ", end="", flush=True)
+        _say("\n=> Stopping server... ", end="")
         await app.stop()
-        print("Goodbye.", flush=True)
+        _say("Goodbye.")
         return 0
 
     return run(main)
@@ -54,35 +56,37 @@ def _reason(error: Exception, settings: Settings) -> str:
     return str(error)
 
 
-def _announce(settings: Settings, port: int, ready: Ready | None) -> None:
+def _say(text: str, *, end: str = "\n", error: bool = False) -> None:
+    """Print a line. That nobody reads any more is no reason to end, or to hear of no further signal."""
+    with contextlib.suppress(OSError):
+        print(text, end=end, file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def _announce(settings: Settings, port: int, ready: Ready | None, last: str) -> None:
     for warning in warnings(settings):
-        print(f"Warning: {warning}", file=sys.stderr)
+        _say(f"Warning: {warning}", error=True)
     if ready is not None:
-        ready(settings, port)
-        print("=> Server is up and running...")
-    print(f"listening on https://{settings.host or '0.0.0.0'}:{port}", flush=True)
+        with contextlib.suppress(OSError):
+            ready(settings, port)
+    _say(last)
 
 
 async def _reload_on_signal(app: "kes_app.App", load: Load, ready: Ready | None, hang_up: asyncio.Event) -> None:
     while True:
         await hang_up.wait()
         hang_up.clear()
-        print("SIGHUP signal received. Reloading configuration...", file=sys.stderr, flush=True)
+        _say("SIGHUP signal received. Reloading configuration...", error=True)
         try:
             settings = load()
         except Exception as error:  # whatever it is, what runs goes on, and so does the next signal
-            print(f"Failed to reload server config: {_words(error)}", file=sys.stderr, flush=True)
+            _say(f"Failed to reload server config: {_words(error)}", error=True)
             continue
         try:
             await app.reload(settings)
         except Exception as error:
-            print(f"Failed to update server configuration: {_words(error)}", file=sys.stderr, flush=True)
+            _say(f"Failed to update server configuration: {_words(error)}", error=True)
             continue
-        for warning in warnings(settings):
-            print(f"Warning: {warning}", file=sys.stderr)
-        if ready is not None:
-            ready(settings, app.port)
-        print("=> Reloading configuration after SIGHUP signal completed.\n", flush=True)
+        _announce(settings, app.port, ready, "=> Reloading configuration after SIGHUP signal completed.\n")
 
 
 def _words(error: Exception) -> str:
