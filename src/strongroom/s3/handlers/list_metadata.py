@@ -8,6 +8,7 @@ from strongroom.s3.domain.object_record import unpack_meta, unpack_tags
 from strongroom.s3.domain.records import BucketRecord, ObjectVersion, Page
 from strongroom.s3.handlers.call import Call
 from strongroom.s3.wire import sse_headers, xml
+from strongroom.s3.wire.sigv4 import value_text
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # what may be the name of an element
 
@@ -31,7 +32,7 @@ async def metadata(call: Call, record: BucketRecord, page: Page) -> dict[str, st
 
 def _elements(call: Call, version: ObjectVersion, tags: bytes) -> str:
     meta = unpack_meta(version.meta)
-    named: list[tuple[str, str]] = [(name, value) for name, value in meta.headers.items() if name in _SHOWN]
+    named: list[tuple[str, str]] = [(name, value_text(value)) for name, value in meta.headers.items() if name in _SHOWN]
     shown = sse_headers.response_headers(call.box.sealing.describe(meta.seal), "") if meta.seal else []
     named += [(_title(name), value) for name, value in (*meta.user.items(), *shown)]
     items: list[xml.Item] = [(name, value) for name, value in named if _NAME.fullmatch(name)]

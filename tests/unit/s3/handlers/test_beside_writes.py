@@ -101,6 +101,15 @@ def test_a_listing_tells_no_tags_to_who_may_not_read_them(world):
     assert b"<UserMetadata>" not in world.send("GET", "/data", query, who=other).body
 
 
+def test_a_listing_tells_headers_as_text(world):
+    said = {"content-disposition": 'attachment; filename="ü 你"'.encode().decode("latin-1")}
+    world.send("PUT", "/data/named", "", said, b"x")
+    assert world.send("HEAD", "/data/named").headers["content-disposition"] == said["content-disposition"]
+    assert (
+        "filename=&#34;ü 你&#34;" in world.send("GET", "/data", "list-type=2&metadata=true&prefix=named").body.decode()
+    )
+
+
 def test_a_new_bucket_s_ownership(world):
     headers = {"x-amz-object-ownership": "BucketOwnerPreferred", "x-amz-acl": "public-read"}
     assert world.send("PUT", "/owned", "", headers).status == 200
