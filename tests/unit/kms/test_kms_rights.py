@@ -3,6 +3,7 @@
 import io
 import json
 
+import pytest
 from kms_replay import ask, post, unsealed
 
 from strongroom.messages import Peer, Request
@@ -125,3 +126,36 @@ async def test_capabilities_of_a_folder_are_those_that_a_list_of_it_meets(tmp_pa
     token = (await ask(replay, "POST", "auth/token/create", {"policies": ["x"]}))["auth"]["client_token"]
     found = await ask(replay, "POST", "sys/capabilities", {"token": token, "paths": ["kv/a/", "kv/b/"]})
     assert (found["data"]["kv/a/"], found["data"]["kv/b/"]) == (["deny"], ["list"])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'expiration = "2030-01-01T00:00:00Z"',
+        'mfa_methods = ["push"]',
+        'control_group = { factor "x" {} }',
+        'list_scan_response_keys_filter_path = "a"',
+    ],
+)
+async def test_a_policy_may_not_rely_on_what_is_not_kept(tmp_path, line):
+    replay = await unsealed(tmp_path)
+    body = {"policy": f'path "kv/*" {{ capabilities = ["read"]\n{line} }}'}
+    status, answer = await post(replay, "sys/policies/acl/p", body, replay.known["root"])
+    assert (status, f"{line.split()[0]} is not supported" in answer["errors"][0]) == (400, True)
+    headers = {"X-Vault-Token": replay.known["root"]}
+    assert (await replay.request("GET", "/v1/sys/policies/acl/p", headers, b"")).status == 404
+
+
+async def test_paths_and_parameters_may_be_called_like_restrictions(tmp_path):
+    replay = await unsealed(tmp_path)
+    rule = {"capabilities": ["update"], "allowed_parameters": {"expiration": []}}
+    await ask(replay, "PUT", "sys/policies/acl/p", {"policy": json.dumps({"path": {"expiration": rule}})})
+
+
+async def test_policies_do_not_expire_and_say_so(tmp_path):
+    replay = await unsealed(tmp_path)
+    for member in ({"ttl": "1h"}, {"expiration": "2030-01-01T00:00:00Z"}):
+        body = {"policy": 'path "a" { capabilities = ["read"] }'} | member
+        status, answer = await post(replay, "sys/policies/acl/p", body, replay.known["root"])
+        assert (status, "do not expire" in answer["errors"][0]) == (400, True)
+    await ask(replay, "PUT", "sys/policies/acl/p", {"policy": 'path "a" {}', "ttl": None})

@@ -32,6 +32,7 @@ class Rule:
     """One path stanza: the pattern as written without a leading `/`, and what it allows.
 
     allowed, denied: parameter name in lower case → values, () for any; wrapping limits in seconds, 0 for none.
+    lacking: the key of a restriction that is written there and not kept here.
     """
 
     pattern: str
@@ -42,6 +43,7 @@ class Rule:
     min_wrap: float = 0
     max_wrap: float = 0
     names: tuple[str, ...] = ()
+    lacking: str = ""
 
     @property
     def limited(self) -> bool:

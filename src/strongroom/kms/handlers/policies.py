@@ -64,8 +64,13 @@ class Policies:
         return work.load(PREFIX + name, PolicyRecord)  # type: ignore[no-any-return]
 
     def write(self, work: Work, name: str, record: PolicyRecord) -> None:
-        """Store a policy whose text parses; raise Malformed."""
-        parse_policy(name, record.text)
+        """Store a policy whose text parses; raise Malformed, also for a restriction that would not be kept."""
+        for rule in parse_policy(name, record.text).rules:
+            if rule.lacking:
+                raise Malformed(
+                    f'failed to parse policy: path "{rule.pattern}": {rule.lacking} is not supported; '
+                    "the rule would hold without it"
+                )
         work.store(PREFIX + name, record)
         self.changed(name)
 

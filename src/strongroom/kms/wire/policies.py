@@ -26,6 +26,15 @@ _KEYS = {
 }
 
 
+_RESTRICTIONS = (  # keys that take rights away elsewhere; nothing here does, so that a new policy may not rely on them
+    "mfa_methods",
+    "control_group",
+    "expiration",
+    "response_keys_filter_path",
+    "list_scan_response_keys_filter_path",
+)
+
+
 def one_error(text: str) -> str:
     """Return text in the form that lists of one error have (vault.md 1.5)."""
     return f"1 error occurred:\n\t* {text}\n\n"
@@ -90,6 +99,7 @@ def _rule(pattern: str, body: hcl.Node) -> acl.Rule:
         required=tuple(str(v).lower() for v in _listed(pattern, members, "required_parameters")),
         min_wrap=low,
         max_wrap=high,
+        lacking=next((key for key in _RESTRICTIONS if key in members), ""),
     )
 
 

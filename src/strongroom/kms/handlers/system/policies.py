@@ -86,6 +86,8 @@ class PolicyRoutes:
             raise Refused(f'cannot update "{name}" policy')
         old = self.core.live.policies.read(call.work, name)
         self._check_cas(call, old)
+        if call.data.get("ttl") or call.data.get("expiration"):
+            raise Refused("policies do not expire here: 'ttl' and 'expiration' are not supported")
         record = PolicyRecord(_text(text), old.version + 1 if old else 1, call.now, call.get("cas_required"))
         try:
             self.core.live.policies.write(call.work, name, record)
@@ -97,7 +99,8 @@ class PolicyRoutes:
         if old is not None and old.cas_required and not call.has("cas"):
             raise Refused("check-and-set parameter required for this call")
         if call.has("cas") and call.get("cas") != (old.version if old else -1):
-            raise Refused("check-and-set parameter did not match the current version")
+            current = old.version if old else -1
+            raise Refused(f"check-and-set parameter {call.get('cas')} did not match the current version {current}")
 
     def patch(self, call: Call) -> Reply:
         """Change a policy's text."""
