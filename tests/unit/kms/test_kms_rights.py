@@ -159,3 +159,11 @@ async def test_policies_do_not_expire_and_say_so(tmp_path):
         status, answer = await post(replay, "sys/policies/acl/p", body, replay.known["root"])
         assert (status, "do not expire" in answer["errors"][0]) == (400, True)
     await ask(replay, "PUT", "sys/policies/acl/p", {"policy": 'path "a" {}', "ttl": None})
+
+
+@pytest.mark.parametrize("path", ["kv/{{identity.entity.id", "kv/identity.entity.id}}"])
+async def test_half_a_template_is_refused(tmp_path, path):
+    replay = await unsealed(tmp_path)
+    body = {"policy": f'path "{path}" {{ capabilities = ["read"] }}'}
+    status, answer = await post(replay, "sys/policies/acl/p", body, replay.known["root"])
+    assert (status, "unbalanced templating characters" in answer["errors"][0]) == (400, True)

@@ -66,11 +66,11 @@ class Policies:
     def write(self, work: Work, name: str, record: PolicyRecord) -> None:
         """Store a policy whose text parses; raise Malformed, also for a restriction that would not be kept."""
         for rule in parse_policy(name, record.text).rules:
+            head = f'failed to parse policy: path "{rule.pattern}": '
             if rule.lacking:
-                raise Malformed(
-                    f'failed to parse policy: path "{rule.pattern}": {rule.lacking} is not supported; '
-                    "the rule would hold without it"
-                )
+                raise Malformed(head + f"{rule.lacking} is not supported; the rule would hold without it")
+            if rule.pattern.count("{{") != rule.pattern.count("}}"):
+                raise Malformed(head + "failed to validate policy templating: unbalanced templating characters")
         work.store(PREFIX + name, record)
         self.changed(name)
 
