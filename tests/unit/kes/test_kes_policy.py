@@ -80,3 +80,8 @@ def test_admin_passes_everything_and_nobody_is_admin_by_accident() -> None:
             policies.check(identity, path)
     with pytest.raises(Denied):
         Policies.of("", []).check("", "/a")
+
+
+def test_a_range_that_ends_before_it_begins_matches_nothing() -> None:
+    for path in ("/a/a", "/a/b", "/a/c", "/a/-"):
+        assert not glob_matches("/a/[c-a]", path)

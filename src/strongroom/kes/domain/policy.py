@@ -38,13 +38,17 @@ def prefix_matches(pattern: str, path: str) -> bool:
 
 
 _GLOB = re.compile(r"\*|\?|\\(.)|\[(\^?)((?:\\.|[^\]\\])+)\]|(.)", re.DOTALL)
+_NOTHING = re.compile(r"(?!)")  # what a range such as `[c-a]` matches
 _compiled: dict[str, re.Pattern[str]] = {}
 
 
 def glob_matches(pattern: str, path: str) -> bool:
     """Match as before October 2023: `*` and `?` stop at a slash, `[a-z]` is a class, `\\` escapes."""
     if pattern not in _compiled:
-        _compiled[pattern] = re.compile("".join(map(_translate, _GLOB.finditer(pattern))), re.DOTALL)
+        try:
+            _compiled[pattern] = re.compile("".join(map(_translate, _GLOB.finditer(pattern))), re.DOTALL)
+        except re.error:
+            _compiled[pattern] = _NOTHING
     return _compiled[pattern].fullmatch(path) is not None
 
 
