@@ -202,3 +202,20 @@ def test_time_and_complexity_limits_are_read_for_each_listener(tmp_path):
     assert (second.max_request_duration, second.max_json_strings, second.max_json_memory) == (5, -1, 1000)
     path.write_text('storage "inmem" {}\nlistener "tcp" { tls_disable = true }\n')
     assert kms_settings([str(path)], {}).listeners[0].max_request_duration == 90
+
+
+async def test_a_quota_counts_guesses_of_tokens_and_keeps_floods_out_of_the_audit_log(tmp_path):
+    replay = await unsealed(tmp_path)
+    log = tmp_path / "audit.log"
+    await ask(replay, "POST", "sys/mounts/kv", {"type": "kv"})
+    await ask(replay, "PUT", "sys/audit/file", {"type": "file", "options": {"file_path": str(log)}})
+    await ask(replay, "POST", "sys/quotas/rate-limit/q", {"rate": 2, "path": "kv/"})
+    body = {"policies": ["default"], "num_uses": 5}
+    token = (await ask(replay, "POST", "auth/token/create", body))["auth"]["client_token"]
+    log.write_text("")
+    guesses = [await replay.request("GET", "/v1/kv/a", {"X-Vault-Token": f"s.{n}"}, b"") for n in range(5)]
+    assert [answer.status for answer in guesses] == [403, 403, 429, 429, 429]
+    assert (await replay.request("GET", "/v1/kv/a", {"X-Vault-Token": token}, b"")).status == 429
+    assert len(log.read_text().splitlines()) == 4
+    found = await ask(replay, "GET", "auth/token/lookup-self", token=token)
+    assert found["data"]["num_uses"] == 4, "a request that a quota turned away is no use of its token"

@@ -17,6 +17,7 @@ from strongroom.kms.domain.errors import (
     Failed,
     Forbidden,
     NoRoute,
+    RateLimited,
     Refusal,
     Sealed,
     UnsupportedOperation,
@@ -39,6 +40,7 @@ def carry_out(request: Request, call: Call) -> Response | Awaitable[Response]:
     core, work, route = call.core, call.work, call.route
     last = False
     try:
+        core.quota(call)  # first: guesses of tokens count as well
         if route is None or not route.opens(call.data):
             text = call.token_text = token_text(request)
             call.token = token = find_token(core, work, text, call.now)
@@ -50,7 +52,6 @@ def carry_out(request: Request, call: Call) -> Response | Awaitable[Response]:
                 last = core.live.tokens.use(work, token)
             call.rules = core.acl_of(work, token)
             _check(call, call.rules)
-        core.quota(call)
         if core.audit.active:
             held = call.operation & READS or (route is not None and route.pure and call.operation == acl.UPDATE)
             core.audit.request(call, None, hold=bool(held))
@@ -155,7 +156,8 @@ def _failed(request: Request, call: Call, error: Error, last: bool) -> Response 
             core.live.tokens.revoke(call.work, call.token.hash)
         else:
             core.live.tokens.save(call.work, call.token)
-    if core.audit.active and core.unsealed is not None:
+    flood = isinstance(error, RateLimited) and not call.noted  # it must not fill the log as well
+    if core.audit.active and core.unsealed is not None and not flood:
         try:
             core.audit.refused(call, error)
         except Error as failure:
