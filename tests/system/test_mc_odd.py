@@ -282,6 +282,14 @@ def test_a_tag_that_is_no_utf8_is_said(shell):
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
 
 
+def test_aliases_set_at_once_are_all_kept(shell):
+    words = ("alias", "set", "--api", "S3v4")
+    running = [shell.start(*words, f"at-once-{number}", "http://h", "minio", "minio123", stdout=subprocess.DEVNULL)
+               for number in range(6)]  # fmt: skip
+    assert [process.wait(60) for process in running] == [0] * 6
+    assert shell.run("alias", "list").count("at-once-") == 6
+
+
 def test_metadata_may_be_unicode(shell):
     shell.run("mb", "my/meta")
     (shell.folder / "f").write_text("f")

@@ -3,7 +3,8 @@
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -98,14 +99,11 @@ class Store:
         """Make what a fresh folder lacks (mc.md 3.1)."""
         if not self.file.exists():
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._aliases = {name: dict(members) for name, members in BUILT_IN.items()}
-            self._write()
-            self.news.append(
-                f"{program}: Configuration written to `{self.file}`. Please update your access credentials."
-            )
+            with self._alone():
+                self._begin(program)
         share = self.folder / "share"
         if not share.exists():
-            share.mkdir(mode=0o700)
+            share.mkdir(mode=0o700, exist_ok=True)  # two first runs at once
             self.news.append(f"{program}: Successfully created `{share}`.")
         for name in ("uploads", "downloads"):
             file = share / f"{name}.json"
@@ -113,6 +111,13 @@ class Store:
                 write_private(file, '{\n\t"version": "1",\n\t"shares": {}\n}')
                 self.news.append(f"{program}: Initialized share {name} `{file}` file.")
         (self.folder / "certs" / "CAs").mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _begin(self, program: str) -> None:
+        if self.file.exists():  # another first run was faster
+            return
+        self._aliases = {name: dict(members) for name, members in BUILT_IN.items()}
+        self._write()
+        self.news.append(f"{program}: Configuration written to `{self.file}`. Please update your access credentials.")
 
     def _load(self) -> dict[str, dict[str, str]]:
         if self._aliases is None:
@@ -163,17 +168,35 @@ class Store:
 
     def put(self, alias: Alias) -> Alias:
         """Keep an alias in config.json, in place of one of the same name."""
-        self._load()[alias.name] = alias.stored()
-        self._aliases = dict(sorted(self._load().items()))
-        self._write()
+        with self._alone():
+            self._load()[alias.name] = alias.stored()
+            self._aliases = dict(sorted(self._load().items()))
+            self._write()
         return replace(alias, source=str(self.file))
 
     def remove(self, name: str) -> bool:
         """Forget an alias; return False when config.json has none of that name."""
-        if self._load().pop(name, None) is None:
-            return False
-        self._write()
+        with self._alone():
+            if self._load().pop(name, None) is None:
+                return False
+            self._write()
         return True
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes from changing the file between our reading it, anew, and our writing it."""
+        if os.name != "posix":
+            yield
+            return
+        import fcntl
+
+        descriptor = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._aliases = None
+            yield
+        finally:
+            os.close(descriptor)
 
 
 def _aliases_of(data: object, file: Path) -> dict[str, dict[str, str]]:
