@@ -86,22 +86,26 @@ def test_a_newest_delete_marker_counts_as_missing(lone, made, refused):
     assert lone.get_object(**made)["Body"].read() == b"again"
 
 
-def test_of_writers_with_one_expected_etag_one_wins(lone, made):
+@pytest.mark.parametrize(
+    ("key", "condition"), [("k", {"IfMatch": HIT}), ("new", {"IfNoneMatch": "*"})], ids=["same", "none"]
+)
+def test_of_writers_with_one_condition_one_wins(lone, made, key, condition):
     codes = []
 
     def write(number):
+        content, mode = b"%d" % number * (100_000 if number % 2 else 1), ("AES256", "aws:kms")[number % 3 == 0]
         try:
-            lone.put_object(**made, Body=b"%d" % number, IfMatch=HIT)
+            lone.put_object(**{**made, "Key": key}, Body=content, ServerSideEncryption=mode, **condition)
             codes.append(200)
         except lone.exceptions.ClientError as error:
             codes.append(error.response["ResponseMetadata"]["HTTPStatusCode"])
 
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(codes) == [200] + [412] * 7
+    assert sorted(codes) == [200] + [412] * 19
 
 
 def test_conditional_delete(lone, made, refused):
