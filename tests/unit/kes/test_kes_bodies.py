@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strongroom.errors import Malformed
+from strongroom.kes.domain.errors import BadCipher
 from strongroom.kes.wire import json as wire
-from strongroom.kes.wire.json import DECRYPT, ENCRYPT, GENERATE, HMAC, CryptoBody, crypto_body
+from strongroom.kes.wire.errors import error_body, status_and_text
+from strongroom.kes.wire.json import DECRYPT, ENCRYPT, GENERATE, HMAC, CryptoBody, crypto_body, import_body
 
 ROUTES = (GENERATE, ENCRYPT, DECRYPT, HMAC)
 E30 = base64.b64encode(b"{}").decode()
@@ -80,3 +82,10 @@ def test_old_imports() -> None:
     assert wire.import_body(json.dumps({"bytes": key}).encode()).cipher is None
     assert wire.import_body(json.dumps({"bytes": key, "algorithm": "AES256"}).encode()).cipher == "AES256"
     assert wire.import_body(json.dumps({"key": key}).encode()).cipher == ""
+
+
+def test_half_a_surrogate_pair_in_a_request_is_answered() -> None:
+    cipher = import_body(b'{"key":"","cipher":"\\ud800x"}').cipher
+    status, text = status_and_text(BadCipher(cipher))
+    assert (status, json.loads(error_body(text))) == (406, {"message": "algorithm '\ufffdx' is not supported"})
+    assert json.loads(error_body("\U0001f511 é")) == {"message": "\U0001f511 é"}

@@ -30,7 +30,7 @@ def _entry(call: Call) -> str:
 async def create(call: Call) -> Response:
     """`PUT /v1/secret/create/<name>`: `{"bytes": base64}`; durable before the answer."""
     entry, members = _entry(call), json.go_object(call.body)
-    if members.get("type") not in {None, "", "generic"}:
+    if members.get("type") not in (None, "", "generic"):
         raise Malformed("a secret's type is generic")
     value = json.go_bytes(members.get("bytes"))
     with failing("failed to create secret"):

@@ -109,7 +109,12 @@ def _text(content_type: str, body: bytes) -> str:
 
 
 def error_body(text: str) -> bytes:
-    """Return the JSON body for an error text, HTML-safe and with the newline that the original has."""
+    """Return the JSON body for an error text, HTML-safe and with the newline that the original has.
+
+    Half a surrogate pair, which a client's JSON may hold and UTF-8 may not, becomes U+FFFD as in Go.
+    """
+    if not text.isascii():
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return b'{"message":' + html_safe(msgspec.json.encode(text)) + b"\n}"
 
 
