@@ -290,6 +290,19 @@ def test_aliases_set_at_once_are_all_kept(shell):
     assert shell.run("alias", "list").count("at-once-") == 6
 
 
+def test_a_mirror_into_its_source_has_to_leave_it_out(shell):
+    (shell.folder / "tree").mkdir()
+    (shell.folder / "tree" / "f").write_text("f")
+    shell.run("mb", "my/inward")
+    shell.run("cp", "-r", "tree/", "my/inward/")
+    for source, target in (("tree", "tree/copy"), ("my/inward", "my/inward/copy/")):
+        assert "--exclude 'copy/*'" in shell.run("mirror", source, target, code=1)
+        for _ in range(2):
+            shell.run("mirror", "--exclude", "copy/*", source, target)
+    assert keys(shell, "my/inward") == ["copy/f", "f"]
+    assert sorted(path.name for path in (shell.folder / "tree").rglob("*")) == ["copy", "f", "f"]
+
+
 def test_metadata_may_be_unicode(shell):
     shell.run("mb", "my/meta")
     (shell.folder / "f").write_text("f")

@@ -12,7 +12,7 @@ from strongroom.cli.mc.flags import Line
 from strongroom.cli.mc.jobs import Cleaner, Report, mover_of, run_jobs, workers_of
 from strongroom.cli.mc.listing import Entry, Look, Test, age_test, local_entries, look_up, remote_entries
 from strongroom.cli.mc.moving import Job
-from strongroom.cli.mc.planning import below, inside
+from strongroom.cli.mc.planning import below, inside, place_within
 from strongroom.cli.mc.progress import Progress
 from strongroom.cli.mc.shell import Local, Remote, Shell, Target
 from strongroom.errors import AlreadyExists, Error, Incomplete, Unavailable
@@ -123,6 +123,9 @@ def mirror(shell: Shell, line: Line) -> None:
         _must_be_there(source, line.args[0])
         if isinstance(target, Remote) and not target.bucket and (isinstance(source, Local) or source.bucket):
             raise Failed("Bucket name cannot be empty.")
+        inner = place_within(source, target)
+        if inner and not any(fnmatchcase(f"{inner}/x", pattern) for pattern in line.many("exclude")):
+            raise Failed(f"`{line.args[1]}` lies in it: leave it out with --exclude '{inner}/*'.")
     except (Error, OSError) as error:
         raise Fatal(f"Unable to stat source `{line.args[0]}`.", error) from error
     work = _Mirror(shell, line)

@@ -189,15 +189,19 @@ def own_name(source: Target) -> str:
     return "" if bare else (source.key.rpartition("/")[2] or source.bucket) + "/"
 
 
-def _not_into_itself(source: Target, target: Target) -> None:
-    """Raise Failed when a folder's copy would lie below it: the walk would find what it has just made."""
+def place_within(source: Target, target: Target) -> str:
+    """Return where target lies below source, "" when it does not: a walk of source would find what is made there."""
     if isinstance(source, Local) and isinstance(target, Local):
-        within = source.path.is_dir() and source.path in (target.path / own_name(source)).parents
-    elif isinstance(source, Remote) and isinstance(target, Remote) and source.alias == target.alias:
-        above = f"{source.bucket}/{source.key}".strip("/")
-        place = f"{target.bucket}/{target.key}".rstrip("/") + f"/{own_name(source)}".rstrip("/")
-        within = place.startswith(above + "/" if above else "")
-    else:
-        return
-    if within:
+        inner = source.path in target.path.parents
+        return target.path.relative_to(source.path).as_posix() if inner else ""
+    if isinstance(source, Remote) and isinstance(target, Remote) and source.alias == target.alias:
+        above = f"{source.bucket}/{source.key}".rstrip("/") + "/"
+        place = f"{target.bucket}/{target.key}".rstrip("/")
+        return place.removeprefix(above.lstrip("/")) if place.startswith(above.lstrip("/")) else ""
+    return ""
+
+
+def _not_into_itself(source: Target, target: Target) -> None:
+    """Raise Failed when a folder's copy would lie below it."""
+    if place_within(source, below(target, own_name(source).rstrip("/")) if own_name(source) else target):
         raise Failed(f"Copying or moving '{source.name}' into itself is not allowed.")
