@@ -219,3 +219,22 @@ async def test_a_quota_counts_guesses_of_tokens_and_keeps_floods_out_of_the_audi
     assert len(log.read_text().splitlines()) == 4
     found = await ask(replay, "GET", "auth/token/lookup-self", token=token)
     assert found["data"]["num_uses"] == 4, "a request that a quota turned away is no use of its token"
+
+
+async def test_a_changed_quota_begins_anew_and_a_mount_s_does_not_reach_its_neighbours(tmp_path):
+    replay = await unsealed(tmp_path)
+    for name in ("kv", "kv2"):
+        await ask(replay, "POST", f"sys/mounts/{name}", {"type": "kv"})
+    headers = {"X-Vault-Token": replay.known["root"]}
+
+    async def statuses(path):
+        return [(await replay.request("GET", path, headers, b"")).status for _ in range(3)]
+
+    for _ in range(2):
+        await ask(replay, "POST", "sys/quotas/rate-limit/q", {"rate": 1, "path": "kv"})
+        assert await statuses("/v1/kv/a") == [404, 429, 429]
+        assert await statuses("/v1/kv2/a") == [404, 404, 404]
+    await ask(replay, "DELETE", "sys/quotas/rate-limit/q")
+    assert await statuses("/v1/kv/a") == [404, 404, 404]
+    for rate in ("nan", "inf", 0):
+        assert (await post(replay, "sys/quotas/rate-limit/q", {"rate": rate}, replay.known["root"]))[0] == 400

@@ -142,7 +142,7 @@ class Core:
             live.backends[mount.uuid] = self.backend(mount)
         for key in work.walk(QUOTAS):
             rule = work.load(key, Quota)
-            self.quotas.rules[rule.name] = rule
+            self.quotas.put(rule)
         self.audit.load(work, self.settings.audits)
 
     def reopen(self, keys: Secrets) -> None:

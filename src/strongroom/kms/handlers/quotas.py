@@ -37,6 +37,16 @@ class Quotas:
     rules: dict[str, Quota] = field(default_factory=dict)
     _buckets: dict[tuple[str, str], _Bucket] = field(default_factory=dict)
 
+    def put(self, rule: Quota) -> None:
+        """Put a rule in force; its clients begin anew."""
+        self.drop(rule.name)
+        self.rules[rule.name] = rule
+
+    def drop(self, name: str) -> None:
+        """Take a rule out of force, if there is one."""
+        self.rules.pop(name, None)
+        self._buckets = {key: bucket for key, bucket in self._buckets.items() if key[0] != name}
+
     def check(self, call: Call) -> None:
         """Count a call; raise RateLimited when the most specific rule has nothing left for its client."""
         if not self.rules:

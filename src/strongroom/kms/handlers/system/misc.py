@@ -187,19 +187,21 @@ class Misc:
             rate = float(call.get("rate", "text") or 0)
         except ValueError as error:
             raise Refused("'rate' is not a number") from error
-        if rate <= 0:
+        if not 0 < rate < float("inf"):
             raise Refused("'rate' is invalid")
         path = call.get("path").removeprefix("/")
+        if self.core.live.mounts.get(path + "/") is not None:
+            path += "/"  # the mount, not all whose names begin alike
         if path and self.core.live.mounts.match(path) is None:
             raise Refused(f'invalid mount path "{path}"')
         name = call.captures["name"]
         rule = Quota(name, path, rate, call.get("interval") or 1, call.get("block_interval"), call.get("role"))
-        self.core.quotas.rules[name] = rule
+        self.core.quotas.put(rule)
         call.work.store(PREFIX + name, rule)
 
     def delete_quota(self, call: Call) -> None:
         """Forget a quota."""
-        self.core.quotas.rules.pop(call.captures["name"], None)
+        self.core.quotas.drop(call.captures["name"])
         call.work.delete(PREFIX + call.captures["name"])
 
     def quota_config(self, call: Call) -> Reply:
