@@ -57,7 +57,7 @@ async def maybe(store: KeyStore, name: str, warn: Log) -> bytes | None:
     """Return an entry's value, None if there is none.
 
     A store that denies us the entry but not the key (a Vault policy for this one name) cannot hold our states: then
-    there is none, and the operator is told (docs/security/limitations/key-states.md).
+    there is none, and the operator is told (docs/security/limitations/kes.md).
     """
     try:
         return await store.get(name)
