@@ -124,7 +124,7 @@ OBJECTS = (
        many("tags", "tag key=regex", "", "K=RE"), VERSIONS, on("watch", "go on with what comes"), ENC_C, most=1),
     _c("tree", "show folders as a tree", "cmd_tree:tree", "TARGET...", on("files f", "files too"),
        text("depth d", "levels", "", "N"), REWIND, least=1),
-    _c("diff", "compare two folders", "cmd_mirror:diff", "FIRST SECOND", least=2, most=2),
+    _c("diff", "compare two folders", "cmd_diff:diff", "FIRST SECOND", least=2, most=2),
     _c("mirror", "make a folder like another", "cmd_mirror:mirror", "SOURCE TARGET",
        on("overwrite force", "replace what differs"), on("remove", "remove what the source does not have"),
        on("watch w", "go on with what changes"), on("dry-run fake", "only say what would be done"),

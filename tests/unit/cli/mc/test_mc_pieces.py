@@ -10,7 +10,7 @@ import pytest
 from strongroom.cli.mc import formats
 from strongroom.cli.mc.aliases import Alias, Store, check_keys, check_name, check_url, from_variable
 from strongroom.cli.mc.anonymous import permission_of, permissions, with_permission
-from strongroom.cli.mc.cmd_mirror import FIRST, NEWER, SAME, SECOND, SIZE, compare
+from strongroom.cli.mc.cmd_diff import FIRST, NEWER, SAME, SECOND, SIZE, compare
 from strongroom.cli.mc.cmd_stat import encryption_line
 from strongroom.cli.mc.console import Console, dumps, sentence
 from strongroom.cli.mc.encryption import Encryption, Rule, encryption
