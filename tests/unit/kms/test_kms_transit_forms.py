@@ -1,6 +1,7 @@
 """Transit as clients call it: what OpenBao 2.7.2 answers to the same requests (seen)."""
 
 import base64
+import json
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -125,3 +126,23 @@ async def test_complaints(tmp_path, path, body, complaint):
     await ask(replay, "POST", "transit/keys/k/config", {"min_encryption_version": 2})
     status, found = await post(replay, "transit/" + path, body, replay.known["root"])
     assert (status, found["errors"]) == (400, [complaint])
+
+
+async def test_a_softly_deleted_key_does_nothing_until_it_is_restored(tmp_path):
+    replay = await unsealed(tmp_path)
+    await ask(replay, "POST", "sys/mounts/transit", {"type": "transit"})
+    await ask(replay, "POST", "transit/keys/k", {"exportable": True, "allow_plaintext_backup": True})
+    sealed = (await ask(replay, "POST", "transit/encrypt/k", {"plaintext": TEXT}))["data"]["ciphertext"]
+    assert (await ask(replay, "DELETE", "transit/keys/k/soft-delete"))["data"]["soft_deleted"]
+    assert await ask(replay, "DELETE", "transit/keys/none/soft-delete") == {}
+    root = {"X-Vault-Token": replay.known["root"]}
+    body = json.dumps({"plaintext": TEXT, "ciphertext": sealed, "input": TEXT}).encode()
+    for path in ("encrypt/k", "decrypt/k", "rewrap/k", "hmac/k", "datakey/wrapped/k", "keys/k/rotate"):
+        answer = await replay.request("POST", f"/v1/transit/{path}", root, body)
+        assert (answer.status >= 400, b"refusing to use soft-deleted key" in answer.body) == (True, True), path
+    for path in ("export/encryption-key/k", "backup/k"):
+        answer = await replay.request("GET", f"/v1/transit/{path}", root, b"")
+        assert (answer.status, b"refusing to use soft-deleted key" in answer.body) == (500, True), path
+    assert (await replay.request("POST", "/v1/transit/keys/k/soft-delete", root, b"")).status == 405
+    assert not (await ask(replay, "POST", "transit/keys/k/soft-delete-restore"))["data"]["soft_deleted"]
+    assert (await ask(replay, "POST", "transit/decrypt/k", {"ciphertext": sealed}))["data"]["plaintext"] == TEXT

@@ -20,6 +20,7 @@ NAME = r"(?P<name>\w(?:[\w.-]*\w)?)"
 HOUR = 3600
 LOADED = 16384  # keys that are kept ready
 NOT_FOUND = "encryption key not found"
+SOFT_DELETED = "refusing to use soft-deleted key"
 CREATE = {
     "type": "text",
     "derived": "bool",
@@ -57,14 +58,14 @@ class TransitKeys(Backend):
         """Return the routes about keys."""
         read, up, delete = acl.READ, acl.UPDATE, acl.DELETE
         one = {read: self.read_key, up: self.create_key, delete: self.delete_key}
-        soft = {up: self.soft_delete, delete: self.soft_restore}
         return [
             route("keys/?", {acl.LIST: self.list_keys}),
             route("keys/" + NAME, one, fields=CREATE),
             route("keys/" + NAME + "/config", {up: self.tune}, fields=TUNE),
             route("keys/" + NAME + "/rotate", {up: self.rotate}),
             route("keys/" + NAME + "/trim", {up: self.trim}, fields={"min_available_version": "int"}),
-            route("keys/" + NAME + "/soft-delete", soft),
+            route("keys/" + NAME + "/soft-delete", {delete: self.soft_delete}),
+            route("keys/" + NAME + "/soft-delete-restore", {up: self.soft_restore}),
         ]
 
     def forget(self) -> None:
@@ -78,7 +79,7 @@ class TransitKeys(Backend):
         if found is None:
             raise Refused(missing)
         if found.key.soft_deleted:
-            raise Refused(f"key {name} is soft-deleted; restore it first")
+            raise Refused(SOFT_DELETED)
         return found
 
     def _find(self, view: View, name: str) -> Ciphers | None:
@@ -176,22 +177,27 @@ class TransitKeys(Backend):
         call.view.delete(KEYS + name, erase=True)
         self._loaded.pop(name, None)
 
-    def soft_delete(self, call: Call) -> None:
-        """Make a key unusable until it is restored."""
-        self._soft(call, deleted=True)
+    def soft_delete(self, call: Call) -> Reply | None:
+        """Make a key unusable until it is restored; one that is not there is no error."""
+        return self._soft(call, deleted=True)
 
-    def soft_restore(self, call: Call) -> None:
+    def soft_restore(self, call: Call) -> Reply | None:
         """Make a softly deleted key usable again."""
-        self._soft(call, deleted=False)
+        return self._soft(call, deleted=False)
 
-    def _soft(self, call: Call, *, deleted: bool) -> None:
+    def _soft(self, call: Call, *, deleted: bool) -> Reply | None:
         key = self._own(call)
         if key is None:
-            raise Refused("key not found")
-        if deleted and not key.deletion_allowed:
-            raise Refused("deletion is not allowed for this key")
+            return None
         key.soft_deleted = deleted
         self._save(call.view, key)
+        return Reply(data=key.shown())
+
+    def _usable(self, key: Key | None) -> Key | None:
+        """Return a key that may be used; raise Failed for a softly deleted one."""
+        if key is not None and key.soft_deleted:
+            raise Failed(SOFT_DELETED)
+        return key
 
     def tune(self, call: Call) -> Reply:
         """Change a key's settings."""
@@ -226,7 +232,7 @@ class TransitKeys(Backend):
 
     async def rotate(self, call: Call) -> Reply:
         """Add a version."""
-        key = self._own(call)
+        key = self._usable(self._own(call))
         if key is None:
             raise Refused("key not found")
         if key.imported and not key.allow_rotation:

@@ -94,6 +94,7 @@ class TransitMoving(TransitKeys):
         found = self._find(call.view, call.captures["name"])
         if found is None:
             raise Nothing("key")
+        self._usable(found.key)
         keys = record.export(found.key, what, call.captures.get("version") or "")
         return Reply(data={"name": found.key.name, "type": found.key.kind, "keys": keys})
 
@@ -102,6 +103,7 @@ class TransitMoving(TransitKeys):
         found = self._find(call.view, call.captures["name"])
         if found is None:
             raise Failed(f'key "{call.captures["name"]}" not found')
+        self._usable(found.key)
         return Reply(data={"backup": byok.backup(found.key)})
 
     def restore(self, call: Call) -> None:
