@@ -11,13 +11,14 @@ from strongroom.kms.domain.errors import Failed, Nothing, Refused
 from strongroom.kms.domain.transit import byok, record
 from strongroom.kms.domain.transit.record import KINDS, add_version
 from strongroom.kms.handlers.call import Call, Reply, Route, route
-from strongroom.kms.handlers.transit_keys import CONFIG, CREATE, NAME, TransitKeys
+from strongroom.kms.handlers.transit_keys import CONFIG, CREATE, NAME
+from strongroom.kms.handlers.transit_rotation import TransitRotation
 
 WRAPPING = "config/wrapping"
 IMPORT = CREATE | {"ciphertext": "text", "hash_function": "text", "allow_rotation": "bool", "public_key": "text"}
 
 
-class TransitMoving(TransitKeys):
+class TransitMoving(TransitRotation):
     """The part of a transit engine that takes keys in and lets them out."""
 
     def moving_routes(self) -> list[Route]:
