@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from mc_shell import MC, until
+from mc_shell import MC, MIB, big_file, until
 
 
 def keys(shell, bucket):
@@ -301,6 +301,31 @@ def test_a_mirror_into_its_source_has_to_leave_it_out(shell):
             shell.run("mirror", "--exclude", "copy/*", source, target)
     assert keys(shell, "my/inward") == ["copy/f", "f"]
     assert sorted(path.name for path in (shell.folder / "tree").rglob("*")) == ["copy", "f", "f"]
+
+
+def test_tags_go_with_an_object_to_another_server(shell):
+    (shell.folder / "f").write_text("f")
+    shell.run("mb", "my/tags", "kes/tags")
+    shell.run("cp", "--tags", "a=1&b=x y", "--attr", "c=2", "f", "my/tags/f")
+    shell.run("mirror", "my/tags", "kes/tags")
+    assert json.loads(shell.run("--json", "tag", "list", "kes/tags/f"))["tagset"] == {"a": "1", "b": "x y"}
+    shell.run("cp", "--tags", "other=3", "my/tags/f", "kes/tags/g")
+    assert json.loads(shell.run("--json", "tag", "list", "kes/tags/g"))["tagset"] == {"other": "3"}
+
+
+def test_an_object_too_large_for_one_copy_keeps_what_describes_it(shell):
+    big_file(shell.folder / "big", 2 * MIB)
+    shell.run("mb", "my/large")
+    shell.run("cp", "--tags", "a=1", "--attr", "c=2;Content-Type=text/plain", "big", "my/large/d/big")
+    program = MC[2].replace(
+        "import sys;", "import sys; from strongroom.cli.mc import moving; moving.SINGLE_LIMIT = 1000;"
+    )
+    subprocess.run([*MC[:2], program, "cp", "-r", "my/large/d/", "my/large/e/"], env=shell.environ, check=True,
+                   stdout=subprocess.DEVNULL)  # fmt: skip
+    found = json.loads(shell.run("--json", "stat", "my/large/e/big"))
+    assert (found["size"], found["metadata"]["X-Amz-Meta-C"]) == (2 * MIB, "2")
+    assert found["metadata"]["Content-Type"] == "text/plain"
+    assert json.loads(shell.run("--json", "tag", "list", "my/large/e/big"))["tagset"] == {"a": "1"}
 
 
 def test_metadata_may_be_unicode(shell):

@@ -211,7 +211,8 @@ class Mover:
         same = [("If-Match", f'"{head.etag}"')] if head.etag else []  # each part is read by a request of its own
         reader = ObjectSource(source.client, source.bucket, source.key, head.size, job.entry.version_id,
                               (*self.encryption.read(source), *same))  # fmt: skip
-        upload(self._place(target, described(head)), reader, head.size, self._plan(target), report)
+        place = self._place(target, {**described(head), **self._tags(job, source, head)})
+        upload(place, reader, head.size, self._plan(target), report)
 
 
 def _asked(place: Place, plan: Plan) -> str:
