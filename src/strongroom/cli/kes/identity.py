@@ -70,7 +70,7 @@ def validity(parsed: Parsed, flag: str) -> datetime.timedelta:
     seconds, problem = duration(parsed[flag]), f'invalid argument "{parsed[flag]}" for "--{flag}" flag: '
     if seconds is None:
         raise parsed.usage(f'{problem}time: invalid duration "{parsed[flag]}"')
-    if seconds < 1:
+    if seconds < 0:
         raise parsed.usage(f"{problem}the certificate would never be valid")
     return datetime.timedelta(seconds=seconds)
 
