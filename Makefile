@@ -6,7 +6,7 @@ DATA ?= ./data
 RUN_OPTIONS ?=
 TESTS ?=
 
-.PHONY: run test lint bench fuzz soak peers lock format clean
+.PHONY: run test lint bench fuzz soak conformance peers lock format clean
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +42,9 @@ fuzz: $(VENV)/ready-dev  ## longer hypothesis runs of every parser
 
 soak: $(VENV)/ready-dev  ## minutes of load, killing the servers in between
 	$(BIN)/python -m pytest tests/soak --timeout=3600
+
+conformance: $(VENV)/ready-dev  ## other projects' own tests against a chain of ours; needs go
+	$(BIN)/python -m pytest tests/conformance --timeout=1800
 
 peers:
 	.ci/peers
