@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.crypto import dare
+from strongroom.crypto import dare, hierarchy
 from strongroom.crypto.secret import Secret
 from strongroom.errors import Tampered
 from strongroom.s3.domain.encryption import Kind
-from strongroom.s3.domain.etags import multipart_etag, shown_etag
+from strongroom.s3.domain.etags import multipart_etag
 from strongroom.s3.domain.key_errors import ObjectTampered
 from strongroom.s3.domain.refusals import Refused
 from strongroom.s3.domain.seal_metadata import MULTIPART, describe
@@ -31,6 +31,12 @@ def plain(label: str, size: int) -> bytes:
     return b"".join(hashlib.sha256(f"{label}:{n}".encode()).digest() for n in range(size // 32 + 1))[:size]
 
 
+def shown_etag(stored, kind, object_key):
+    if len(stored) == 32 or "-" in stored:
+        return stored
+    return hierarchy.open_etag(object_key, bytes.fromhex(stored)).hex() if kind is Kind.S3 else stored[-32:]
+
+
 def metadata(entries):
     return {name: base64.b64decode(value).decode("latin-1") for name, value in entries.items()}
 
@@ -44,7 +50,7 @@ async def test_object(v):
     assert info.multipart == ("parts" in v)
     customer = Secret(bytes.fromhex(v["customer_key_hex"])) if v["customer_key_hex"] else None
     seal = await open_seal(stored, v["bucket"], v["object"], KEYS, customer)
-    assert shown_etag(v["stored_etag"], info.kind, seal) == v["etag_returned"]
+    assert shown_etag(v["stored_etag"], info.kind, seal.keys.object_key) == v["etag_returned"]
     if v.get("ciphertext_base64") is not None:
         assert seal.open_small(base64.b64decode(v["ciphertext_base64"]), v["size"]) == plain(
             v["plaintext_label"], v["size"]

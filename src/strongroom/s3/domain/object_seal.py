@@ -149,17 +149,6 @@ class ObjectSeal:
             raise ObjectTampered("the content has another size")
         return plaintext
 
-    def seal_etag(self, digest: bytes) -> str:
-        """Return a 16-byte digest as a stored ETag: 96 hex characters."""
-        return hierarchy.seal_etag(self.keys.object_key, digest).hex()
-
-    def open_etag(self, stored: str) -> bytes:
-        """Return the digest of a stored ETag; raise ObjectTampered."""
-        try:
-            return hierarchy.open_etag(self.keys.object_key, bytes.fromhex(stored))
-        except (ValueError, Tampered) as error:
-            raise ObjectTampered(f"the ETag: {error}") from error
-
     def seal_checksum(self, record: bytes) -> bytes:
         """Return a checksum record sealed; none stays none."""
         return dare.seal_small(hierarchy.checksum_key(self.keys.object_key).reveal(), record)

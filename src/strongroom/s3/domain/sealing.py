@@ -2,7 +2,6 @@
 
     seal = await new_seal(want, bucket, key, keys)            # writer: a fresh object key
     sealed = seal.sealer(size=n).feed(window) ...
-    etag = new_etag(seal, md5)
     seal.authenticate(record)                                 # then store seal.metadata
 
     seal = await open_seal(metadata, bucket, key, keys)       # reader
