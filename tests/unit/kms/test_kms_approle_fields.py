@@ -1,9 +1,27 @@
 """AppRole and userpass: routes that set one field set no other, and what roles are told (seen from OpenBao 2.7.2)."""
 
+import datetime
+
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from kms_replay import ask, post, unsealed
 
 ROLE = "auth/approle/role/r"
+
+
+def _certificate():
+    """Return a certificate's PEM."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x")])
+    now = datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+PEM = _certificate()
 
 
 async def world(folder):
@@ -80,3 +98,36 @@ async def test_a_secret_id_may_come_with_the_line_end_of_its_file(tmp_path):
     secret = (await ask(replay, "PUT", f"{ROLE}/secret-id"))["data"]["secret_id"]
     login = {"role_id": "id", "secret_id": secret + "\n"}
     assert (await post(replay, "auth/approle/login", login))[0] == 200
+
+
+OLDER = {"ttl": "1h", "max_ttl": "2h", "bound_cidrs": "10.0.0.0/8", "policies": "a"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "more"),
+    [
+        ("userpass", "users/u", {"password": "p"}),
+        ("kubernetes", "role/r", {"bound_service_account_names": "a", "bound_service_account_namespaces": "b"}),
+        ("cert", "certs/c", {"certificate": PEM}),
+    ],
+)
+async def test_older_names_of_limits_are_kept(tmp_path, kind, path, more):
+    replay = await unsealed(tmp_path)
+    await ask(replay, "POST", f"sys/auth/{kind}", {"type": kind})
+    await ask(replay, "POST", f"auth/{kind}/{path}", OLDER | more)
+    found = (await ask(replay, "GET", f"auth/{kind}/{path}"))["data"]
+    for name, value in {"ttl": 3600, "max_ttl": 7200, "bound_cidrs": ["10.0.0.0/8"], "policies": ["a"]}.items():
+        assert found[name] == found[f"token_{name}"] == value
+    await ask(replay, "POST", f"auth/{kind}/{path}", {"token_ttl": "5m"})
+    found = (await ask(replay, "GET", f"auth/{kind}/{path}"))["data"]
+    assert (found["token_ttl"], "ttl" in found, found["max_ttl"]) == (300, False, 7200)
+    if kind == "userpass":  # from another address
+        assert (await post(replay, "auth/userpass/login/u", {"password": "p"}))[0] == 403
+
+
+@pytest.mark.parametrize("demand", [{"required_extensions": "1.2:*x"}, {"ocsp_enabled": True}])
+async def test_a_trusted_certificate_may_not_rely_on_what_is_not_looked_at(tmp_path, demand):
+    replay = await unsealed(tmp_path)
+    await ask(replay, "POST", "sys/auth/cert", {"type": "cert"})
+    status, answer = await post(replay, "auth/cert/certs/c", {"certificate": PEM} | demand, replay.known["root"])
+    assert (status, "is not supported" in answer["errors"][0]) == (400, True)

@@ -26,7 +26,8 @@ LISTS = (
     "allowed_uri_sans",
     "allowed_organizational_units",
 )
-FIELDS = logins.FIELDS | dict.fromkeys(LISTS, "list") | {"certificate": "text", "display_name": "text"}
+FIELDS = logins.FIELDS | logins.OLDER | dict.fromkeys(LISTS, "list") | {"certificate": "text", "display_name": "text"}
+UNKEPT = ("required_extensions", "ocsp_enabled")  # what would take trust away elsewhere
 NO_CERTIFICATE = "invalid certificate or no client certificate supplied"
 NO_MATCH = "failed to match all constraints for this login certificate"
 
@@ -43,6 +44,8 @@ class Trusted(TokenRules):
     allowed_email_sans: list[str] = msgspec.field(default_factory=list)
     allowed_uri_sans: list[str] = msgspec.field(default_factory=list)
     allowed_organizational_units: list[str] = msgspec.field(default_factory=list)
+
+    OLD = logins.OLDER_NAMES
 
     def allows(self, leaf: x509.Certificate) -> bool:
         """Say whether a client's certificate says what it must."""
@@ -102,6 +105,9 @@ class Cert(Backend):
         """Make or change a trusted certificate."""
         name = call.captures["name"].lower()
         found = self.trusted(call.view, name) or Trusted(name=name)
+        for demand in UNKEPT:
+            if call.data.get(demand) not in (None, False, "false", "", []):
+                raise Refused(f"{demand} is not supported: certificates would be trusted without it")
         found.take(call)
         for field in (*LISTS, "certificate", "display_name"):
             if call.has(field):

@@ -28,12 +28,17 @@ CONFIG_FIELDS = {
     "disable_iss_validation": "bool",
     "disable_local_ca_jwt": "bool",
 }
-FIELDS = logins.FIELDS | {
-    "bound_service_account_names": "list",
-    "bound_service_account_namespaces": "list",
-    "audience": "text",
-    "alias_name_source": "text",
-}
+FIELDS = (
+    logins.FIELDS
+    | logins.OLDER
+    | {
+        "num_uses": "int",
+        "bound_service_account_names": "list",
+        "bound_service_account_namespaces": "list",
+        "audience": "text",
+        "alias_name_source": "text",
+    }
+)
 SOURCES = ("serviceaccount_uid", "serviceaccount_name")
 
 
@@ -60,6 +65,8 @@ class Role(TokenRules):
     bound_service_account_namespaces: list[str] = msgspec.field(default_factory=list)
     audience: str = ""
     alias_name_source: str = "serviceaccount_uid"
+
+    OLD = logins.OLDER_NAMES | {"token_num_uses": "num_uses"}
 
 
 class Kubernetes(Backend):

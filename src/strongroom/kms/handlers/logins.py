@@ -1,6 +1,7 @@
 """What all auth methods share: token fields of a role, and the token that a login makes (vault.md 3.5, 4.3)."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -24,6 +25,14 @@ FIELDS = {
     "token_type": "text",
     "token_strictly_bind_ip": "bool",
 }
+OLDER = {"ttl": "seconds", "max_ttl": "seconds", "bound_cidrs": "list"}  # names that methods but AppRole take as well
+OLDER_NAMES = {
+    "token_policies": "policies",
+    "token_period": "period",
+    "token_ttl": "ttl",
+    "token_max_ttl": "max_ttl",
+    "token_bound_cidrs": "bound_cidrs",
+}
 TYPES = {"", "default", "service", "batch"}
 
 
@@ -42,19 +51,18 @@ class TokenRules(msgspec.Struct):
     token_strictly_bind_ip: bool = False
     old: list[str] = msgspec.field(default_factory=list)
 
+    OLD: ClassVar[Mapping[str, str]] = {"token_policies": "policies", "token_period": "period"}
+
     def take(self, call: Call) -> None:
         """Change what the request gives; raise Refused."""
-        self._old_names(call)
-        for name in ("token_ttl", "token_max_ttl", "token_explicit_max_ttl"):
-            if call.has(name):
-                setattr(self, name, int(call.get(name)))
-        for name in ("token_no_default_policy", "token_strictly_bind_ip"):
-            if call.has(name):
-                setattr(self, name, call.get(name))
-        if call.has("token_bound_cidrs"):
-            self.token_bound_cidrs = token_blocks(call.get("token_bound_cidrs"))
-        if call.has("token_num_uses"):
-            self.token_num_uses = call.get("token_num_uses")
+        for name in ("token_ttl", "token_max_ttl", "token_explicit_max_ttl", "token_period"):
+            if self._given(call, name):
+                setattr(self, name, int(self._value(call, name)))
+        for name in ("token_no_default_policy", "token_strictly_bind_ip", "token_policies", "token_num_uses"):
+            if self._given(call, name):
+                setattr(self, name, self._value(call, name))
+        if self._given(call, "token_bound_cidrs"):
+            self.token_bound_cidrs = token_blocks(self._value(call, "token_bound_cidrs"))
         if call.has("token_type"):
             self.token_type = self.adjusted(call.get("token_type")) or "default"
         self._check()
@@ -63,16 +71,20 @@ class TokenRules(msgspec.Struct):
         """Return a given token type as this method takes it."""
         return kind
 
-    def _old_names(self, call: Call) -> None:
-        for new, old in (("token_policies", "policies"), ("token_period", "period")):
-            for name in (old, new):
-                if call.has(name):
-                    value = call.get(name)
-                    setattr(self, new, value if new == "token_policies" else int(value))
-            if call.has(old) and old not in self.old:
-                self.old.append(old)
-            elif call.has(new) and not call.has(old) and old in self.old:
-                self.old.remove(old)
+    def _given(self, call: Call, name: str) -> bool:
+        """Say whether a field was given, and remember under which name."""
+        old = self.OLD.get(name, "")
+        if old and call.has(old):
+            self.old = sorted({*self.old, old})
+            return True
+        if call.has(name):
+            self.old = [known for known in self.old if known != old]
+            return True
+        return False
+
+    def _value(self, call: Call, name: str) -> Any:
+        """Return a given field; the new name wins."""
+        return call.get(name) if call.has(name) else call.get(self.OLD[name])
 
     def _check(self) -> None:
         if self.token_type not in TYPES:
@@ -87,11 +99,7 @@ class TokenRules(msgspec.Struct):
     def shown(self) -> dict[str, Any]:
         """Return the fields as a read answers them, old names included when they were used."""
         found = {name: getattr(self, name) for name in self.__struct_fields__ if name != "old"}
-        if "policies" in self.old:
-            found["policies"] = self.token_policies
-        if "period" in self.old:
-            found["period"] = self.token_period
-        return found
+        return found | {old: found[new] for new, old in self.OLD.items() if old in self.old}
 
     def policies(self) -> list[str]:
         """Return the policies of a token made under these rules."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 USER = "user/"
 PASSWORD = {"password": "text"}
 POLICIES = {"token_policies": "list", "policies": "list"}
-FIELDS = logins.FIELDS | PASSWORD
+FIELDS = logins.FIELDS | logins.OLDER | PASSWORD
 WRONG = "invalid username or password"
 
 
@@ -29,6 +29,8 @@ class User(TokenRules):
     name: str = ""
     salt: bytes = b""
     hash: bytes = b""
+
+    OLD = logins.OLDER_NAMES
 
     def __repr__(self) -> str:
         return f"User({self.name!r})"
