@@ -93,8 +93,9 @@ def test_mirror_of_a_real_tree(shell):
 def test_an_interrupted_upload_goes_on(shell):
     big_file(shell.folder / "big", 64 * MIB)
     shell.run("mb", "my/resume")
-    process = shell.start("cp", "--limit-upload", "20MiB", "big", "my/resume/big", stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE)  # fmt: skip
+    # One part after another: side by side all of them would end at the same moment.
+    process = shell.start("cp", "--limit-upload", "20MiB", "--parallel", "1", "big", "my/resume/big",
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
     journals = shell.folder / "mc" / "resume"
     found = until(lambda: [json.loads(file.read_text()) for file in journals.glob("*.json")],
                    lambda found: found and len(found[0]["parts"]) >= 1)  # fmt: skip
