@@ -27,12 +27,17 @@ class Pouring:
 async def test_a_backup_is_taken_from_those_only_who_may_restore(tmp_path):
     replay = await unsealed(tmp_path)
     replay.core.spool = io.BytesIO
+    log = tmp_path / "audit.log"
+    await ask(replay, "PUT", "sys/audit/file", {"type": "file", "options": {"file_path": str(log)}})
     weak = (await ask(replay, "POST", "auth/token/create", {"policies": ["default"]}))["auth"]["client_token"]
     for name in ("snapshot", "snapshot-force"):
         body, path = Pouring(), f"/v1/sys/storage/raft/{name}"
         request = Request("POST", path, path, "", {"x-vault-token": weak}, (), Peer("127.0.0.1", 1))
         assert (await replay.pipeline(request, body)).status == 403
         assert not body.taken
+        asked, answered = (json.loads(line) for line in log.read_text().splitlines()[-2:])
+        assert asked["request"]["path"] == answered["request"]["path"] == path[4:]
+        assert (asked["auth"]["policies"], "permission denied" in answered["error"]) == (["default"], True)
 
 
 async def test_a_token_bound_to_an_address_does_not_seal_from_another(tmp_path):

@@ -78,7 +78,7 @@ class Pipeline:
         try:
             self._refuse_others(request, request.path[4:])
         except Error as error:
-            return self._error(error, request)
+            return self._error(self._audited(request, error), request)
         with spool() as file:
 
             def keep(window: memoryview) -> None:
@@ -160,6 +160,19 @@ class Pipeline:
             return done
 
         return self._guard(sealed(), request)
+
+    def _audited(self, request: Request, error: Error) -> Error:
+        """Write the audit lines of an upload that is refused; return what to answer."""
+        core, path = self.core, request.path[4:]
+        if core.audit.active:
+            call = self._call(request, acl.UPDATE, path, {}, core.live.mounts.match(path) or nowhere())
+            call.token_text = token_text(request)
+            call.token = find_token(core, call.work, call.token_text, call.now)
+            try:
+                core.audit.refused(call, error)
+            except Error as failure:
+                return failure
+        return error
 
     def _refuse_others(self, request: Request, path: str) -> None:
         """Raise Forbidden or Refusal unless the caller's token is good here and may update path."""
