@@ -308,3 +308,10 @@ def test_no_password_is_said(server: Any, capsys: Any, monkeypatch: pytest.Monke
 
     monkeypatch.setattr("getpass.getpass", nobody)
     assert run("identity new --key k --cert c --encrypt", capsys, 1) == "Error: no password was given\n"
+
+
+@pytest.mark.parametrize("group", [(), ("key",), ("policy",), ("audit",), ("tool",), ("tool", "identity")])
+def test_every_group_has_help_with_an_example(group, capsys):
+    assert main([*group, "--help"], "kes") == 2
+    shown = capsys.readouterr().err
+    assert "\nExample:\n    kes " in shown

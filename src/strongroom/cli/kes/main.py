@@ -122,6 +122,8 @@ def _group(path: tuple[str, ...], rest: list[str], called: str) -> int:
         if rest[0].startswith("-"):
             parse([word for word in rest if word.startswith("-")], (), _plain(called))
         raise Usage(f"\"{rest[0]}\" is not a {path[-1] if path else 'kes'} command. See '{_plain(called)} --help'")
+    from strongroom.cli.kes.examples import EXAMPLES
+
     depth = len(path) + 1
     names: dict[tuple[str, ...], None] = dict.fromkeys(
         known[:depth] for known in COMMANDS if known[: len(path)] == path and len(known) >= depth
@@ -130,6 +132,8 @@ def _group(path: tuple[str, ...], rest: list[str], called: str) -> int:
     for one in names:
         about = ABOUT.get(one) or _load(one).about
         lines.append(f"    {one[-1]:<12} {about}")
+    first = next(known for known in COMMANDS if known[: len(path)] == path)
+    lines += ["", "Example:", f"    {' '.join((called, *first[len(path) :], EXAMPLES[first]))}"]
     print("\n".join([*lines, "", f"`{called} COMMAND --help` tells more.", ""]), file=sys.stderr, end="")
     return 2
 

@@ -147,10 +147,11 @@ batch cancel my JOB
 ping --count 5 my
 ready my
 completion bash > mc.bash
+import old my --dry-run
 """
 
 
 def examples(path: tuple[str, ...]) -> list[str]:
-    """Return the lines for a command, without the program's name."""
-    name = " ".join(path) + " "
-    return [line for line in _LINES.splitlines() if f"{line} ".startswith(name)]
+    """Return the lines for a command or a group, without the program's name; all of them for ()."""
+    name = " ".join((*path, ""))
+    return [line for line in _LINES.splitlines() if line and f"{line} ".startswith(name)]

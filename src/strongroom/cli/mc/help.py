@@ -30,6 +30,9 @@ def _child_lines(command: Command) -> list[str]:
     return [f"  {child.name:<{wide}}  {child.about}" for child in shown]
 
 
+GROUP_EXAMPLES = 2  # lines in the help of a group
+
+
 def text(command: Command, path: tuple[str, ...], program: str) -> str:
     """Return the help of a command or group."""
     called = " ".join((program, *path))
@@ -40,7 +43,7 @@ def text(command: Command, path: tuple[str, ...], program: str) -> str:
         lines += [f"USAGE:\n  {called} COMMAND [FLAGS] ARGS", "", "COMMANDS:", *_child_lines(command), ""]
     own = _flag_lines(command.flags) if command is not ROOT else []
     lines += ["FLAGS:", *own, ""] if own else []
-    shown = [f"  {program} {each}" for each in examples(path)] if command.run else []
+    shown = [f"  {program} {each}" for each in examples(path)[: None if command.run else GROUP_EXAMPLES]]
     lines += ["EXAMPLES:", *shown, ""] if shown else []
     lines += ["GLOBAL FLAGS:", *_flag_lines(GLOBALS), "", EXIT_CODES]
     return "\n".join(lines)

@@ -21,6 +21,11 @@ def check(folder: Path, deep: bool, repair: bool, certs_dir: str, as_json: bool)
 
     Without --repair nothing is changed. Of a running server, files that are being written count as unneeded. With the
     server's key service in the environment (MINIO_KMS_...), tags and locks of encrypted objects are checked too.
+
+    \b
+    Example:
+      strongroom s3 check --deep ./data/s3
+
     Exit codes: 0 nothing wrong, 1 problems were found (one line each), or the folder cannot be checked, 2 wrong usage.
     """
     from strongroom.config.environment import process_environment

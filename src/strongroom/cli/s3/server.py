@@ -34,7 +34,13 @@ def server(
     """Start the object server on DIR.
 
     Root credentials come from MINIO_ROOT_USER and MINIO_ROOT_PASSWORD (or their _FILE forms), the key service from
-    MINIO_KMS_SECRET_KEY or MINIO_KMS_KES_ENDPOINT and its companions. Exit code 1 when the server cannot start.
+    MINIO_KMS_SECRET_KEY or MINIO_KMS_KES_ENDPOINT and its companions.
+
+    \b
+    Example:
+      MINIO_ROOT_USER=admin MINIO_ROOT_PASSWORD_FILE=pw strongroom s3 server ./data --address :9000
+
+    Exit code 1 when the server cannot start.
     """
     from strongroom.config.environment import process_environment
     from strongroom.config.s3 import Options, s3_settings, worker_count

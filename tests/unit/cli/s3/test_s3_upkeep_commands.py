@@ -55,3 +55,16 @@ def test_other_folders_and_words_are_refused(tmp_path, capsys):
     assert "not the folder of" in capsys.readouterr().err
     assert main(["check"], "s3") == 2
     assert main(["check", "--help"], "s3") == 0
+
+
+@pytest.mark.parametrize("command", ["server", "check", "backup", "import"])
+def test_every_command_has_help_with_an_example(command, capsys):
+    assert main([command, "--help"], "s3") == 0
+    assert "EXAMPLE" in "".join(capsys.readouterr()).upper()
+
+
+def test_a_backup_can_be_told_as_json(folder, tmp_path, capsys):
+    assert main(["backup", str(folder), str(tmp_path / "copy"), "--json"], "s3") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["buckets"], told["files"]) == (1, 1)
+    assert told["stored"] >= 200_000
