@@ -67,6 +67,7 @@ ABOUT: dict[tuple[str, ...], str] = {
     ("update",): "Not supported; says what to use",
     ("audit",): "Verify an audit log",
     ("tool",): "Commands of 2020",
+    ("tool", "identity"): "Make and look at identities",
 }
 _HELP = {"-h", "--help"}
 _SAID: dict[type[BaseException], str] = {
