@@ -1,6 +1,7 @@
 """mc as a process of its own, with a configuration folder and aliases for servers."""
 
 import hashlib
+import json
 import os
 import pty
 import select
@@ -29,6 +30,10 @@ class McShell:
                               check=False, timeout=60)  # fmt: skip
         assert done.returncode == code, done.stdout.decode() + done.stderr.decode()
         return done.stdout.decode() + done.stderr.decode()
+
+    def keys(self, bucket):
+        """Return the names of all objects, sorted."""
+        return sorted(json.loads(row)["key"] for row in self.run("--json", "ls", "-r", bucket).splitlines())
 
     def run_any(self, *words):
         """Run mc; return exit code and output."""
