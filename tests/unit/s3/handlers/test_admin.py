@@ -315,3 +315,15 @@ async def test_an_archive_of_buckets_needs_the_rights_of_its_documents(server):
     assert len(told["buckets"]) == 4
     assert all(list(one["failed"]) == ["bucket"] for one in told["buckets"].values())
     assert code(await server.call("GET", V3 + "export-bucket-metadata", who=alice)) == (403, "AccessDenied")
+
+
+@pytest.mark.parametrize(
+    ("method", "call"),
+    [
+        ("GET", "user-info?accessKey=%FF"),
+        ("GET", "info-canned-policy?name=%FF"),
+        ("PUT", "set-user-status?accessKey=%FF&status=enabled"),
+    ],
+)
+async def test_arguments_that_are_not_utf_8_are_refused(server, method, call):
+    assert (await server.call(method, V3 + call)).status == 400
