@@ -76,7 +76,7 @@ def _parts(call: Call, found: Found, checksum: ChecksumRecord | None) -> list[xm
         ("PartNumberMarker", after),
         ("NextPartNumberMarker", page[-1][1].number if page else 0),
         ("MaxParts", limit),
-        ("IsTruncated", len(parts) > limit),
+        ("IsTruncated", len(parts) > limit > 0),
     ]
     values = checksum.part_values if checksum is not None and checksum.kind in KINDS else []
     for place, part in page if values else ():

@@ -28,6 +28,7 @@ from strongroom.s3.wire.sse_headers import Operation
 
 SOURCE = "x-amz-copy-source"
 MAX_COPY = 5 * 1024**3  # bytes in one CopyObject
+_OF_THE_COPY = ("x-amz-storage-class", "x-amz-website-redirect-location")  # never the source's
 _CHANGES = re.compile(r"x-amz-(storage-class|website-redirect-location|server-side-encryption.*|checksum-algorithm)")
 
 
@@ -208,10 +209,8 @@ def _meta(call: Call, found: Found, metadata: str) -> ObjectMeta:
     if metadata == "REPLACE":
         return described(call.headers)
     asked = described(call.headers)
-    kept = {name: value for name, value in found.meta.headers.items() if name != "x-amz-storage-class"}
-    for name in ("x-amz-storage-class", "x-amz-website-redirect-location"):
-        if name in asked.headers:
-            kept[name] = asked.headers[name]
+    kept = {name: value for name, value in found.meta.headers.items() if name not in _OF_THE_COPY}
+    kept |= {name: asked.headers[name] for name in _OF_THE_COPY if name in asked.headers}
     return replace(asked, headers=kept, user=dict(found.meta.user))
 
 
