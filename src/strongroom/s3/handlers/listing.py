@@ -18,7 +18,6 @@ from strongroom.s3.wire.errors import xml_text
 
 PAGE = 1000  # entries at most
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
-_NOT_UTF8 = re.compile("[\udc80-\udcff]")
 _XML = [("Content-Type", "application/xml")]
 _CACHE_SUFFIX = re.compile(r"\[minio_cache:[^\[\]]*\]$")  # clients of the original may come with its markers
 OWNER: list[xml.Item] = [("ID", OWNER_ID), ("DisplayName", OWNER_NAME)]
@@ -59,7 +58,7 @@ def check_components(call: Call) -> None:
 
 def plain_text(value: str) -> str:
     """Return a prefix or marker as the store compares it; bytes that are not UTF-8 sort behind all keys."""
-    return value if value.isascii() else _NOT_UTF8.sub("\U0010ffff", value)
+    return value if value.isascii() else sigv4.NOT_UTF8.sub("\U0010ffff", value)
 
 
 def _marker(text: str) -> str:

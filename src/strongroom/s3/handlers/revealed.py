@@ -3,7 +3,7 @@
 It depends on the row and the bucket's list keys alone, both of which are looked up anew for every request.
 """
 
-from collections import OrderedDict
+from functools import lru_cache
 
 import msgspec
 
@@ -18,7 +18,6 @@ from strongroom.s3.wire import sse_headers
 
 LIMIT = 4096  # rows; about 2 KiB each
 LARGEST = 2048  # bytes of record, tags and lock: larger rows are rare, and read anew
-Place = tuple[ListKeys, str, int, bytes, bytes, bytes, bytes]  # list keys, and what of a row is read with them
 
 
 class Revealed(msgspec.Struct, frozen=True):
@@ -37,28 +36,22 @@ class RevealedRows:
     """The rows that were read last."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Place, Revealed] = OrderedDict()
+        self._kept = lru_cache(maxsize=LIMIT)(_reveal)
 
     def get(self, keys: ListKeys, version: ObjectVersion) -> Revealed:
         """Return what a row says; raise ObjectTampered for changed tags or locks of an encrypted object."""
-        place = keys, version.key, version.modified, version.etag, version.meta, version.tags, version.lock
-        found = self._kept.get(place)
-        if found is None:
-            found = _reveal(keys, version)
-            if len(version.meta) + len(version.tags) + len(version.lock) <= LARGEST:
-                self._kept[place] = found
-                if len(self._kept) > LIMIT:
-                    self._kept.popitem(last=False)
-        else:
-            self._kept.move_to_end(place)
-        return found
+        small = len(version.meta) + len(version.tags) + len(version.lock) <= LARGEST
+        read = self._kept if small else _reveal
+        return read(keys, version.key, version.modified, version.etag, version.meta, version.tags, version.lock)
 
 
-def _reveal(keys: ListKeys, version: ObjectVersion) -> Revealed:
-    meta = unpack_meta(version.meta)
-    etag = keys.check(version.etag, version.key, lambda: aside(meta, version.tags, version.lock))
+def _reveal(
+    keys: ListKeys, key: str, modified: int, stored: bytes, record: bytes, tags: bytes, lock: bytes
+) -> Revealed:
+    meta = unpack_meta(record)
+    etag = keys.check(stored, key, lambda: aside(meta, tags, lock))
     info = describe(meta.seal)
-    headers = wire.object_headers(wire.Shown(meta.headers, meta.user), etag=etag, modified=version.modified)
+    headers = wire.object_headers(wire.Shown(meta.headers, meta.user), etag=etag, modified=modified)
     if info.kind is not Kind.C:
         headers += sse_headers.response_headers(info, "")
     return Revealed(meta, etag, info, tuple(headers))

@@ -17,6 +17,7 @@ UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 AMZ_DATE = "%Y%m%dT%H%M%SZ"  # of x-amz-date, UTC
 
+NOT_UTF8 = re.compile("[\ud800-\udfff]")  # what bytes that are no UTF-8 are decoded to
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/_.~-]*")
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_.~-]*")
 

@@ -1,6 +1,5 @@
 """The admin API's entrance: route, signature, right, handler; errors as JSON (sse.md 12.1)."""
 
-import re
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
@@ -120,8 +119,6 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("DELETE", _KMS + "key/delete"): Route(keys.delete, "", ("key-id",)),
 }
 
-_NOT_UTF8 = re.compile("[\ud800-\udfff]")  # what bytes that are no UTF-8 are decoded to
-
 
 class AdminEntrance:
     """A `Special` of handlers/entrance.py: answers everything under /minio/admin and /minio/kms."""
@@ -140,7 +137,7 @@ class AdminEntrance:
         who: list[str] = []
         response = await self._answer(request, body, request_id, who)
         if request.method != "GET" or response.status >= 400:
-            query = {name: _NOT_UTF8.sub("\ufffd", value) for name, value in sigv4.parse_query(request.query)}
+            query = {name: sigv4.NOT_UTF8.sub("\ufffd", value) for name, value in sigv4.parse_query(request.query)}
             self._desk.note(request, request_id, who[0] if who else "", query, response.status)
         return response
 
@@ -172,7 +169,7 @@ class AdminEntrance:
         if signed.principal.credential is None or signed.presigned or not signed.key:
             raise Denied("admin calls are signed in their headers, by SigV4: SigV2 covers neither arguments nor body")
         who.append(signed.principal.name)
-        if any(_NOT_UTF8.search(part) for pair in pairs for part in pair):
+        if any(sigv4.NOT_UTF8.search(part) for pair in pairs for part in pair):
             raise Refused("InvalidRequest", "The arguments of admin calls must be UTF-8.")
         content = await body.read(route.limit)
         documents.check_payload(signed.payload, content)
