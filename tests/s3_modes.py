@@ -55,6 +55,17 @@ class Upload:
         return self.world.send("POST", path or self.path, f"uploadId={self.id}", self.more, body, tls=True)
 
 
+def sender(world, *statuses):
+    """Return a function that sends a request over TLS which must be answered with one of these."""
+
+    def call(method, path, query="", headers=(), body=b""):
+        answer = world.send(method, path, query, headers, body, tls=True)
+        assert answer.status in statuses, answer.body
+        return answer
+
+    return call
+
+
 def rows(world, bucket="data"):
     """Return the rows of a bucket: key → versions, newest first."""
     return world.box.store._buckets[bucket].keys

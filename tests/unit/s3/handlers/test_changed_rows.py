@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 from s3_memory import Memory
-from s3_modes import METHOD, SEALED, Upload, change, rows, to_read
+from s3_modes import METHOD, SEALED, Upload, change, rows, sender, to_read
 
 from strongroom.s3.domain.object_record import pack_meta, unpack_meta
 from strongroom.s3.handlers.call import BoxSettings
@@ -24,14 +24,7 @@ def world():
 
 @pytest.fixture
 def send(world):
-    """A function that sends a request over TLS which must be answered with 200."""
-
-    def call(method, path, query="", headers=(), body=b""):
-        answer = world.send(method, path, query, headers, body, tls=True)
-        assert answer.status == 200, answer.body
-        return answer
-
-    return call
+    return sender(world, 200)
 
 
 @pytest.mark.parametrize("mode", SEALED)

@@ -1,15 +1,6 @@
 """Which headers a copy takes from its source."""
 
 import pytest
-from s3_memory import Memory
-
-
-@pytest.fixture(scope="module")
-def world():
-    made = Memory()
-    made.send("PUT", "/data")
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize(("given", "shown"), [({}, None), ({"x-amz-website-redirect-location": "/new"}, "/new")])

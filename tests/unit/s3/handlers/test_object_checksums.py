@@ -5,18 +5,9 @@ import hashlib
 import zlib
 
 import pytest
-from s3_memory import Memory
 
 CRC32 = base64.b64encode(zlib.crc32(b"x").to_bytes(4, "big")).decode()
 SHA256 = base64.b64encode(hashlib.sha256(b"x").digest()).decode()
-
-
-@pytest.fixture(scope="module")
-def world():
-    made = Memory()
-    made.send("PUT", "/data")
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ import json
 import re
 
 import pytest
-from s3_memory import Memory
-from s3_modes import METHOD, SEALED, Upload, customer, to_read
+from s3_modes import METHOD, SEALED, Upload, customer, sender, to_read
 
 from strongroom.s3.domain.key_errors import KeyServiceAway
 from strongroom.s3.handlers.call import BoxSettings
@@ -19,24 +18,9 @@ from strongroom.s3.outside.static_key import StaticKey
 HEADER = 16  # bytes before the content of a sealed package (sse.md 2.1)
 
 
-@pytest.fixture(scope="module")
-def world():
-    made = Memory()
-    made.send("PUT", "/data")
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def send(world):
-    """A function that sends a request over TLS which must be answered with 200."""
-
-    def call(method, path, query="", headers=(), body=b""):
-        answer = world.send(method, path, query, headers, body, tls=True)
-        assert answer.status in (200, 204, 206), answer.body
-        return answer
-
-    return call
+    return sender(world, 200, 204, 206)
 
 
 @pytest.mark.parametrize("mode", SEALED)
